@@ -1,0 +1,1 @@
+// What this target owns is in ARCHITECTURE.md.
