@@ -33,11 +33,12 @@ let cLibraries: [Target] = [
     .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
     .systemLibrary(name: "CPostgres", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
     .systemLibrary(name: "CResolver"),
+    .systemLibrary(name: "CCrypt"),
 ]
 
 let sources: [Target] = [
     // Row 0 and 1: bytes in, answers out.
-    library("Cryptography", ["CSodium", "COpenSSL"]),
+    library("Cryptography", ["CSodium", "COpenSSL", "CCrypt"]),
     library("MatrixModel", ["Cryptography", collections]),
     library("HTTPMessages", [httpTypes]),
     library("SQLDatabase", []),

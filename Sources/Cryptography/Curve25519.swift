@@ -1,0 +1,63 @@
+private import CSodium
+
+/// X25519 key agreement, RFC 7748.
+public enum Curve25519 {
+    /// The secret half of a pair, wiped when the last copy goes.
+    public struct PrivateKey: Sendable, CustomStringConvertible {
+        /// The half to give away.
+        public let publicKey: PublicKey
+        private let secret: SecretBytes
+
+        /// The key of 32 bytes; else throws `wrongLength`.
+        public init(_ bytes: [UInt8]) throws(CryptographyError) {
+            guard bytes.count == 32 else { throw .wrongLength(expected: 32, found: bytes.count) }
+            self.init(checked: bytes)
+        }
+
+        /// A new key.
+        public static func generate(_ random: some RandomSource) -> PrivateKey {
+            let bytes = random.bytes(32)
+            precondition(bytes.count == 32, "a random source gives what it is asked for")
+            return PrivateKey(checked: bytes)
+        }
+
+        private init(checked bytes: [UInt8]) {
+            Sodium.start()
+            var publicBytes = [UInt8](repeating: 0, count: 32)
+            crypto_scalarmult_curve25519_base(&publicBytes, bytes)
+            secret = SecretBytes(bytes, placement: .heap)
+            publicKey = PublicKey(checked: publicBytes)
+        }
+
+        /// The 32 secret bytes, for pickles only.
+        public var bytes: [UInt8] { secret.bytes }
+
+        /// The 32 bytes both sides share. Throws `refusedPublicKey` where they would be zero.
+        public func sharedSecret(with other: PublicKey) throws(CryptographyError) -> [UInt8] {
+            var shared = [UInt8](repeating: 0, count: 32)
+            let result = secret.withPointer { crypto_scalarmult_curve25519(&shared, $0, other.bytes) }
+            guard result == 0, sodium_is_zero(shared, shared.count) == 0 else { throw .refusedPublicKey }
+            return shared
+        }
+
+        /// The public half.
+        public var description: String { "Curve25519 …(\(publicKey))" }
+    }
+
+    /// The half that is given away.
+    public struct PublicKey: Sendable, Hashable, CustomStringConvertible {
+        /// 32 bytes.
+        public let bytes: [UInt8]
+
+        /// Throws `wrongLength` unless there are 32 bytes.
+        public init(_ bytes: [UInt8]) throws(CryptographyError) {
+            guard bytes.count == 32 else { throw .wrongLength(expected: 32, found: bytes.count) }
+            self.init(checked: bytes)
+        }
+
+        fileprivate init(checked bytes: [UInt8]) { self.bytes = bytes }
+
+        /// Unpadded base64.
+        public var description: String { Base64.encode(bytes) }
+    }
+}
