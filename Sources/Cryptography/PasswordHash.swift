@@ -30,6 +30,11 @@ public enum PasswordHash {
         /// Whether a matching password should now be hashed anew: another scheme or another cost.
         public let needsRehash: Bool
 
+        public init(matches: Bool, needsRehash: Bool) {
+            self.matches = matches
+            self.needsRehash = needsRehash
+        }
+
         fileprivate static let no = Verdict(matches: false, needsRehash: false)
     }
 
