@@ -1,0 +1,38 @@
+public import Cryptography
+public import HTTPMessages
+public import HomeserverStorage
+public import Logging
+public import MatrixModel
+public import SQLDatabase
+
+/// What a homeserver stands in: its name, settings, database, network, clock and chance. Handed to handlers as a value.
+public struct Environment: Sendable {
+    public let serverName: ServerName
+    public let configuration: HomeserverConfiguration
+    public let database: any Database
+    public let sealer: StorageSealer
+    public let clock: any ServerClock
+    public let random: any RandomSource
+    public let signingKeys: SigningKeys
+    public let httpClient: any HTTPClient
+    public let logger: Logger
+
+    public init(
+        serverName: ServerName, configuration: HomeserverConfiguration, database: any Database, sealer: StorageSealer,
+        clock: any ServerClock, random: any RandomSource, signingKeys: SigningKeys, httpClient: any HTTPClient,
+        logger: Logger
+    ) {
+        self.serverName = serverName
+        self.configuration = configuration
+        self.database = database
+        self.sealer = sealer
+        self.clock = clock
+        self.random = random
+        self.signingKeys = signingKeys
+        self.httpClient = httpClient
+        self.logger = logger
+    }
+
+    /// Whether a name of this server's.
+    public func isLocal(_ user: UserID) -> Bool { user.serverName == serverName }
+}

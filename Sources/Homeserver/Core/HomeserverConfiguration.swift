@@ -1,0 +1,142 @@
+public import MatrixModel
+
+/// What an operator may set, with its defaults; `fedchatd` fills it from YAML. Names follow the configuration file.
+public struct HomeserverConfiguration: Sendable {
+    public struct Rooms: Sendable {
+        public var defaultVersion: RoomVersion = .v12
+        public var encryptByDefault = true
+        public var requireMembershipForAliases = true
+        public init() {}
+    }
+
+    public struct FederationSettings: Sendable {
+        public var isEnabled = true
+        /// Patterns of server names; empty: all.
+        public var allow: [String] = []
+        public var deny: [String] = []
+        public var allowPrivateAddresses = false
+        public var wellKnownLookup = true
+        public var retryBackoff = true
+        public var publicRooms = false
+        public var notaryServe = true
+        public var notaryTrustedServers: [ServerName] = []
+        public init() {}
+    }
+
+    public struct Registration: Sendable {
+        public var isOpen = false
+        public var guests = false
+        public var requireVerification = false
+        public var requireToken = false
+        /// Enables the shared-secret endpoint.
+        public var sharedSecret: [UInt8]?
+        /// `minimum`, `interactive`, `moderate` or `sensitive`.
+        public var passwordHashCost = "interactive"
+        public init() {}
+    }
+
+    public struct Clients: Sendable {
+        public var accessTokenInQuery = false
+        public var legacyMedia = false
+        public var publicRoomsWithoutAuthentication = false
+        public var syncResponseCacheMilliseconds: Int64 = 0
+        public init() {}
+    }
+
+    public struct Media: Sendable {
+        public var maxUploadBytes: Int64 = 100 << 20
+        /// The folder of the files.
+        public var directory = "media"
+        public init() {}
+    }
+
+    public struct Turn: Sendable {
+        public var uris: [String] = []
+        public var sharedSecret: [UInt8]?
+        public var ttlMilliseconds: Int64 = 86_400_000
+        public init() {}
+    }
+
+    public struct Presence: Sendable {
+        public var isEnabled = true
+        public var federate = false
+        public init() {}
+    }
+
+    /// A token bucket: so many at once, so many a second after that.
+    public struct RateLimit: Sendable, Hashable {
+        public var burst: Double
+        public var perSecond: Double
+        public init(burst: Double, perSecond: Double) {
+            self.burst = burst
+            self.perSecond = perSecond
+        }
+    }
+
+    public struct RateLimits: Sendable {
+        public var isEnabled = true
+        public var messages = RateLimit(burst: 50, perSecond: 10)
+        public var logins = RateLimit(burst: 5, perSecond: 0.17)
+        public var registrations = RateLimit(burst: 5, perSecond: 0.17)
+        public var joins = RateLimit(burst: 20, perSecond: 0.5)
+        public var invites = RateLimit(burst: 20, perSecond: 0.5)
+        public var keyClaims = RateLimit(burst: 100, perSecond: 10)
+        public var federation = RateLimit(burst: 500, perSecond: 100)
+        /// What the spec limits and nothing above names.
+        public var other = RateLimit(burst: 200, perSecond: 50)
+        public init() {}
+    }
+
+    /// Counts and bytes; the file's `limits.*`.
+    public struct Limits: Sendable {
+        public var devicesPerUser = 500
+        public var oneTimeKeysPerDevice = 1_000
+        public var toDeviceMessagesPerDevice = 10_000
+        public var toDevicePerSync = 100
+        public var filtersPerUser = 1_000
+        public var accountDataBytes = 1 << 20
+        public var syncTimelineDefault = 20
+        public var syncTimelineMaximum = 100
+        public var messagesPageMaximum = 1_000
+        public var eventCacheBytes = 128 << 20
+        public var stateCacheBytes = 64 << 20
+        public var roomHeadsCached = 10_000
+        public var outboxPerDestination = 10_000
+        public var stagedPerOrigin = 5_000
+        public var stagedPerRoom = 5_000
+        public var waitingSyncs = 50_000
+        public var aliasesPerRoom = 1_000
+        public var federationConcurrentDestinations = 64
+        public init() {}
+    }
+
+    /// Milliseconds; the file's `timeouts.*`.
+    public struct Timeouts: Sendable {
+        public var syncMaximum: Int64 = 60_000
+        public var federationRequest: Int64 = 60_000
+        public var federationTransaction: Int64 = 60_000
+        public var federationJoin: Int64 = 120_000
+        public var keyFetch: Int64 = 10_000
+        public var uiaSession: Int64 = 15 * 60_000
+        public var accessTokenLifetime: Int64 = 60 * 60_000
+        public var typingMaximum: Int64 = 120_000
+        public var federationBackoffMaximum: Int64 = 24 * 3_600_000
+        public var thumbnail: Int64 = 20_000
+        public init() {}
+    }
+
+    public var publicBaseURL: String
+    public var rooms = Rooms()
+    public var federation = FederationSettings()
+    public var registration = Registration()
+    public var clients = Clients()
+    public var media = Media()
+    public var turn = Turn()
+    public var presence = Presence()
+    public var rateLimits = RateLimits()
+    public var limits = Limits()
+    public var timeouts = Timeouts()
+    public var metricsEnabled = true
+
+    public init(publicBaseURL: String) { self.publicBaseURL = publicBaseURL }
+}
