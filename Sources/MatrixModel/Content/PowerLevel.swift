@@ -1,0 +1,43 @@
+/// How much somebody may do in a room, and how much is needed for something.
+/// Spec: <https://spec.matrix.org/v1.19/client-server-api/#mroompower_levels>
+public enum PowerLevel: Sendable, Hashable, Comparable, CustomStringConvertible {
+    case level(Int64)
+    /// Above every number: a creator of a room from version 12 on.
+    case creator
+
+    public var description: String {
+        switch self {
+        case .level(let level): "\(level)"
+        case .creator: "creator"
+        }
+    }
+
+    /// Reads a level as the room version lets it be written; `nil` where it is something else.
+    public init?(_ value: some JSONReading, format: AuthorizationRules.PowerLevelFormat) {
+        switch (value.kind, format) {
+        case (.integer, _):
+            guard let level = value.integer else { return nil }
+            self = .level(level)
+        case (.string, .integersOrStrings), (.string, .integersStringsOrFloats):
+            guard let level = value.string.flatMap(Self.parse) else { return nil }
+            self = .level(level)
+        case (.number, .integersStringsOrFloats):
+            // "The value is truncated at the decimal point."
+            guard let number = value.double, let level = Int64(exactly: number.rounded(.towardZero)) else { return nil }
+            self = .level(level)
+        default: return nil
+        }
+    }
+
+    /// "A single base 10 integer", leading zeroes, one sign and blanks around it allowed.
+    /// Spec: <https://spec.matrix.org/v1.19/rooms/v1/#mroompower_levels-events-accept-values-as-strings>
+    private static func parse(_ text: String) -> Int64? {
+        func isBlank(_ byte: UInt8) -> Bool { byte == 0x20 || (0x09...0x0D).contains(byte) }
+        let bytes = Array(text.utf8)
+        guard let first = bytes.firstIndex(where: { !isBlank($0) }),
+            let last = bytes.lastIndex(where: { !isBlank($0) })
+        else { return nil }
+        // `Int64` reads just that: digits after at most one sign.
+        return Int64(String(decoding: bytes[first...last], as: UTF8.self))
+    }
+}

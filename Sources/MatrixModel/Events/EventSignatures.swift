@@ -1,0 +1,81 @@
+public import Cryptography
+
+/// The signatures of an event: whose it needs, whether they hold, and adding to them.
+/// Spec: <https://spec.matrix.org/v1.19/server-server-api/#validating-hashes-and-signatures-on-received-events>
+public enum EventSignatures {
+    /// The servers without whose valid signature the event is dropped.
+    public static func requiredServers(of event: PDU) -> Set<ServerName> {
+        var servers: Set<ServerName> = []
+        let isThirdPartyInvite =
+            event.type == .member && event.content["membership"]?.string == "invite"
+            && event.content["third_party_invite"] != nil
+        // The server that turns a third-party invite into an invite is not always the sender's; the authorization rules
+        // check the invite's own signature.
+        if !isThirdPartyInvite { servers.insert(event.sender.serverName) }
+        // "Room versions 1 and 2 also require that a signature is present from the domain in the event_id."
+        if event.version.rules.eventIDIsSent, let server = event.id.serverName { servers.insert(server) }
+        if event.version.rules.authorization.restrictedJoins, event.type == .member,
+            let text = event.content["join_authorised_via_users_server"]?.string, let user = try? UserID(text)
+        {
+            servers.insert(user.serverName)
+        }
+        return servers
+    }
+
+    /// The ids of the keys with which a server has signed the event, valid or not.
+    public static func keyIDs(of server: ServerName, on event: PDU) -> [String] {
+        event.signatures?[server.text]?.members.map(\.key) ?? []
+    }
+
+    /// What the signatures of an event are made over: its redacted form without `signatures` and `unsigned`.
+    public static func signedBytes(of event: PDU) -> [UInt8] {
+        signedBytes(of: event.document.root, rules: event.version.rules)
+    }
+
+    static func signedBytes(of event: JSONView, rules: RoomVersionRules) -> [UInt8] {
+        Redaction.canonicalJSON(of: event, rules: rules, omitting: ["signatures", "unsigned"])
+    }
+
+    /// Whether the server's signature by this key is there and holds. Whether the key counted at the time, the caller knows.
+    public static func verify(
+        _ event: PDU, server: ServerName, keyID: String, key: Ed25519.PublicKey
+    ) -> Bool {
+        guard let text = event.signatures?[server.text]?[keyID]?.string, let signature = Base64.decode(text) else {
+            return false
+        }
+        return key.verifies(signature, of: signedBytes(of: event))
+    }
+}
+
+extension PDU {
+    /// The event with one more signature, as a resident server gives one to a restricted join.
+    /// - Throws: `MalformedEvent` where the event grows too large.
+    public func signed(
+        by server: ServerName, keyID: String, key: Ed25519.SigningKey
+    ) throws(MalformedEvent) -> PDU {
+        let signature = Base64.encode(key.sign(EventSignatures.signedBytes(of: self)), .standardUnpadded)
+        return try adding(signature: signature, of: server, keyID: keyID)
+    }
+
+    /// The event with a signature made elsewhere, such as a policy server's.
+    public func adding(
+        signature: String, of server: ServerName, keyID: String
+    ) throws(MalformedEvent) -> PDU {
+        var event = JSONValue(document.root)
+        var signatures = event["signatures"] ?? .object([:])
+        var ofServer = signatures[server.text] ?? .object([:])
+        ofServer[keyID] = .string(signature)
+        signatures[server.text] = ofServer
+        event["signatures"] = signatures
+        let bytes: [UInt8]
+        do throws(JSONError) {
+            bytes = try CanonicalJSON.encode(event, strict: version.rules.strictCanonicalJSON)
+        } catch {
+            throw MalformedEvent(error)
+        }
+        guard bytes.count <= EventLimits.bytes else {
+            throw MalformedEvent(.tooLarge, "an event has at most \(EventLimits.bytes) bytes")
+        }
+        return try PDU(trusted: bytes, id: id, roomID: roomID, version: version)
+    }
+}
