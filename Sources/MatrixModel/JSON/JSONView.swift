@@ -53,6 +53,11 @@ public struct JSONView: JSONReading {
     /// A copy that stands on its own.
     public var value: JSONValue { JSONValue(self) }
 
-    /// Whether an object at this place, not below it, has a key twice.
+    /// Whether this object itself, not one below it, has a key twice.
     public var hasDuplicateKeys: Bool { node.isObject && node.hasDuplicates }
+
+    /// Whether this or anything below it is an object that has a key twice.
+    public var containsDuplicateKeys: Bool {
+        storage.nodes[index..<node.next(after: index)].contains { $0.isObject && $0.hasDuplicates }
+    }
 }
