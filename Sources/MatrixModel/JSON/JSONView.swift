@@ -55,9 +55,4 @@ public struct JSONView: JSONReading {
 
     /// Whether this object itself, not one below it, has a key twice.
     public var hasDuplicateKeys: Bool { node.isObject && node.hasDuplicates }
-
-    /// Whether this or anything below it is an object that has a key twice.
-    public var containsDuplicateKeys: Bool {
-        storage.nodes[index..<node.next(after: index)].contains { $0.isObject && $0.hasDuplicates }
-    }
 }
