@@ -67,6 +67,9 @@ class Synapse(Server):
                               "reject_limit": 1_000_000, "concurrent": 100},
             "federation": {"max_short_retry_delay": "1s", "max_long_retry_delay": "2s", "destination_min_retry_interval": "1s",
                            "destination_retry_multiplier": 1, "destination_max_retry_interval": "2s"},
+            "room_list_publication_rules": [{"action": "allow"}],
+            "max_upload_size": "50M",
+            "caches": {"sync_response_cache_duration": "0s"},
             "soft_file_limit": 0,
             **more,
         }

@@ -37,6 +37,14 @@ def expect_equal(found, wanted, what=""):
         raise AssertionError(f"{what + ': ' if what else ''}found {found!r:.600}, wanted {wanted!r:.600}")
 
 
+def eventually(holds, what, seconds=10):
+    """Asks again until it holds."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        expect(time.monotonic() < deadline, f"not within {seconds} s: {what}")
+        time.sleep(0.05)
+
+
 class Run:
     def __init__(self):
         self.passed = self.failed = self.skipped = 0

@@ -1,0 +1,89 @@
+"""Media: what goes up comes down, to those who may, with headers that keep browsers safe."""
+import secrets
+import struct
+import zlib
+
+from blackbox.matrix import quoted
+from blackbox.report import case, expect, expect_equal
+
+
+def picture(width, height):
+    """A PNG of one color."""
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    rows = b"".join(b"\0" + b"\x20\x60\xa0" * width for _ in range(height))
+    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+            + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+
+
+def upload(user, data, kind, name=None):
+    answer = user.request("POST", "/_matrix/media/v3/upload" + (f"?filename={quoted(name)}" if name else ""), data,
+                          prefix="", headers={"Content-Type": kind})
+    expect_equal(answer.status, 200, f"{answer}")
+    uri = answer.json["content_uri"]
+    expect(uri.startswith(f"mxc://{user.server_name}/"), uri)
+    return uri[len("mxc://"):]
+
+
+def download(user, media, what="download", query=""):
+    return user.request("GET", f"/_matrix/client/v1/media/{what}/{media}{query}", prefix="")
+
+
+@case("a file comes down as it went up, with its type and name, and safe headers")
+def round_trip(world):
+    user, other = world.server.user(), world.server.user()
+    for data, kind, name in ((secrets.token_bytes(300_000), "application/pdf", "plän.pdf"), (b"", "text/plain", None)):
+        media = upload(user, data, kind, name)
+        got = download(other, media)
+        expect_equal(got.status, 200, f"{got}")
+        expect(got.body == data, "the same bytes")
+        expect(got.headers["Content-Type"].startswith(kind), got.headers["Content-Type"])
+        expect("sandbox" in got.headers["Content-Security-Policy"], "Content-Security-Policy")
+        expect_equal(got.headers["Cross-Origin-Resource-Policy"], "cross-origin")
+        expect(got.headers["Content-Disposition"], "Content-Disposition")
+        if name:
+            expect("pl%C3%A4n.pdf" in got.headers["Content-Disposition"], got.headers["Content-Disposition"])
+    limit = user.call("GET", "/_matrix/client/v1/media/config", prefix="")["m.upload.size"]
+    expect(limit >= 1_000_000, f"m.upload.size is {limit}")
+
+
+@case("a page of HTML is never shown inline")
+def inline(world):
+    user = world.server.user()
+    media = upload(user, b"<script>alert(1)</script>", "text/html", "a.html")
+    expect(download(user, media).headers["Content-Disposition"].startswith("attachment"), "attachment")
+    media = upload(user, picture(4, 4), "image/png", "a.png")
+    expect(download(user, media).headers["Content-Disposition"].startswith("inline"), "inline")
+
+
+@case("nobody downloads without a token, nor what is not there, nor by a path")
+def refused(world):
+    user = world.server.user()
+    media = upload(user, b"x", "text/plain")
+    answer = world.site.request("GET", f"/_matrix/client/v1/media/download/{media}")
+    expect_equal((answer.status, answer.errcode), (401, "M_MISSING_TOKEN"))
+    answer = world.site.request("GET", f"/_matrix/media/v3/download/{media}")
+    if world.server.kind == "fedchatd":
+        expect_equal(answer.status, 404, "the frozen endpoint does not serve new media")
+    answer = download(user, f"{world.server.name}/nothing")
+    expect_equal((answer.status, answer.errcode), (404, "M_NOT_FOUND"))
+    for path in ("..%2F..%2Fetc%2Fpasswd", "%2e%2e/%2e%2e/fedchatd.yaml", "..", "a%00b"):
+        answer = download(user, f"{world.server.name}/{path}")
+        expect(answer.status in (400, 404, 405), f"{path}: {answer}")
+    answer = world.site.request("POST", "/_matrix/media/v3/upload", b"x")
+    expect_equal(answer.status, 401)
+
+
+@case("a thumbnail is smaller than its picture and a picture itself")
+def thumbnail(world):
+    user = world.server.user()
+    media = upload(user, picture(640, 480), "image/png")
+    small = download(user, media, "thumbnail", "?width=96&height=96&method=scale")
+    expect_equal(small.status, 200, f"{small}")
+    expect(small.headers["Content-Type"].split(";")[0] in ("image/png", "image/jpeg", "image/webp"), small.headers["Content-Type"])
+    if small.body.startswith(b"\x89PNG"):
+        width, height = struct.unpack(">II", small.body[16:24])
+        expect(96 <= max(width, height) < 640, f"{width} x {height}")
+    media = upload(user, b"no picture at all", "image/png")
+    answer = download(user, media, "thumbnail", "?width=96&height=96&method=crop")
+    expect(answer.status in (400, 404, 415), f"{answer}")
