@@ -12,8 +12,8 @@ def restart(world):
     other.join(room)
     event = user.send(room, "before", transaction="lasting")
     user.call("PUT", f"/user/{quoted(user.id)}/account_data/org.example.note", {"text": "kept"})
-    user.call("PUT", "/sendToDevice/org.example.note/1", {"messages": {other.id: {other.device: {"text": "kept"}}}})
     since = other.sync()["next_batch"]
+    user.call("PUT", "/sendToDevice/org.example.note/1", {"messages": {other.id: {other.device: {"text": "kept"}}}})
     user.send(room, "between")
 
     def state():
@@ -23,11 +23,12 @@ def restart(world):
     world.server.restart()
     expect_equal(user.call("GET", "/account/whoami")["device_id"], user.device)
     expect_equal(state(), before, "the room's state")
-    expect_equal([each["content"]["body"] for each in timeline(other.sync(since), room)], ["between"])
+    answer = other.sync(since)
+    expect_equal([each["content"]["body"] for each in timeline(answer, room)], ["between"])
+    expect_equal([each["content"] for each in answer["to_device"]["events"]], [{"text": "kept"}])
     expect_equal(user.send(room, "before", transaction="lasting"), event, "the transaction id is remembered")
     expect_equal(user.bodies(room), ["before", "between"])
     expect_equal(user.call("GET", f"/user/{quoted(user.id)}/account_data/org.example.note"), {"text": "kept"})
-    expect_equal([each["content"] for each in other.sync()["to_device"]["events"]], [{"text": "kept"}])
 
 
 @case("killed during sends: what was acknowledged is there once, and a retry gives the same event")
