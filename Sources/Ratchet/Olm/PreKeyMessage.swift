@@ -1,0 +1,61 @@
+public import Cryptography
+
+/// A message with the three public keys that begin a session, parsed, not yet authenticated.
+/// Spec: <https://spec.matrix.org/v1.19/olm-megolm/olm/#pre-key-messages>
+public struct PreKeyMessage: Sendable {
+    /// The sender's identity key, to compare with the device's.
+    public var identityKey: Curve25519.PublicKey { keys.identityKey }
+    /// The sender's single-use key.
+    public var baseKey: Curve25519.PublicKey { keys.baseKey }
+    /// The receiver's one-time or fallback key.
+    public var oneTimeKey: Curve25519.PublicKey { keys.oneTimeKey }
+    /// The id of the session that it begins.
+    public var sessionID: String { keys.sessionID }
+
+    let keys: SessionKeys
+    /// The normal message inside.
+    let message: ArraySlice<UInt8>
+
+    /// Throws `malformed`, `unsupportedVersion` or `refusedKey`.
+    public init(_ bytes: [UInt8]) throws(RatchetError) {
+        guard bytes.count <= Limits.messageBytes else { throw .malformed(rule: "messages have at most 1 MiB") }
+        guard let version = bytes.first else { throw .malformed(rule: "a message has a version") }
+        guard version == NormalMessage.version else { throw .unsupportedVersion(version) }
+        var found: [UInt64: ArraySlice<UInt8>] = [:]
+        var reader = ProtobufReader(bytes.dropFirst())
+        while let (field, value) = try reader.next() {
+            if case .bytes(let bytes) = value, field <= 4 { found[field] = bytes }
+        }
+        guard let oneTimeKey = found[1], let baseKey = found[2], let identityKey = found[3], let message = found[4]
+        else { throw .malformed(rule: "a pre-key message has three keys and a message") }
+        keys = try translating { () throws(CryptographyError) in
+            SessionKeys(
+                identityKey: try Curve25519.PublicKey(Array(identityKey)),
+                baseKey: try Curve25519.PublicKey(Array(baseKey)),
+                oneTimeKey: try Curve25519.PublicKey(Array(oneTimeKey)))
+        }
+        self.message = message
+    }
+
+    static func encoded(_ keys: SessionKeys, message: [UInt8]) -> [UInt8] {
+        var writer = ProtobufWriter(version: NormalMessage.version, capacity: message.count + 112)
+        writer.write(keys.oneTimeKey.bytes, tag: 0x0a)
+        writer.write(keys.baseKey.bytes, tag: 0x12)
+        writer.write(keys.identityKey.bytes, tag: 0x1a)
+        writer.write(message, tag: 0x22)
+        return writer.bytes
+    }
+}
+
+/// The public keys that a session began with; together they name it.
+struct SessionKeys: Sendable, Hashable {
+    /// Of the side that sent first.
+    let identityKey: Curve25519.PublicKey
+    let baseKey: Curve25519.PublicKey
+    /// Of the other side.
+    let oneTimeKey: Curve25519.PublicKey
+
+    var sessionID: String {
+        Base64.encode(SHA256.hash(identityKey.bytes + baseKey.bytes + oneTimeKey.bytes))
+    }
+}
