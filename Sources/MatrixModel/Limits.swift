@@ -12,3 +12,10 @@ public enum EventLimits {
     /// Entries of `auth_events`.
     public static let authEvents = 10
 }
+
+/// How long a pattern may be.
+public enum GlobLimits {
+    /// Letters and wildcards of a pattern, runs of `*` counted once. No server name is longer than 255 bytes, so a longer
+    /// pattern matches none; and matching takes at most this many steps for each letter of a text.
+    public static let tokens = 512
+}

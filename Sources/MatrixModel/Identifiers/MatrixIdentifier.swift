@@ -31,9 +31,13 @@ extension MatrixIdentifier {
 
     /// Byte for byte.
     public static func == (left: Self, right: Self) -> Bool {
-        let leftText = left.text.utf8
-        let rightText = right.text.utf8
-        return leftText.count == rightText.count && leftText.elementsEqual(rightText)
+        let (leftText, rightText) = (left.text.utf8, right.text.utf8)
+        guard leftText.count == rightText.count else { return false }
+        return leftText.withContiguousStorageIfAvailable { left in
+            rightText.withContiguousStorageIfAvailable { right in
+                JSONBytes.equal(left.span, 0, right.span, 0, left.count)
+            }
+        }.flatMap(\.self) ?? leftText.elementsEqual(rightText)
     }
 
     /// The order of the bytes.
