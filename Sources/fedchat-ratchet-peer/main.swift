@@ -1,1 +1,10 @@
-print("not built yet")
+// Plays the ratchet library for other implementations: one JSON request a line on standard input, one reply a line on
+// standard output, in order. The operations are in spec/encryption.md.
+import Glibc
+
+var peer = Peer()
+while let line = readLine() {
+    guard !line.allSatisfy(\.isWhitespace) else { continue }
+    print(peer.answer(line))
+    fflush(nil)
+}
