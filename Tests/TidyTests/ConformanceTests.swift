@@ -35,12 +35,17 @@ import Testing
         return found
     }()
 
-    /// The routes that Homeserver answers: each is named once where it is joined to its handler.
+    /// The routes that Homeserver answers: `router.on(.whoAmI)` and the like join each to its handler.
     private static let answered: Set<String> = {
+        let joining = #/\.on[A-Za-z]*\(\s*\.(\w+)/#
         var found: Set<String> = []
         for file in Repository.sources where file.target == "Homeserver" {
-            for match in file.text.matches(of: #/\.(\w+)\b/#) {
-                if let key = routes[String(match.output.1)] { found.insert(key) }
+            let lines = file.lines
+            for (index, line) in lines.enumerated() where line.utf8.count < 200 && line.contains(".on") {
+                let text = "\(line) \(index + 1 < lines.count ? lines[index + 1] : "")"
+                if let match = text.firstMatch(of: joining), let key = routes[String(match.output.1)] {
+                    found.insert(key)
+                }
             }
         }
         return found
