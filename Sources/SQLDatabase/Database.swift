@@ -11,11 +11,13 @@ public protocol Database: Sendable {
 
     /// Runs a closure in a transaction of its own, and returns once that is durable. When the closure throws, nothing
     /// is kept.
+    @discardableResult
     func write<R: Sendable>(_ work: @escaping @Sendable (any SQLConnection) throws -> R) async throws -> R
 
     /// Runs a closure in a savepoint of a transaction shared with others waiting at the same time, so that one sync to
     /// disk serves all, and returns once that is durable. A closure that throws undoes only its own changes. If the
     /// shared transaction cannot be committed, all of its callers get that error.
+    @discardableResult
     func groupedWrite<R: Sendable>(_ work: @escaping @Sendable (any SQLConnection) throws -> R) async throws -> R
 
     /// What is notified from now on, by this process and, on PostgreSQL, by all. A hint: a slow reader loses the

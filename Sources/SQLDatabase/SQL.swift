@@ -117,9 +117,14 @@ extension SQL: ExpressibleByStringInterpolation {
             sql.appendText(literal)
         }
 
-        /// Binds a value; `nil` binds `NULL`.
+        /// Binds a value.
         public mutating func appendInterpolation(_ value: some SQLBindable) {
             sql.bind(value.sqlValue)
+        }
+
+        /// Binds a value; `nil` binds `NULL`.
+        public mutating func appendInterpolation<Value: SQLBindable>(_ value: Value?) {
+            sql.bind(value?.sqlValue ?? .null)
         }
 
         /// Binds what a raw value says: for enumerations of `String` or `Int`.

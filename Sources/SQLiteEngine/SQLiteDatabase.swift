@@ -30,10 +30,12 @@ public final class SQLiteDatabase: Database {
         try await engine.read(work)
     }
 
+    @discardableResult
     public func write<R: Sendable>(_ work: @escaping @Sendable (any SQLConnection) throws -> R) async throws -> R {
         try await engine.write(work)
     }
 
+    @discardableResult
     public func groupedWrite<R: Sendable>(
         _ work: @escaping @Sendable (any SQLConnection) throws -> R
     ) async throws -> R {
