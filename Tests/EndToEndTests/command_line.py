@@ -1,0 +1,333 @@
+#!/usr/bin/env python3
+"""fedchat from outside: verbs, JSON, exit codes, its daemon, and that its ratchets survive what people do.
+
+    command_line.py [--server fedchatd|synapse] [--only WORD] [--keep]
+
+Two servers, so that messages cross a federation. $FEDCHAT and $FEDCHATD name the programs (default: the debug build).
+"""
+import argparse
+import importlib
+import json
+import os
+import pathlib
+import shutil
+import signal
+import stat
+import sys
+import tempfile
+import time
+
+here = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(here))
+
+from blackbox.certificates import Authority
+from blackbox.matrix import quoted
+from blackbox.people import Person
+from blackbox.report import Run, eventually, expect, expect_equal
+from blackbox.servers import Fedchatd
+
+
+class World:
+    def __init__(self, folder, a, b):
+        self.folder, self.a, self.b = folder, a, b
+        self.people, self.count = [], 0
+
+    def person(self, name, server=None, registered=True):
+        self.count += 1
+        person = Person(f"{name}{self.count}", server or self.a, self.folder / "people")
+        self.people.append(person)
+        return person.register() if registered else person
+
+    def pair(self):
+        """Two people of two servers in one room, which is encrypted."""
+        alice, bob = self.person("alice"), self.person("bob", self.b)
+        room = alice.ask("create", "--name", "Kitchen")["room_id"]
+        alice.do("invite", room, bob.id)
+        bob.do("join", room)
+        return alice, bob, room
+
+
+def status(person, *arguments, **more):
+    done = person.run(*arguments, **more)
+    return done.returncode, f"{' '.join(map(str, arguments))}: stdout {done.stdout[-300:]!r}, stderr {done.stderr[-300:]!r}"
+
+
+def expect_status(person, wanted, *arguments, **more):
+    found, what = status(person, *arguments, **more)
+    expect_equal(found, wanted, what)
+
+
+def conversation(world):
+    alice, bob, room = world.pair()
+    login = world.a.site.login(alice.name, "correct horse battery")
+    expect_equal(login.state(room, "m.room.encryption")["algorithm"], "m.megolm.v1.aes-sha2")
+    texts = []
+    for number in range(3):
+        for speaker, listener in ((alice, bob), (bob, alice)):
+            texts.append(f"{number}: {speaker.name} says ünverändert 🫖")
+            event = speaker.do("send", room, "-m", texts[-1]).strip()
+            expect(event.startswith("$") and " " not in event, f"send prints {event!r}")
+            expect_equal([text for _, text in listener.hear_texts(room, texts)], texts)
+    held = json.dumps(login.all_events(room))
+    expect("ünverändert" not in held and "unver" not in held, "the server holds the text")
+
+
+def standard_input(world):
+    alice, bob, room = world.pair()
+    text = "one line\nand another\n"
+    alice.do("send", room, "-", input=text)
+    heard = bob.hear(room, lambda events: any(event["type"] == "m.room.message" for event in events))
+    bodies = [event["content"]["body"] for event in heard if event["type"] == "m.room.message"]
+    expect(bodies[0].rstrip("\n") == text.rstrip("\n"), f"{bodies}")
+
+
+def ten_at_once(world):
+    alice, bob, room = world.pair()
+    alice.do("send", room, "-m", "first")
+    bob.hear_texts(room, ["first"])
+    texts = [f"parallel {number}" for number in range(10)]
+    start = time.monotonic()
+    processes = [alice.start("send", room, "-m", text) for text in texts]
+    outcomes = [process.communicate(timeout=60) + (process.returncode,) for process in processes]
+    took = time.monotonic() - start
+    expect_equal([outcome[2] for outcome in outcomes], [0] * 10, f"{outcomes}")
+    expect_equal(len({outcome[0] for outcome in outcomes}), 10, "ten event ids")
+    heard = [text for _, text in bob.hear_texts(room, texts)]
+    expect_equal(sorted(heard), sorted(["first"] + texts))
+    print(f"        ten sends in {took:.2f} s")
+
+
+def cold_and_at_once(world):
+    """No daemon runs yet: ten first commands at once agree on one."""
+    alice, bob, room = world.pair()
+    alice.end_daemon()
+    time.sleep(0.5)
+    processes = [alice.start("send", room, "-m", f"cold {number}") for number in range(10)]
+    outcomes = [process.communicate(timeout=60) + (process.returncode,) for process in processes]
+    expect_equal([outcome[2] for outcome in outcomes], [0] * 10, f"{outcomes}")
+    bob.hear_texts(room, [f"cold {number}" for number in range(10)])
+
+
+def daemons(person):
+    mark = f"XDG_RUNTIME_DIR={person.run_folder}".encode()
+    found = []
+    for entry in pathlib.Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            try:
+                if mark in (entry / "environ").read_bytes().split(b"\0"):
+                    found.append(int(entry.name))
+            except OSError:
+                continue
+    return found
+
+
+def killed_daemon(world):
+    alice, bob, room = world.pair()
+    texts = []
+    for number in range(4):
+        for person in (alice, bob):
+            texts.append(f"{number} from {person.name}")
+            person.do("send", room, "-m", texts[-1])
+            for process in daemons(person):
+                os.kill(process, signal.SIGKILL)
+    for person in (alice, bob):
+        heard = [text for _, text in person.hear_texts(room, texts)]
+        expect_equal(sorted(heard), sorted(texts), f"what {person.name} can read")
+
+
+def exit_codes(world):
+    alice = world.person("alice")
+    room = alice.ask("create", "--name", "Codes")["room_id"]
+    nobody = world.person("nobody", registered=False)
+    expect_status(alice, 0, "--version")
+    expect_status(alice, 0, "send", "--help")
+    expect_status(alice, 1, "no-such-verb")
+    expect_status(alice, 1, "send")
+    expect_status(nobody, 6, "rooms")
+    expect_status(nobody, 6, "send", room, "-m", "x")
+    expect_status(alice, 7, "send", "!nothing:example.org", "-m", "x")
+    expect_status(alice, 7, "join", f"#nothing:{world.a.name}")
+    expect_status(nobody, 3, "login", "--homeserver", "http://127.0.0.1:1", "--user", "x", "--password-file", nobody.password_file)
+    nobody.password_file.write_text("wrong\n")
+    expect_status(nobody, 7, "login", "--homeserver", world.a.site.base_url, "--user", alice.name,
+                  "--password-file", nobody.password_file)
+    expect_status(alice, 124, "listen", room, "--json", "--timeout", "2")
+
+
+def interrupted(world):
+    alice = world.person("alice")
+    room = alice.ask("create", "--name", "Quiet")["room_id"]
+    process = alice.start("listen", room, "--json")
+    time.sleep(2)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=10)
+    expect_equal(process.returncode, 130)
+
+
+def secrets_kept(world):
+    nobody = world.person("nobody", registered=False)
+    expect_status(nobody, 1, "login", "--homeserver", "http://example.org", "--user", "x", "--password-file", nobody.password_file)
+    expect_status(nobody, 1, "login", "--homeserver", world.a.site.base_url, "--user", "x", "--password", "secret")
+    alice, bob, room = world.pair()
+    alice.do("send", room, "-m", "between you and me")
+    bob.hear_texts(room, ["between you and me"])
+    for person in (alice, bob):
+        for folder in (person.home, person.run_folder):
+            for path in folder.rglob("*"):
+                mode = stat.S_IMODE(path.lstat().st_mode)
+                if path.name in ("config", "data", "state", "cache") and path.parent == person.home:
+                    continue        # the XDG folders themselves belong to the person
+                expect(mode & 0o077 == 0 or path.is_dir(), f"{path.name} has mode {mode:o}")
+                if path.is_file():
+                    data = path.read_bytes()
+                    expect(b"between you and me" not in data, f"{path.name} holds the message")
+                    if path != person.password_file:
+                        expect(b"correct horse" not in data, f"{path.name} holds the password")
+
+
+def names(world):
+    """A room is found by its id, its alias, a part of its name; a person by a direct room."""
+    alice, bob, room = world.pair()
+    user = world.a.site.login(alice.name, "correct horse battery")
+    alias = f"#kitchen.{alice.name}:{world.a.name}"
+    user.call("PUT", f"/directory/room/{quoted(alias)}", {"room_id": room})
+    for name in (room, alias, "kitch"):
+        alice.do("send", name, "-m", f"to {name}")
+    heard = [text for _, text in bob.hear_texts(room, [f"to {name}" for name in (room, alias, "kitch")])]
+    expect_equal(len(heard), 3)
+    alice.ask("create", "--name", "Kitchen garden")
+    found, what = status(alice, "send", "kitch", "-m", "to which?")
+    expect(found in (1, 7), f"two rooms fit: {what}")
+
+
+def listings(world):
+    alice, bob, room = world.pair()
+
+    def lines(*arguments):
+        return [json.loads(line) for line in alice.do(*arguments, "--json").splitlines() if line.strip()]
+
+    rooms = lines("rooms")
+    expect(any(each.get("room_id") == room and each.get("name") == "Kitchen" for each in rooms), f"rooms: {rooms}")
+    members = lines("members", room)
+    expect_equal({each["user_id"] for each in members}, {alice.id, bob.id})
+    devices = lines("devices")
+    expect(any(each.get("device_id") == alice.ask("whoami")["device_id"] for each in devices), f"devices: {devices}")
+    for each in rooms + members + devices + [alice.ask("whoami")]:
+        expect_equal(each["v"], 1)
+    found, what = status(alice, "doctor")
+    expect_equal(found, 0, what)
+
+
+def newcomers(world):
+    """Who joins later does not read what was said before; who left does not read what is said after."""
+    alice, bob, room = world.pair()
+    alice.do("send", room, "-m", "before")
+    bob.hear_texts(room, ["before"])
+    carol = world.person("carol", world.b)
+    alice.do("invite", room, carol.id)
+    carol.do("join", room)
+    alice.do("send", room, "-m", "with carol")
+    heard = carol.hear_texts(room, ["with carol"])
+    expect("before" not in [text for _, text in heard], "carol reads what was said before she came")
+    bob.do("leave", room)
+
+    def left():
+        members = alice.do("members", room, "--json")
+        return bob.id not in members
+
+    eventually(left, "alice knows that bob left", 20)
+    alice.do("send", room, "-m", "without bob")
+    carol.hear_texts(room, ["without bob"])
+    user = world.b.site.login(bob.name, "correct horse battery")
+    expect("without bob" not in json.dumps(user.all_events(room)), "bob reads on")
+
+
+def logged_out(world):
+    alice = world.person("alice")
+    device = alice.ask("whoami")["device_id"]
+    alice.do("logout")
+    expect_status(alice, 6, "whoami")
+    user = world.a.site.login(alice.name, "correct horse battery")
+    expect(device not in [each["device_id"] for each in user.call("GET", "/devices")["devices"]], "the device is gone")
+    alice.do("login", "--homeserver", world.a.site.base_url, "--user", alice.name, "--password-file", alice.password_file)
+    expect_equal(alice.ask("whoami")["user_id"], alice.id)
+
+
+def profiles(world):
+    """Two profiles of one home are two devices."""
+    alice = world.person("alice")
+    alice.do("login", "--profile", "second", "--homeserver", world.a.site.base_url, "--user", alice.name,
+             "--password-file", alice.password_file)
+    first, second = alice.ask("whoami"), alice.ask("whoami", "--profile", "second")
+    expect_equal(first["user_id"], second["user_id"])
+    expect(first["device_id"] != second["device_id"], "two devices")
+
+
+def servers_restart(world):
+    alice, bob, room = world.pair()
+    alice.do("send", room, "-m", "before")
+    bob.hear_texts(room, ["before"])
+    world.b.stop()
+    alice.do("send", room, "-m", "while b is down")
+    world.a.restart()
+    world.b.start()
+    alice.do("send", room, "-m", "after")
+    expect_equal([text for _, text in bob.hear_texts(room, ["before", "while b is down", "after"], 90)],
+                 ["before", "while b is down", "after"])
+    bob.do("send", room, "-m", "all there")
+    alice.hear_texts(room, ["all there"])
+
+
+CASES = [
+    ("two people of two servers talk, encrypted by default", conversation),
+    ("a message comes from standard input", standard_input),
+    ("ten sends at once all arrive and decrypt", ten_at_once),
+    ("ten first commands at once agree on one daemon", cold_and_at_once),
+    ("the daemon is killed again and again, and everything stays readable", killed_daemon),
+    ("exit codes say what happened", exit_codes),
+    ("an interrupted listen ends with 130", interrupted),
+    ("no secret comes from an argument, goes over plain HTTP to others, or lies open on the disk", secrets_kept),
+    ("a room is named by id, alias or a part of its name", names),
+    ("rooms, members and devices are listed as lines of JSON", listings),
+    ("who comes later or has left cannot read", newcomers),
+    ("logout ends the device, login makes a new one", logged_out),
+    ("profiles are apart", profiles),
+    ("servers restart in between, and nothing is lost", servers_restart),
+]
+
+
+def main():
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--server", choices=["fedchatd", "synapse"], default="fedchatd", help="who serves the other side")
+    options.add_argument("--only", default="", help="run the cases with this in their sentence")
+    options.add_argument("--keep", action="store_true", help="leave the folder")
+    options = options.parse_args()
+    folder, run = pathlib.Path(tempfile.mkdtemp(prefix="commandline")), Run()
+    authority = Authority(folder / "ca")
+    rooms = {"rooms": {"encrypt_by_default": True}}
+    a = Fedchatd(folder / "a", authority, **rooms)
+    if options.server == "synapse":
+        sys.path.append(str(here.parent / "PeerTests"))
+        b = importlib.import_module("synapse_server").Synapse(folder / "b", authority)
+    else:
+        b = Fedchatd(folder / "b", authority, **rooms)
+    try:
+        with a, b:
+            world = World(folder, a, b)
+            try:
+                for sentence, function in CASES:
+                    if options.only in sentence:
+                        run.one(sentence, function, world)
+            finally:
+                for person in world.people:
+                    person.close()
+    finally:
+        if options.keep:
+            print(f"kept: {folder}")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+    return run.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
