@@ -10,7 +10,7 @@ public enum PushRuleLimits {
     public static let actions = 50
     /// A rule's ID, in bytes; the longest identifier fits.
     public static let idBytes = 255
-    /// Steps of comparing patterns for one user and one event, some ten milliseconds. Rules that would need more do not
+    /// Steps of comparing patterns for one user and one event, about five milliseconds. Rules that would need more do not
     /// match: else one user's rules could occupy a server.
     public static let patternSteps = 4_000_000
 }
