@@ -44,7 +44,7 @@ let sources: [Target] = [
     library("SQLDatabase", []),
     // Row 2.
     library("Ratchet", ["Cryptography"]),
-    library("MatrixRooms", ["MatrixModel", collections]),
+    library("MatrixRooms", ["MatrixModel", "Cryptography", collections]),
     library("MatrixAPI", ["MatrixModel", "HTTPMessages", httpTypes]),
     library(
         "HTTPServer",
@@ -69,7 +69,7 @@ let sources: [Target] = [
     library("Federation", ["MatrixAPI", "CResolver", logging, httpTypes]),
     library("HomeserverStorage", ["MatrixRooms", "SQLDatabase", logging]),
     library("ClientEncryption", ["Ratchet", "MatrixAPI", "SQLDatabase"]),
-    library("FedchatTesting", ["MatrixRooms"]),
+    library("FedchatTesting", ["MatrixRooms", "MatrixModel", "Cryptography"]),
     // Row 4.
     library(
         "Homeserver",
@@ -98,7 +98,7 @@ let testTargets: [Target] = [
     tests("CryptographyTests", ["Cryptography"]),
     tests("RatchetTests", ["Ratchet", "Cryptography", "MatrixModel"]),
     tests("MatrixModelTests", ["MatrixModel", "Cryptography"]),
-    tests("MatrixRoomsTests", ["MatrixRooms", "MatrixModel", "FedchatTesting"]),
+    tests("MatrixRoomsTests", ["MatrixRooms", "MatrixModel", "FedchatTesting", "Cryptography"]),
     tests("MatrixAPITests", ["MatrixAPI", "MatrixModel", "HTTPMessages", httpTypes]),
     tests("SQLDatabaseTests", ["SQLDatabase", "SQLiteEngine", "PostgresEngine"]),
     tests("HTTPTests", ["HTTPMessages", "HTTPServer", "HTTPClientCurl", httpTypes, logging]),

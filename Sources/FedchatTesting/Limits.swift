@@ -1,1 +1,0 @@
-// What this target owns is in ARCHITECTURE.md.
