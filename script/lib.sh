@@ -59,8 +59,9 @@ wait_for() {
     done
 }
 
-# The path of a built program, or nothing where this build does not answer --version (not built, or not written yet).
+# program CONFIGURATION NAME: the path of a built program, or nothing where it does not answer --version with one (not
+# built, or not written yet).
 program() {
     local path="$root/.build/$1/$2"
-    [ -x "$path" ] && "$path" --version >/dev/null 2>&1 </dev/null && printf '%s' "$path"
+    [ -x "$path" ] && "$path" --version 2>/dev/null </dev/null | grep -q '[0-9]\.[0-9]' && printf '%s' "$path"
 }
