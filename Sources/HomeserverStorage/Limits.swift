@@ -1,1 +1,13 @@
-// What this target owns is in ARCHITECTURE.md.
+/// The limits of this target.
+enum Limits {
+    /// Values in one `IN` list; longer lists are asked for in parts.
+    static let bindsPerStatement = 512
+    /// Redactions of a room that wait for their target to arrive; more are not applied.
+    static let pendingRedactionsPerRoom = 1_000
+    /// State keys whose numbers are kept in memory, in bytes.
+    static let stateKeyCacheBytes = 16 << 20
+    /// Auth events of state events kept in memory, in bytes.
+    static let authEdgeCacheBytes = 16 << 20
+    /// Users named in one notification; more, and everybody looks.
+    static let usersPerNotification = 50
+}

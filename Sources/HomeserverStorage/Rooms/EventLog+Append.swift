@@ -1,0 +1,252 @@
+public import MatrixModel
+internal import SQLDatabase
+
+/// The one door by which events get in, local and remote.
+extension EventLog {
+    /// Writes events and what follows from them, all or nothing: rows, auth edges, state nodes, the room's head,
+    /// memberships, redactions, positions, the outbox, answers to transaction ids.
+    /// - Throws: `RoomHeadMoved` when the head is not the expected one; `RepeatedTransaction`; `DatabaseError`, of kind
+    ///   `.constraint` when one of the events was appended meanwhile. Nothing is kept then: let the error out of the
+    ///   transaction.
+    public func append(_ append: RoomAppend) throws -> AppendedPositions {
+        var statements: [SQL] = StateWriter.storing(append.state.nodes, room: append.roomNID)
+        let replies = append.events.enumerated().filter { $0.element.origin != nil }
+        let firstReply = statements.count
+        for (_, event) in replies {
+            guard let origin = event.origin else { continue }
+            statements.append(
+                ReplyLog.recording(Self.response(for: event.pdu.id), to: origin, now: append.now))
+        }
+        statements += edges(append.events)
+        statements += redactions(append)
+
+        let live = append.events.filter { $0.place == .live }.count
+        let backfilled = append.events.filter { $0.place == .backfilled }.count
+        let backfillStep = backfilled > 0 ? statements.count : nil
+        if backfilled > 0 { statements.append(StreamPositions.advancing("backfill", by: backfilled)) }
+        let eventsStep = live > 0 ? statements.count : nil
+        if live > 0 { statements.append(StreamPositions.advancing("events", by: live)) }
+
+        let headStep = statements.count
+        if let head = append.head { statements.append(change(append, to: head, isMoving: live > 0)) }
+        statements += try insertions(append, live: live, backfilled: backfilled)
+        statements += members(append)
+        statements += backwardExtremities(append)
+
+        let rows = try connection.executeAll(statements)
+
+        if append.head != nil, rows[headStep].isEmpty { throw RoomHeadMoved() }
+        for (offset, (index, event)) in replies.enumerated() where rows[firstReply + offset].isEmpty {
+            guard let origin = event.origin, let response = try ReplyLog(connection).response(to: origin) else {
+                throw RoomHeadMoved()
+            }
+            throw RepeatedTransaction(index: index, response: response)
+        }
+        var appended = AppendedPositions()
+        if let eventsStep, let row = rows[eventsStep].first { appended.last = try row.integer(0) }
+        let lastBackfill = try backfillStep.flatMap { try rows[$0].first?.integer(0) }
+        var liveIndex = 0
+        var backfilledIndex = 0
+        for event in append.events {
+            switch event.place {
+            case .live:
+                liveIndex += 1
+                if let last = appended.last { appended.positions[event.nid] = last - Int64(live - liveIndex) }
+            case .backfilled:
+                backfilledIndex += 1
+                if let last = lastBackfill {
+                    appended.positions[event.nid] = -(last - Int64(backfilled - backfilledIndex))
+                }
+            case .none: break
+            }
+        }
+        try enqueue(append, appended)
+        try notify(append, appended)
+        return appended
+    }
+
+    /// The answer to a request that sent an event.
+    public static func response(for id: EventID) -> [UInt8] {
+        JSONValue.object(["event_id": .string(id.text)]).serialized()
+    }
+
+    // MARK: Statements
+
+    private func change(_ append: RoomAppend, to head: RoomAppend.Head, isMoving: Bool) -> SQL {
+        let position: SQL = isMoving ? "(SELECT position FROM streams WHERE name = 'events')" : "0"
+        guard let expected = append.expectedHeadVersion else {
+            return """
+                INSERT INTO rooms (room_nid, room_id, version, head_version, state, extremities, depth, last_position)
+                VALUES (\(append.roomNID), \(append.roomID.text), \(append.version.text), 1, \(head.state.bytes),
+                \(RoomRecord.packed(head.extremities)), \(head.depth), \(position)) RETURNING head_version
+                """
+        }
+        let moved: SQL = isMoving ? ", last_position = \(position)" : ""
+        return """
+            UPDATE rooms SET head_version = head_version + 1, state = \(head.state.bytes),
+            extremities = \(RoomRecord.packed(head.extremities)), depth = \(head.depth)\(moved)
+            WHERE room_nid = \(append.roomNID) AND head_version = \(expected) RETURNING head_version
+            """
+    }
+
+    private func insertions(_ append: RoomAppend, live: Int, backfilled: Int) throws -> [SQL] {
+        var statements: [SQL] = []
+        var (liveIndex, backfilledIndex) = (0, 0)
+        for event in append.events {
+            let position: SQL
+            switch event.place {
+            case .live:
+                liveIndex += 1
+                position = "(SELECT position FROM streams WHERE name = 'events') - \(live - liveIndex)"
+            case .backfilled:
+                backfilledIndex += 1
+                position = "\(backfilled - backfilledIndex) - (SELECT position FROM streams WHERE name = 'backfill')"
+            case .none:
+                position = "NULL"
+            }
+            let pdu = event.pdu
+            if event.isKnown {
+                statements.append(
+                    """
+                    UPDATE events SET position = \(position), flags = \(event.flags.rawValue),
+                    state_after = \(event.stateAfter?.bytes), replaces = \(event.replaces)
+                    WHERE event_nid = \(event.nid)
+                    """)
+                continue
+            }
+            let body = try sealer.seal(pdu.canonicalJSON, context: "event:" + pdu.id.text)
+            statements.append(
+                """
+                INSERT INTO events (event_nid, room_nid, event_id, type, state_key, sender, depth, origin_server_ts,
+                position, flags, state_after, replaces, sender_device, transaction_id, body)
+                VALUES (\(event.nid), \(append.roomNID), \(pdu.id.text), \(StoredText.stored(pdu.type.text)),
+                \(pdu.stateKey.map(StoredText.stored)), \(pdu.sender.text), \(pdu.depth),
+                \(pdu.originServerTimestamp), \(position), \(event.flags.rawValue), \(event.stateAfter?.bytes),
+                \(event.replaces), \(event.origin?.device?.text), \(event.origin?.transactionID), \(body))
+                """)
+        }
+        return statements
+    }
+
+    private func edges(_ events: [EventInsertion]) -> [SQL] {
+        var statements: [SQL] = []
+        for event in events where event.pdu.isState && !event.isKnown && !event.authNIDs.isEmpty {
+            let rows = Set(event.authNIDs).sorted().map { "(\(event.nid), \($0))" as SQL }
+            statements.append(
+                "INSERT INTO auth_edges (event_nid, auth_nid) VALUES " + rows.joined(separator: ", ")
+                    + " ON CONFLICT (event_nid, auth_nid) DO NOTHING")
+        }
+        return statements
+    }
+
+    private func redactions(_ append: RoomAppend) -> [SQL] {
+        var statements: [SQL] = []
+        for (target, redaction) in append.pendingRedactions {
+            statements.append(
+                """
+                INSERT INTO pending_redactions (target_event_id, redaction_nid, room_nid)
+                SELECT \(target.text), \(redaction), \(append.roomNID)
+                WHERE (SELECT COUNT(*) FROM pending_redactions WHERE room_nid = \(append.roomNID))
+                < \(Limits.pendingRedactionsPerRoom)
+                """)
+        }
+        for target in append.settledRedactions {
+            statements.append("DELETE FROM pending_redactions WHERE target_event_id = \(target.text)")
+        }
+        return statements
+    }
+
+    private func redactionUpdates(_ append: RoomAppend) throws -> [SQL] {
+        try append.redactions.flatMap { redaction -> [SQL] in
+            let id = redaction.redacted.id.text
+            let body = try sealer.seal(redaction.redacted.canonicalJSON, context: "event:" + id)
+            let row: SQL =
+                """
+                UPDATE events SET body = \(body), redacted_by = \(redaction.by.text),
+                flags = flags + \(EventFlags.redacted.rawValue)
+                WHERE event_nid = \(redaction.target) AND redacted_by IS NULL
+                """
+            guard redaction.redacted.type == .member else { return [row] }
+            return [
+                row,
+                """
+                UPDATE room_members SET displayname = NULL, avatar_url = NULL
+                WHERE room_nid = \(append.roomNID) AND event_nid = \(redaction.target)
+                """,
+            ]
+        }
+    }
+
+    private func members(_ append: RoomAppend) -> [SQL] {
+        var statements: [SQL] = []
+        if append.replacesAllMembers {
+            statements.append("DELETE FROM room_members WHERE room_nid = \(append.roomNID)")
+        }
+        for change in append.members {
+            guard let (nid, pdu) = change.event, let membership = try? RoomMember(pdu).membership else {
+                statements.append(
+                    "DELETE FROM room_members WHERE room_nid = \(append.roomNID) AND user_id = \(change.user.text)")
+                continue
+            }
+            let member = RoomMember(pdu)
+            statements.append(
+                """
+                INSERT INTO room_members
+                (room_nid, user_id, server, membership, event_nid, position, displayname, avatar_url)
+                VALUES (\(append.roomNID), \(change.user.text), \(change.user.serverName.text), \(membership), \(nid),
+                (SELECT position FROM streams WHERE name = 'events'), \(member.displayName.map(StoredText.stored)),
+                \(member.avatarURL.map(StoredText.stored)))
+                ON CONFLICT (room_nid, user_id) DO UPDATE SET membership = excluded.membership,
+                event_nid = excluded.event_nid, position = excluded.position, displayname = excluded.displayname,
+                avatar_url = excluded.avatar_url
+                """)
+        }
+        // A room that a user is invited to or in again is no longer forgotten, and its invite from elsewhere is used up.
+        for user in append.concerned {
+            statements.append(
+                "DELETE FROM forgotten_rooms WHERE user_id = \(user.text) AND room_nid = \(append.roomNID)")
+            statements.append(
+                "DELETE FROM invites_received WHERE user_id = \(user.text) AND room_id = \(append.roomID.text)")
+        }
+        return statements
+    }
+
+    private func backwardExtremities(_ append: RoomAppend) -> [SQL] {
+        append.newBackwardExtremities.map { id in
+            """
+            INSERT INTO backward_extremities (room_nid, event_id) VALUES (\(append.roomNID), \(id.text))
+            ON CONFLICT (room_nid, event_id) DO NOTHING
+            """
+        }
+            + append.closedBackwardExtremities.map { id in
+                "DELETE FROM backward_extremities WHERE room_nid = \(append.roomNID) AND event_id = \(id.text)"
+            }
+    }
+
+    // MARK: Afterwards
+
+    private func enqueue(_ append: RoomAppend, _ appended: AppendedPositions) throws {
+        // Redactions come after the insertions, for the target may be among them.
+        let updates = try redactionUpdates(append)
+        if !updates.isEmpty { try connection.executeAll(updates) }
+        for event in append.events where !event.destinations.isEmpty {
+            guard let position = appended.positions[event.nid] else { continue }
+            try Outbox(connection).enqueue(
+                eventNID: event.nid, position: position, roomNID: append.roomNID,
+                destinations: event.destinations.map(\.text))
+        }
+    }
+
+    /// `events <position> <room_nid> <user>…`: the users are those of ours whom the append concerns beside the joined;
+    /// `*` for too many. `redacted <event_nid>…`: caches forget these events.
+    private func notify(_ append: RoomAppend, _ appended: AppendedPositions) throws {
+        if let last = appended.last {
+            let users =
+                append.concerned.count > Limits.usersPerNotification ? ["*"] : append.concerned.map(\.text)
+            try connection.notify((["events", String(last), String(append.roomNID)] + users).joined(separator: " "))
+        }
+        for chunk in append.redactions.map({ String($0.target) }).chunks(of: Limits.bindsPerStatement) {
+            try connection.notify("redacted " + chunk.joined(separator: " "))
+        }
+    }
+}

@@ -1,0 +1,196 @@
+public import MatrixModel
+public import SQLDatabase
+
+/// Rooms, who is in them, and invites to rooms elsewhere.
+public struct RoomStore {
+    let connection: any SQLConnection
+
+    /// The rooms as this transaction sees them.
+    public init(_ connection: any SQLConnection) {
+        self.connection = connection
+    }
+
+    // MARK: Rooms
+
+    /// A room; nil when this server does not have it.
+    /// - Throws: `DatabaseError`.
+    public func room(_ id: RoomID) throws -> RoomRecord? {
+        try connection.query(Self.rooms + "WHERE room_id = \(id.text)").first.map(Self.record)
+    }
+
+    /// The room of a number.
+    /// - Throws: `DatabaseError`.
+    public func room(nid: Int64) throws -> RoomRecord? {
+        try connection.query(Self.rooms + "WHERE room_nid = \(nid)").first.map(Self.record)
+    }
+
+    /// The rooms of numbers.
+    /// - Throws: `DatabaseError`.
+    public func rooms(nids: [Int64]) throws -> [Int64: RoomRecord] {
+        var found: [Int64: RoomRecord] = [:]
+        for chunk in nids.chunks(of: Limits.bindsPerStatement) {
+            for row in try connection.query(Self.rooms + "WHERE room_nid IN \(list: chunk)") {
+                let record = try Self.record(row)
+                found[record.nid] = record
+            }
+        }
+        return found
+    }
+
+    /// The rooms of this server's directory, the lowest number first.
+    /// - Throws: `DatabaseError`.
+    public func publishedRooms() throws -> [RoomRecord] {
+        try connection.query(Self.rooms + "WHERE published = 1 ORDER BY room_nid").map(Self.record)
+    }
+
+    /// Lists a room in the directory, or takes it off.
+    /// - Throws: `DatabaseError`.
+    public func setPublished(_ isPublished: Bool, room: Int64) throws {
+        try connection.execute("UPDATE rooms SET published = \(isPublished) WHERE room_nid = \(room)")
+    }
+
+    private static let rooms: SQL =
+        """
+        SELECT room_nid, room_id, version, head_version, state, extremities, depth, last_position, published
+        FROM rooms 
+        """
+
+    private static func record(_ row: SQLRow) throws -> RoomRecord {
+        guard let id = try? RoomID(row.text(1)), let version = try RoomVersion(row.text(2)),
+            let state = StateRoot(try row.bytes(4))
+        else { throw DatabaseError(.corrupt, "a room's row cannot be read") }
+        return RoomRecord(
+            nid: try row.integer(0), id: id, version: version, headVersion: try row.integer(3), state: state,
+            extremities: RoomRecord.unpacked(try row.bytes(5)), depth: try row.integer(6),
+            lastPosition: try row.integer(7), isPublished: try row.bool(8))
+    }
+
+    // MARK: Members
+
+    /// All rooms a user has or had a membership of, and has not forgotten.
+    /// - Throws: `DatabaseError`.
+    public func memberships(of user: UserID) throws -> [RoomMembership] {
+        try connection.query(
+            Self.memberships
+                + """
+                WHERE m.user_id = \(user.text) AND NOT EXISTS (SELECT 1 FROM forgotten_rooms f
+                WHERE f.user_id = m.user_id AND f.room_nid = m.room_nid)
+                """
+        ).map(Self.membership)
+    }
+
+    /// The rooms in which a user has a certain membership.
+    /// - Throws: `DatabaseError`.
+    public func memberships(of user: UserID, _ membership: Membership) throws -> [RoomMembership] {
+        try connection.query(
+            Self.memberships + "WHERE m.user_id = \(user.text) AND m.membership = \(membership)"
+        ).map(Self.membership)
+    }
+
+    /// A user's membership of one room, forgotten or not; nil when there never was one.
+    /// - Throws: `DatabaseError`.
+    public func membership(of user: UserID, in room: Int64) throws -> RoomMembership? {
+        try connection.query(
+            Self.memberships + "WHERE m.room_nid = \(room) AND m.user_id = \(user.text)"
+        ).first.map(Self.membership)
+    }
+
+    /// The members of a room, all or those of one membership.
+    /// - Throws: `DatabaseError`.
+    public func members(room: Int64, membership: Membership? = nil) throws -> [RoomMembership] {
+        var clause: SQL = "WHERE m.room_nid = \(room)"
+        if let membership { clause += " AND m.membership = \(membership)" }
+        return try connection.query(Self.memberships + clause).map(Self.membership)
+    }
+
+    /// How many members a room has, by membership.
+    /// - Throws: `DatabaseError`.
+    public func memberCounts(room: Int64) throws -> [Membership: Int] {
+        var counts: [Membership: Int] = [:]
+        for row in try connection.query(
+            "SELECT membership, COUNT(*) FROM room_members WHERE room_nid = \(room) GROUP BY membership")
+        {
+            if let membership = Membership(rawValue: try row.text(0)) { counts[membership] = try row.int(1) }
+        }
+        return counts
+    }
+
+    /// The servers with a joined member.
+    /// - Throws: `DatabaseError`.
+    public func joinedServers(room: Int64) throws -> [ServerName] {
+        try connection.query(
+            "SELECT DISTINCT server FROM room_members WHERE room_nid = \(room) AND membership = 'join'"
+        ).compactMap { try? ServerName($0.text(0)) }
+    }
+
+    /// The joined members of one server: ours, to be woken.
+    /// - Throws: `DatabaseError`.
+    public func joinedMembers(room: Int64, of server: ServerName) throws -> [UserID] {
+        try connection.query(
+            """
+            SELECT user_id FROM room_members
+            WHERE room_nid = \(room) AND membership = 'join' AND server = \(server.text)
+            """
+        ).compactMap { try? UserID($0.text(0)) }
+    }
+
+    /// The users who share a room with `user`, whose servers and devices they hear of.
+    /// - Throws: `DatabaseError`.
+    public func usersSharingRooms(with user: UserID) throws -> Set<UserID> {
+        Set(
+            try connection.query(
+                """
+                SELECT DISTINCT o.user_id FROM room_members m
+                JOIN room_members o ON o.room_nid = m.room_nid AND o.membership = 'join'
+                WHERE m.user_id = \(user.text) AND m.membership = 'join'
+                """
+            ).compactMap { try? UserID($0.text(0)) })
+    }
+
+    /// The servers with a user who shares a room with `user`.
+    /// - Throws: `DatabaseError`.
+    public func serversSharingRooms(with user: UserID) throws -> Set<ServerName> {
+        Set(
+            try connection.query(
+                """
+                SELECT DISTINCT o.server FROM room_members m
+                JOIN room_members o ON o.room_nid = m.room_nid AND o.membership = 'join'
+                WHERE m.user_id = \(user.text) AND m.membership = 'join'
+                """
+            ).compactMap { try? ServerName($0.text(0)) })
+    }
+
+    /// Hides a room that a user has left from them.
+    /// - Throws: `DatabaseError`.
+    public func forget(room: Int64, user: UserID) throws {
+        try connection.execute(
+            """
+            INSERT INTO forgotten_rooms (user_id, room_nid) VALUES (\(user.text), \(room))
+            ON CONFLICT (user_id, room_nid) DO NOTHING
+            """)
+    }
+
+    /// Whether a user has forgotten a room.
+    /// - Throws: `DatabaseError`.
+    public func isForgotten(room: Int64, user: UserID) throws -> Bool {
+        try !connection.query(
+            "SELECT 1 FROM forgotten_rooms WHERE user_id = \(user.text) AND room_nid = \(room)"
+        ).isEmpty
+    }
+
+    private static let memberships: SQL =
+        """
+        SELECT m.room_nid, r.room_id, m.user_id, m.membership, m.event_nid, m.position, m.displayname, m.avatar_url,
+        r.last_position FROM room_members m JOIN rooms r ON r.room_nid = m.room_nid 
+        """
+
+    private static func membership(_ row: SQLRow) throws -> RoomMembership {
+        guard let room = try? RoomID(row.text(1)), let user = try? UserID(row.text(2)),
+            let membership = Membership(rawValue: try row.text(3))
+        else { throw DatabaseError(.corrupt, "a member's row cannot be read") }
+        return RoomMembership(
+            roomNID: try row.integer(0), roomID: room, user: user, membership: membership,
+            eventNID: try row.integer(4), position: try row.integer(5), displayName: try row.optionalText(6),
+            avatarURL: try row.optionalText(7), roomLastPosition: try row.integer(8))
+    }
+}

@@ -1,0 +1,107 @@
+internal import MatrixModel
+public import MatrixRooms
+internal import SQLDatabase
+
+/// What never changes about states: the nodes of their tries and the numbers of their keys. Bounded in bytes; shared by all
+/// readers of a process.
+public final class StateCache: Sendable {
+    let nodes: BoundedCache<StateRoot, StateNode>
+    private let numbers: BoundedCache<StateKey, Int64>
+    private let keys: BoundedCache<Int64, StateKey>
+    let authEdges: BoundedCache<Int64, [Int64]>
+
+    /// A cache of nodes of at most `bytes`, and of keys as the limits have it.
+    public init(bytes: Int) {
+        nodes = BoundedCache(budget: bytes)
+        numbers = BoundedCache(budget: Limits.stateKeyCacheBytes / 2)
+        keys = BoundedCache(budget: Limits.stateKeyCacheBytes / 2)
+        authEdges = BoundedCache(budget: Limits.authEdgeCacheBytes)
+    }
+
+    /// Keeps the numbers of keys that are committed.
+    public func remember(_ found: [StateKey: Int64]) {
+        for (key, number) in found {
+            let cost = key.stateKey.utf8.count + key.type.text.utf8.count + 64
+            numbers.put(key, number, cost: cost)
+            keys.put(number, key, cost: cost)
+        }
+    }
+
+    /// The number of a key, if it is here.
+    public func number(of key: StateKey) -> Int64? { numbers.value(key) }
+
+    /// The numbers of those of `wanted` that have one.
+    func numbers(of wanted: some Sequence<StateKey>, _ connection: any SQLConnection) throws -> [StateKey: Int64] {
+        var found: [StateKey: Int64] = [:]
+        var missing: [StateKey] = []
+        for key in wanted {
+            if let number = numbers.value(key) { found[key] = number } else { missing.append(key) }
+        }
+        // By type, so that an index serves each question.
+        for (type, keys) in Dictionary(grouping: missing, by: \.type) {
+            for chunk in keys.chunks(of: Limits.bindsPerStatement) {
+                var read: [StateKey: Int64] = [:]
+                for row in try connection.query(
+                    """
+                    SELECT state_key, key_nid FROM state_keys WHERE type = \(StoredText.stored(type.text))
+                    AND state_key IN \(list: chunk.map { StoredText.stored($0.stateKey) })
+                    """)
+                {
+                    read[StateKey(type, StoredText.original(try row.text(0)))] = try row.integer(1)
+                }
+                remember(read)
+                found.merge(read) { first, _ in first }
+            }
+        }
+        return found
+    }
+
+    /// The keys of numbers.
+    /// - Throws: `CorruptState` when one is not there.
+    func keys(of wanted: some Collection<Int64>, _ connection: any SQLConnection) throws -> [Int64: StateKey] {
+        var found: [Int64: StateKey] = [:]
+        var missing: [Int64] = []
+        for number in wanted {
+            if let key = keys.value(number) { found[number] = key } else { missing.append(number) }
+        }
+        for chunk in missing.chunks(of: Limits.bindsPerStatement) {
+            for row in try connection.query(
+                "SELECT key_nid, type, state_key FROM state_keys WHERE key_nid IN \(list: chunk)")
+            {
+                guard let type = try? EventType(StoredText.original(row.text(1))) else { throw CorruptState() }
+                let key = StateKey(type, StoredText.original(try row.text(2)))
+                let number = try row.integer(0)
+                found[number] = key
+                remember([key: number])
+            }
+        }
+        guard found.count == Set(wanted).count else { throw CorruptState() }
+        return found
+    }
+}
+
+/// The nodes of the database behind the cache.
+struct DatabaseNodes: StateNodeSource {
+    let connection: any SQLConnection
+    let cache: StateCache
+
+    func nodes(_ roots: [StateRoot]) throws -> [StateRoot: StateNode] {
+        var found: [StateRoot: StateNode] = [:]
+        var missing: [StateRoot] = []
+        for root in roots where root != .empty {
+            if let node = cache.nodes.value(root) { found[root] = node } else { missing.append(root) }
+        }
+        for chunk in missing.chunks(of: Limits.bindsPerStatement) {
+            for row in try connection.query(
+                "SELECT hash, body FROM state_nodes WHERE hash IN \(list: chunk.map(\.bytes))")
+            {
+                let body = try row.bytes(1)
+                guard let root = StateRoot(try row.bytes(0)) else { throw CorruptState() }
+                let node = try StateNode(decoding: body)
+                found[root] = node
+                cache.nodes.put(root, node, cost: body.count * 4 + 128)
+            }
+        }
+        return found
+    }
+}

@@ -1,0 +1,15 @@
+public import SQLDatabase
+
+/// The homeserver's tables. A migration is never changed once released; a change is a new number.
+public enum Schema {
+    /// All migrations, in order.
+    public static let migrations: [Migration] = [
+        Migration(1, "initial") { dialect in
+            V001Rooms.statements(dialect) + V001Accounts.statements(dialect) + V001Federation.statements(dialect)
+                + V001Devices.statements(dialect)
+        }
+    ]
+
+    /// The oldest schema number whose programs can use the newest schema.
+    public static let oldestCompatible = 1
+}
