@@ -70,8 +70,11 @@ public struct TestRoom: RoomStateView, EventGraph {
         let depth = prev.compactMap { events[$0]?.depth }.max() ?? 0
         return Self.sealed(
             draft, version: version, prev: prev, auth: auth ?? selected, depth: depth + 1, timestamp: timestamp,
-            referenceHashes: events.mapValues(\.referenceHash))
+            referenceHashes: rules.eventIDIsSent ? referenceHashes : [:])
     }
+
+    /// What versions 1 and 2 need beside ids.
+    private var referenceHashes: [EventID: [UInt8]] { events.mapValues(\.referenceHash) }
 
     /// Makes the event part of the room, its newest, and of its state.
     public mutating func add(_ event: PDU) {
