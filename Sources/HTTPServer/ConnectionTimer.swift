@@ -15,6 +15,11 @@ final class ConnectionTimer {
     /// Sets the deadline, or none.
     func set(_ duration: Duration?) {
         bufferedBefore = .max
+        setAgain(duration)
+    }
+
+    /// The same, where what was seen at the last look still counts.
+    func setAgain(_ duration: Duration?) {
         guard let duration else {
             deadline = nil
             return

@@ -133,7 +133,7 @@ final class HTTPConnection: ChannelDuplexHandler {
                 bytes.append(contentsOf: buffer.readableBytesView)
                 phase = .receiving(head, bytes)
             } else {
-                body?.receive(Array(buffer.readableBytesView))
+                body?.receive(Array(buffer: buffer))
             }
         case .end:
             requestEnded = true
@@ -373,9 +373,9 @@ final class HTTPConnection: ChannelDuplexHandler {
         case .answering where !requestEnded:
             timer.set(limits.bodyStallTimeout)  // it is the handler who does not read
         case .answering:
-            if timer.writingMovedOn(orIdle: true) { timer.set(limits.writeStallTimeout) } else { close() }
+            if timer.writingMovedOn(orIdle: true) { timer.setAgain(limits.writeStallTimeout) } else { close() }
         case .waiting, .closing:
-            if timer.writingMovedOn(orIdle: false) { timer.set(limits.writeStallTimeout) } else { close() }
+            if timer.writingMovedOn(orIdle: false) { timer.setAgain(limits.writeStallTimeout) } else { close() }
         case .lingering:
             close()
         }

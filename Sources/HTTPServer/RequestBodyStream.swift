@@ -89,8 +89,11 @@ extension RequestBodyStream.State {
     }
 
     fileprivate mutating func takeChunks() -> [UInt8]? {
-        guard let first = chunks.first else { return nil }
-        let taken = chunks.count == 1 ? first : Array(chunks.joined())
+        guard var taken = chunks.first else { return nil }
+        if chunks.count > 1 {
+            taken.reserveCapacity(waitingBytes)
+            for chunk in chunks.dropFirst() { taken += chunk }
+        }
         dropChunks()
         return taken
     }

@@ -1,0 +1,50 @@
+private import CCurl
+public import HTTPMessages
+
+/// An HTTP client on libcurl: every transfer of a process on one thread, connections kept and used again, HTTP/2 where the
+/// other side has it, names resolved to both families and the faster connection taken.
+public final class CurlClient: HTTPClient {
+    /// How a client is set up.
+    public struct Configuration: Sendable {
+        public var limits = CurlClientLimits()
+        /// PEM files of authorities that are trusted beside the system's.
+        public var customAuthorityFiles: [String] = []
+        /// The User-Agent of requests that bring none.
+        public var userAgent = "fedchat"
+        /// A proxy's URL. The environment's proxies are not used.
+        public var proxy: String?
+
+        public init() {}
+    }
+
+    private let loop: TransferLoop
+    private let configuration: Configuration
+
+    /// Reads the certificates and starts the thread.
+    /// - Throws: ``HTTPClientError/tls(_:)`` if an authority's file cannot be used.
+    public init(_ configuration: Configuration = Configuration()) throws(HTTPClientError) {
+        self.configuration = configuration
+        let bundle = try CertificateBundle(adding: configuration.customAuthorityFiles)
+        loop = try TransferLoop(configuration, bundle)
+    }
+
+    deinit { loop.stop() }
+
+    /// Ends all transfers as cancelled, closes the connections and ends the thread. Later requests are cancelled at once.
+    public func shutDown() {
+        loop.stop()
+    }
+
+    public func send(_ request: ClientRequest) async throws(HTTPClientError) -> ClientResponse {
+        let transfer = try Transfer(request, configuration)
+        let result = await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                transfer.start(continuation)
+                loop.submit(transfer)
+            }
+        } onCancel: {
+            loop.cancel(transfer)
+        }
+        return try result.get()
+    }
+}
