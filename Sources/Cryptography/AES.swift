@@ -3,20 +3,19 @@ public enum AES256CBC {
     private static let cipher = Cipher("AES-256-CBC")
 
     /// Encrypts. `key` has 32 bytes, `iv` 16; else `wrongLength`.
-    public static func encrypt(_ plaintext: [UInt8], key: [UInt8], iv: [UInt8]) throws(CryptographyError) -> [UInt8] {
-        try plaintext.withBytesThrowing { (bytes) throws(CryptographyError) in
-            try cipher.apply(to: bytes, key: key, iv: iv, encrypting: true)
-        }
+    public static func encrypt(
+        _ plaintext: [UInt8], key: some ContiguousBytes, iv: some ContiguousBytes
+    ) throws(CryptographyError) -> [UInt8] {
+        try apply(cipher, to: plaintext, key: key, iv: iv, encrypting: true)
     }
 
     /// Decrypts; throws `decryptionFailed` if length or padding are wrong.
     public static func decrypt(
-        _ ciphertext: some ContiguousBytes, key: [UInt8], iv: [UInt8]
+        _ ciphertext: some ContiguousBytes, key: some ContiguousBytes, iv: some ContiguousBytes
     ) throws(CryptographyError) -> [UInt8] {
-        try ciphertext.withBytesThrowing { (bytes) throws(CryptographyError) in
-            guard !bytes.isEmpty, bytes.count.isMultiple(of: 16) else { throw .decryptionFailed }
-            return try cipher.apply(to: bytes, key: key, iv: iv, encrypting: false)
-        }
+        let count = ciphertext.withBytes { $0.count }
+        guard count > 0, count.isMultiple(of: 16) else { throw .decryptionFailed }
+        return try apply(cipher, to: ciphertext, key: key, iv: iv, encrypting: false)
     }
 }
 
@@ -26,18 +25,23 @@ public enum AES256CTR {
 
     /// `key` has 32 bytes, `iv` (the first counter block) 16; else `wrongLength`.
     public static func apply(
-        key: [UInt8], iv: [UInt8], to bytes: some ContiguousBytes
+        key: some ContiguousBytes, iv: some ContiguousBytes, to bytes: some ContiguousBytes
     ) throws(CryptographyError) -> [UInt8] {
-        try bytes.withBytesThrowing { (bytes) throws(CryptographyError) in
-            try cipher.apply(to: bytes, key: key, iv: iv, encrypting: true)
-        }
+        try Cryptography.apply(cipher, to: bytes, key: key, iv: iv, encrypting: true)
     }
 }
 
-extension ContiguousBytes {
-    func withBytesThrowing(
-        _ body: (UnsafeRawBufferPointer) throws(CryptographyError) -> [UInt8]
-    ) throws(CryptographyError) -> [UInt8] {
-        try withBytes { bytes in Result { () throws(CryptographyError) in try body(bytes) } }.get()
-    }
+private func apply(
+    _ cipher: Cipher, to bytes: some ContiguousBytes, key: some ContiguousBytes, iv: some ContiguousBytes,
+    encrypting: Bool
+) throws(CryptographyError) -> [UInt8] {
+    try bytes.withBytes { bytes in
+        key.withBytes { key in
+            iv.withBytes { iv in
+                Result { () throws(CryptographyError) in
+                    try cipher.apply(to: bytes, key: key, iv: iv, encrypting: encrypting)
+                }
+            }
+        }
+    }.get()
 }

@@ -11,7 +11,7 @@ struct Cipher: Sendable {
     }
 
     func apply(
-        to input: UnsafeRawBufferPointer, key: [UInt8], iv: [UInt8], encrypting: Bool
+        to input: UnsafeRawBufferPointer, key: UnsafeRawBufferPointer, iv: UnsafeRawBufferPointer, encrypting: Bool
     ) throws(CryptographyError) -> [UInt8] {
         guard key.count == 32 else { throw .wrongLength(expected: 32, found: key.count) }
         guard iv.count == 16 else { throw .wrongLength(expected: 16, found: iv.count) }
@@ -30,10 +30,12 @@ struct Cipher: Sendable {
 
     /// The bytes written, or nil where OpenSSL refuses (bad padding).
     private func run(
-        _ context: OpaquePointer, input: UnsafeRawBufferPointer, key: [UInt8], iv: [UInt8], encrypting: Bool,
-        output: UnsafeMutableBufferPointer<UInt8>
+        _ context: OpaquePointer, input: UnsafeRawBufferPointer, key: UnsafeRawBufferPointer,
+        iv: UnsafeRawBufferPointer, encrypting: Bool, output: UnsafeMutableBufferPointer<UInt8>
     ) -> Int? {
         guard let start = output.baseAddress,
+            let key = key.baseAddress?.assumingMemoryBound(to: UInt8.self),
+            let iv = iv.baseAddress?.assumingMemoryBound(to: UInt8.self),
             EVP_CipherInit_ex2(context, algorithm.pointer, key, iv, encrypting ? 1 : 0, nil) == 1
         else { return nil }
         var written = 0

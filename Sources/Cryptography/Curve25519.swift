@@ -34,9 +34,18 @@ public enum Curve25519 {
 
         /// The 32 bytes both sides share. Throws `refusedPublicKey` where they would be zero.
         public func sharedSecret(with other: PublicKey) throws(CryptographyError) -> [UInt8] {
-            var shared = [UInt8](repeating: 0, count: 32)
-            let result = secret.withPointer { crypto_scalarmult_curve25519(&shared, $0, other.bytes) }
-            guard result == 0, sodium_is_zero(shared, shared.count) == 0 else { throw .refusedPublicKey }
+            try agreement(with: other).bytes
+        }
+
+        /// As above, as a secret.
+        public func agreement(with other: PublicKey) throws(CryptographyError) -> SecretBytes {
+            var succeeded = false
+            let shared = SecretBytes(count: 32, placement: .heap) { output in
+                guard let start = output.baseAddress?.assumingMemoryBound(to: UInt8.self) else { return }
+                let result = secret.withPointer { crypto_scalarmult_curve25519(start, $0, other.bytes) }
+                succeeded = result == 0 && sodium_is_zero(start, output.count) == 0
+            }
+            guard succeeded else { throw .refusedPublicKey }
             return shared
         }
 

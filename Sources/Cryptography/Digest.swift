@@ -26,6 +26,13 @@ struct Digest: Sendable {
 
     /// HMAC, RFC 2104.
     func authenticate(_ message: UnsafeRawBufferPointer, key: UnsafeRawBufferPointer) -> [UInt8] {
+        output { authenticate(message, key: key, into: $0) }
+    }
+
+    /// As above, into `size` bytes, which may not be those of the key.
+    func authenticate(
+        _ message: UnsafeRawBufferPointer, key: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer
+    ) {
         Self.contexts.withContext { context in
             withUnsafeTemporaryAllocation(byteCount: blockSize * 2 + size, alignment: 8) { scratch in
                 defer { OPENSSL_cleanse(scratch.baseAddress, scratch.count) }
@@ -43,7 +50,7 @@ struct Digest: Sendable {
                     inner[i] ^= 0x36
                 }
                 digest(first: .init(inner), then: message, with: context, into: middle)
-                return output { digest(first: .init(outer), then: .init(middle), with: context, into: $0) }
+                digest(first: .init(outer), then: .init(middle), with: context, into: output)
             }
         }
     }

@@ -6,8 +6,17 @@ public enum HMACSHA256 {
     }
 
     /// As above, over a part of an array, which is not copied.
-    public static func authenticate(_ message: ArraySlice<UInt8>, key: [UInt8]) -> [UInt8] {
-        message.withUnsafeBytes { message in key.withUnsafeBytes { Digest.sha256.authenticate(message, key: $0) } }
+    public static func authenticate(_ message: ArraySlice<UInt8>, key: some ContiguousBytes) -> [UInt8] {
+        message.withUnsafeBytes { message in key.withBytes { Digest.sha256.authenticate(message, key: $0) } }
+    }
+
+    /// The code as a secret of its own: a step of a ratchet.
+    public static func derive(_ message: some ContiguousBytes, from key: SecretBytes) -> SecretBytes {
+        SecretBytes(count: SHA256.size, placement: .heap) { output in
+            message.withBytes { message in
+                key.withBytes { Digest.sha256.authenticate(message, key: $0, into: output) }
+            }
+        }
     }
 }
 

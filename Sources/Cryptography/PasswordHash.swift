@@ -12,6 +12,7 @@ public enum PasswordHash {
         /// Memory in KiB.
         public var memoryKiB: Int
 
+        /// Any cost; `make` refuses what Argon2 cannot do.
         public init(passes: Int, memoryKiB: Int) {
             self.passes = passes
             self.memoryKiB = memoryKiB
@@ -30,6 +31,7 @@ public enum PasswordHash {
         /// Whether a matching password should now be hashed anew: another scheme or another cost.
         public let needsRehash: Bool
 
+        /// A verdict of one's own, for tests.
         public init(matches: Bool, needsRehash: Bool) {
             self.matches = matches
             self.needsRehash = needsRehash

@@ -15,6 +15,7 @@ extension RandomSource {
 
 /// The system's randomness through libsodium.
 public struct SystemRandomSource: RandomSource {
+    /// All instances are alike.
     public init() {}
 
     /// Exactly `count` unpredictable bytes.

@@ -17,6 +17,7 @@ public enum SHA256 {
     public struct Stream: ~Copyable, Sendable {
         private let context: OpenSSLObject
 
+        /// Of no bytes yet.
         public init() { context = Digest.sha256.begin() }
 
         deinit { Digest.free(context) }

@@ -1,7 +1,7 @@
 private import CSodium
 
 /// Bytes that must not outlive their use: never copied, wiped when the last owner lets go.
-public final class SecretBytes: @unchecked Sendable, CustomStringConvertible, CustomReflectable {
+public final class SecretBytes: @unchecked Sendable, ContiguousBytes, CustomStringConvertible, CustomReflectable {
     /// Where the bytes lie.
     public enum Placement: Sendable {
         /// Own locked pages between guard pages: for the few keys that live as long as the process.
@@ -48,8 +48,26 @@ public final class SecretBytes: @unchecked Sendable, CustomStringConvertible, Cu
     }
 
     /// Lends the bytes for the length of `body`.
-    public func withBytes<R, E: Error>(_ body: (UnsafeRawBufferPointer) throws(E) -> R) throws(E) -> R {
-        try body(UnsafeRawBufferPointer(start: address, count: count))
+    public func withBytes<R>(_ body: (UnsafeRawBufferPointer) -> R) -> R {
+        body(UnsafeRawBufferPointer(start: address, count: count))
+    }
+
+    /// All of several secrets, one after the other, in ordinary memory.
+    public static func joined(_ parts: [SecretBytes]) -> SecretBytes {
+        SecretBytes(count: parts.reduce(0) { $0 + $1.count }, placement: .heap) { output in
+            var start = 0
+            for part in parts {
+                part.withBytes { UnsafeMutableRawBufferPointer(rebasing: output[start...]).copyMemory(from: $0) }
+                start += part.count
+            }
+        }
+    }
+
+    /// A copy of the bytes at `range`, which must lie within, in ordinary memory.
+    public func part(_ range: Range<Int>) -> SecretBytes {
+        withBytes { bytes in
+            SecretBytes(count: range.count, placement: .heap) { $0.copyMemory(from: .init(rebasing: bytes[range])) }
+        }
     }
 
     /// Lends the bytes to a C function.
@@ -65,6 +83,11 @@ public final class SecretBytes: @unchecked Sendable, CustomStringConvertible, Cu
 
     /// Shows nothing.
     public var customMirror: Mirror { Mirror(self, children: []) }
+}
+
+extension SecretBytes: Equatable {
+    /// Compares in a time that depends only on the lengths.
+    public static func == (first: SecretBytes, second: SecretBytes) -> Bool { constantTimeEquals(first, second) }
 }
 
 /// Whether both hold the same bytes, in a time that depends only on their lengths.

@@ -5,15 +5,15 @@ internal import Cryptography
 struct CipherKeys {
     static let macSize = 8
 
-    private let aesKey: [UInt8]
-    private let macKey: [UInt8]
-    private let iv: [UInt8]
+    private let aesKey: SecretBytes
+    private let macKey: SecretBytes
+    private let iv: SecretBytes
 
-    init(secret: [UInt8], info: String) {
-        let keys = HKDFSHA256.derive(input: secret, salt: [], info: Array(info.utf8), count: 80)
-        aesKey = Array(keys[..<32])
-        macKey = Array(keys[32..<64])
-        iv = Array(keys[64...])
+    init(secret: SecretBytes, info: String) {
+        let keys = HKDFSHA256.deriveSecret(input: secret, salt: [UInt8](), info: Array(info.utf8), count: 80)
+        aesKey = keys.part(0..<32)
+        macKey = keys.part(32..<64)
+        iv = keys.part(64..<80)
     }
 
     func encrypt(_ plaintext: [UInt8]) throws(RatchetError) -> [UInt8] {

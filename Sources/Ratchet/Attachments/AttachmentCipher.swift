@@ -4,7 +4,7 @@ public import Cryptography
 /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#sending-encrypted-attachments>
 public enum AttachmentCipher {
     /// What the event's `file` object says, decoded: `key.k`, `iv` and `hashes.sha256`.
-    public struct Key: Sendable, Equatable {
+    public struct Key: Sendable, Equatable, CustomStringConvertible {
         /// 32 bytes; URL-safe base64 in `key.k`.
         public let key: [UInt8]
         /// The first counter block, 16 bytes; unpadded base64.
@@ -18,6 +18,9 @@ public enum AttachmentCipher {
             self.iv = iv
             self.sha256 = sha256
         }
+
+        /// Always "…".
+        public var description: String { "…" }
     }
 
     /// The ciphertext to upload, as long as the file, and a fresh key for it.

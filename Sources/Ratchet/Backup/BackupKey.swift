@@ -63,6 +63,6 @@ public struct BackupKey: Sendable {
         _ own: Curve25519.PrivateKey, _ other: Curve25519.PublicKey
     ) throws(RatchetError) -> CipherKeys {
         CipherKeys(
-            secret: try translating { () throws(CryptographyError) in try own.sharedSecret(with: other) }, info: "")
+            secret: try translating { () throws(CryptographyError) in try own.agreement(with: other) }, info: "")
     }
 }

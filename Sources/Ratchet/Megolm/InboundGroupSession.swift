@@ -95,7 +95,7 @@ public struct InboundGroupSession: Sendable, Equatable {
         guard signingKey == other.signingKey else { return .unconnected }
         let common = max(first.index, other.first.index)
         let (own, others) = (ratchet(at: common), other.ratchet(at: common))
-        guard constantTimeEquals(own.bytes, others.bytes) else { return .unconnected }
+        guard own == others else { return .unconnected }
         if first.index == other.first.index { return .equal }
         return first.index < other.first.index ? .better : .worse
     }

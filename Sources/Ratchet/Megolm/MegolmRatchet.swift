@@ -6,26 +6,29 @@ struct MegolmRatchet: Sendable, Equatable {
     /// Bytes of all four parts.
     static let size = 128
 
-    private(set) var parts: [[UInt8]]
+    private var parts: [SecretBytes]
     private(set) var index: UInt32
 
     /// `bytes` are the 128 of R₀ to R₃.
     init(bytes: some Collection<UInt8>, index: UInt32) throws(RatchetError) {
         guard bytes.count == Self.size else { throw .malformed(rule: "a Megolm ratchet has 128 bytes") }
         let bytes = Array(bytes)
-        parts = (0..<4).map { Array(bytes[($0 * 32)..<($0 * 32 + 32)]) }
+        parts = (0..<4).map { SecretBytes(Array(bytes[($0 * 32)..<($0 * 32 + 32)]), placement: .heap) }
         self.index = index
     }
 
     init(random: some RandomSource) {
-        parts = (0..<4).map { _ in random.bytes(32) }
+        parts = (0..<4).map { _ in SecretBytes(random.bytes(32), placement: .heap) }
         index = 0
     }
 
-    var bytes: [UInt8] { Array(parts.joined()) }
+    /// R₀ to R₃, for exports and pickles.
+    var bytes: [UInt8] { secret.bytes }
+
+    var secret: SecretBytes { .joined(parts) }
 
     /// The keys of the message at `index`.
-    var cipherKeys: CipherKeys { CipherKeys(secret: bytes, info: "MEGOLM_KEYS") }
+    var cipherKeys: CipherKeys { CipherKeys(secret: secret, info: "MEGOLM_KEYS") }
 
     /// To the next index; after 2³² steps the index is 0 again.
     mutating func advance() {
@@ -55,6 +58,6 @@ struct MegolmRatchet: Sendable, Equatable {
     }
 
     private mutating func hash(_ source: Int, into target: Int) {
-        parts[target] = HMACSHA256.authenticate([UInt8(target)], key: parts[source])
+        parts[target] = HMACSHA256.derive([UInt8(target)], from: parts[source])
     }
 }

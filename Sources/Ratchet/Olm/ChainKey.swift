@@ -3,25 +3,25 @@ internal import Cryptography
 /// C: gives one message key per step, and cannot go back.
 /// Spec: <https://spec.matrix.org/v1.19/olm-megolm/olm/#advancing-the-chain-key>
 struct ChainKey: Sendable, Equatable {
-    private(set) var bytes: [UInt8]
+    private(set) var secret: SecretBytes
     private(set) var index: UInt64
 
-    init(bytes: [UInt8], index: UInt64) {
-        self.bytes = bytes
+    init(_ secret: SecretBytes, index: UInt64) {
+        self.secret = secret
         self.index = index
     }
 
     /// The secret of the message at `index`.
-    var messageKey: [UInt8] { HMACSHA256.authenticate([1], key: bytes) }
+    var messageKey: SecretBytes { HMACSHA256.derive([1] as [UInt8], from: secret) }
 
     mutating func advance() throws(RatchetError) {
         guard index < UInt64(UInt32.max) else { throw .exhausted }
-        bytes = HMACSHA256.authenticate([2], key: bytes)
+        secret = HMACSHA256.derive([2] as [UInt8], from: secret)
         index += 1
     }
 }
 
 extension CipherKeys {
     /// The keys of an Olm message.
-    init(messageKey: [UInt8]) { self.init(secret: messageKey, info: "OLM_KEYS") }
+    init(messageKey: SecretBytes) { self.init(secret: messageKey, info: "OLM_KEYS") }
 }

@@ -106,8 +106,10 @@ extension OlmSession {
     ) throws(RatchetError) -> OlmSession {
         let baseKey = Curve25519.PrivateKey.generate(random)
         let secret = try translating { () throws(CryptographyError) in
-            try identityKey.sharedSecret(with: oneTimeKey) + baseKey.sharedSecret(with: remoteIdentityKey)
-                + baseKey.sharedSecret(with: oneTimeKey)
+            SecretBytes.joined([
+                try identityKey.agreement(with: oneTimeKey), try baseKey.agreement(with: remoteIdentityKey),
+                try baseKey.agreement(with: oneTimeKey),
+            ])
         }
         let (root, chain) = RootKey.initial(sharedSecret: secret)
         return OlmSession(
@@ -121,8 +123,10 @@ extension OlmSession {
         own identityKey: Curve25519.PrivateKey, oneTimeKey: Curve25519.PrivateKey, message: PreKeyMessage
     ) throws(RatchetError) -> (OlmSession, plaintext: [UInt8]) {
         let secret = try translating { () throws(CryptographyError) in
-            try oneTimeKey.sharedSecret(with: message.identityKey) + identityKey.sharedSecret(with: message.baseKey)
-                + oneTimeKey.sharedSecret(with: message.baseKey)
+            SecretBytes.joined([
+                try oneTimeKey.agreement(with: message.identityKey), try identityKey.agreement(with: message.baseKey),
+                try oneTimeKey.agreement(with: message.baseKey),
+            ])
         }
         let inner = try NormalMessage(parsing: message.message)
         let (root, chainKey) = RootKey.initial(sharedSecret: secret)

@@ -5,7 +5,7 @@ struct ReceiverChain: Sendable, Equatable {
     /// The key of a message that has not come yet.
     struct SkippedKey: Sendable, Equatable {
         let index: UInt64
-        let key: [UInt8]
+        let key: SecretBytes
     }
 
     let ratchetKey: Curve25519.PublicKey

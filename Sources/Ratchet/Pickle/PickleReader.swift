@@ -36,6 +36,9 @@ struct PickleReader {
         return Array(rest.prefix(count))
     }
 
+    /// 32 bytes.
+    mutating func secret() throws(RatchetError) -> SecretBytes { SecretBytes(try bytes(32), placement: .heap) }
+
     mutating func privateKey() throws(RatchetError) -> Curve25519.PrivateKey {
         let bytes = try bytes(32)
         return try translating { () throws(CryptographyError) in try Curve25519.PrivateKey(bytes) }

@@ -8,12 +8,12 @@ extension OlmSession {
         switch turn {
         case .ours(let root, let ratchetKey, let chain):
             writer.write(UInt8(0))
-            writer.write(root.bytes)
+            writer.write(root.secret.bytes)
             writer.write(ratchetKey.bytes)
             writer.write(chain)
         case .theirs(let root, let remote):
             writer.write(UInt8(1))
-            writer.write(root.bytes)
+            writer.write(root.secret.bytes)
             writer.write(remote.bytes)
         }
         writer.write(UInt64(receiving.count))
@@ -23,7 +23,7 @@ extension OlmSession {
             writer.write(UInt64(chain.skipped.count))
             for skipped in chain.skipped {
                 writer.write(skipped.index)
-                writer.write(skipped.key)
+                writer.write(skipped.key.bytes)
             }
         }
         return try writer.sealed(key: key, random: random)
@@ -36,8 +36,8 @@ extension OlmSession {
             identityKey: try reader.publicKey(), baseKey: try reader.publicKey(), oneTimeKey: try reader.publicKey())
         let turn: Turn
         switch try reader.byte() {
-        case 0: turn = .ours(RootKey(bytes: try reader.bytes(32)), try reader.privateKey(), try reader.chainKey())
-        case 1: turn = .theirs(RootKey(bytes: try reader.bytes(32)), try reader.publicKey())
+        case 0: turn = .ours(RootKey(try reader.secret()), try reader.privateKey(), try reader.chainKey())
+        case 1: turn = .theirs(RootKey(try reader.secret()), try reader.publicKey())
         default: throw PickleReader.malformed
         }
         var receiving: [ReceiverChain] = []
@@ -50,14 +50,14 @@ extension OlmSession {
 extension PickleWriter {
     fileprivate mutating func write(_ chain: ChainKey) {
         write(chain.index)
-        write(chain.bytes)
+        write(chain.secret.bytes)
     }
 }
 
 extension PickleReader {
     fileprivate mutating func chainKey() throws(RatchetError) -> ChainKey {
         let index = try integer()
-        return ChainKey(bytes: try bytes(32), index: index)
+        return ChainKey(try secret(), index: index)
     }
 
     fileprivate mutating func receiverChain() throws(RatchetError) -> ReceiverChain {
@@ -65,7 +65,7 @@ extension PickleReader {
         let chain = try chainKey()
         var skipped: [ReceiverChain.SkippedKey] = []
         for _ in 0..<(try count(upTo: Limits.skippedMessageKeys)) {
-            skipped.append(.init(index: try integer(), key: try bytes(32)))
+            skipped.append(.init(index: try integer(), key: try secret()))
         }
         return ReceiverChain(ratchetKey: ratchetKey, chain: chain, skipped: skipped)
     }

@@ -16,19 +16,19 @@ public struct SAS: Sendable {
     /// What both sides know after the exchange of keys. Throws `refusedKey` for a key of low order.
     public func established(with other: Curve25519.PublicKey) throws(RatchetError) -> EstablishedSAS {
         EstablishedSAS(
-            sharedSecret: try translating { () throws(CryptographyError) in try secret.sharedSecret(with: other) })
+            sharedSecret: try translating { () throws(CryptographyError) in try secret.agreement(with: other) })
     }
 }
 
 /// The secret of one verification, and all that comes from it.
 public struct EstablishedSAS: Sendable {
-    private let sharedSecret: [UInt8]
+    private let sharedSecret: SecretBytes
 
-    init(sharedSecret: [UInt8]) { self.sharedSecret = sharedSecret }
+    init(sharedSecret: SecretBytes) { self.sharedSecret = sharedSecret }
 
     /// The code to compare, for `info` as the spec's HKDF calculation spells it.
     public func code(info: String) -> SASCode {
-        SASCode(HKDFSHA256.derive(input: sharedSecret, salt: [], info: Array(info.utf8), count: 6))
+        SASCode(secret(info, count: 6).bytes)
     }
 
     /// `hkdf-hmac-sha256.v2`: unpadded base64.
@@ -59,7 +59,10 @@ public struct EstablishedSAS: Sendable {
     }
 
     private func macBytes(of input: String, info: String) -> [UInt8] {
-        let key = HKDFSHA256.derive(input: sharedSecret, salt: [], info: Array(info.utf8), count: 32)
-        return HMACSHA256.authenticate(Array(input.utf8), key: key)
+        HMACSHA256.authenticate(Array(input.utf8)[...], key: secret(info, count: 32))
+    }
+
+    private func secret(_ info: String, count: Int) -> SecretBytes {
+        HKDFSHA256.deriveSecret(input: sharedSecret, salt: [UInt8](), info: Array(info.utf8), count: count)
     }
 }

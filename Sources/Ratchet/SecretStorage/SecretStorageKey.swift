@@ -20,13 +20,15 @@ public struct SecretStorageKey: Sendable {
         }
     }
 
+    private let secret: SecretBytes
+
     /// 32 bytes: what a recovery key spells.
-    public let bytes: [UInt8]
+    public var bytes: [UInt8] { secret.bytes }
 
     /// Throws `refusedKey` unless there are 32 bytes.
     public init(_ bytes: [UInt8]) throws(RatchetError) {
         guard bytes.count == 32 else { throw .refusedKey }
-        self.bytes = bytes
+        secret = SecretBytes(bytes, placement: .heap)
     }
 
     /// A new key.
@@ -40,10 +42,11 @@ public struct SecretStorageKey: Sendable {
         guard (1...Limits.passphraseRounds).contains(iterations) else {
             throw .outOfRange(rule: "1 to 10,000,000 PBKDF2 iterations")
         }
-        bytes = try translating { () throws(CryptographyError) in
+        let bytes = try translating { () throws(CryptographyError) in
             try PBKDF2SHA512.derive(
                 password: Array(passphrase.utf8), salt: Array(salt.utf8), rounds: iterations, count: 32)
         }
+        secret = SecretBytes(bytes, placement: .heap)
     }
 
     /// Seals the secret called `name`, such as `m.cross_signing.master`; its text is what the other client will read.
@@ -87,7 +90,7 @@ public struct SecretStorageKey: Sendable {
     }
 
     private func keys(_ name: String) -> (aes: [UInt8], mac: [UInt8]) {
-        let keys = HKDFSHA256.derive(input: bytes, salt: Self.zeros, info: Array(name.utf8), count: 64)
+        let keys = HKDFSHA256.derive(input: secret.bytes, salt: Self.zeros, info: Array(name.utf8), count: 64)
         return (Array(keys[..<32]), Array(keys[32...]))
     }
 }
