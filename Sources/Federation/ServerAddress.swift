@@ -1,5 +1,4 @@
 public import HTTPMessages
-public import MatrixModel
 
 /// Where a server is reached: what the certificate and the Host header must say, and where the connection goes.
 /// Spec: <https://spec.matrix.org/v1.19/server-server-api/#resolving-server-names>

@@ -1,5 +1,4 @@
 internal import HTTPMessages
-public import HTTPTypes
 public import MatrixModel
 
 /// A call to be made: a route with its parameters filled in. Used by the client and towards other servers.

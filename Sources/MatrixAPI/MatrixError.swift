@@ -1,4 +1,4 @@
-public import HTTPTypes
+internal import HTTPTypes
 public import MatrixModel
 
 /// The error a client or a server is told. Spec: <https://spec.matrix.org/v1.19/client-server-api/#standard-error-response>

@@ -1,3 +1,5 @@
+private import Glibc
+
 /// Time as the server sees it. Deadlines use `monotonic`, so that a jump of the wall clock does no harm.
 public protocol ServerClock: Sendable {
     /// The wall clock: milliseconds since 1970, UTC.
@@ -24,5 +26,3 @@ public struct SystemClock: ServerClock {
 
     public func sleep(for duration: Duration) async throws { try await ContinuousClock().sleep(for: duration) }
 }
-
-private import Glibc

@@ -44,7 +44,8 @@ public struct APIHandler: HTTPHandler {
             response = MatrixError(.unknown, "The server is stopping", status: 503).response
         } catch {
             environment.logger.error(
-                "request failed", metadata: ["request": "\(requestID)", "operation": "\(operation)", "cause": "\(error)"])
+                "request failed",
+                metadata: ["request": "\(requestID)", "operation": "\(operation)", "cause": "\(error)"])
             response = MatrixError.unknown.response
         }
         let elapsed = environment.clock.monotonic() - started
@@ -70,7 +71,10 @@ public struct APIHandler: HTTPHandler {
         guard (incoming.head.path ?? "").utf8.count <= APILimits.pathBytes else {
             throw MatrixError(.tooLarge, "The path is too long", status: 414)
         }
-        guard var segments = target.segments, segments.count <= APILimits.pathSegments else {
+        // U+0000 is in no identifier, and PostgreSQL cannot hold it.
+        guard var segments = target.segments, segments.count <= APILimits.pathSegments,
+            !segments.contains(where: { $0.utf8.contains(0) })
+        else {
             throw MatrixError(.unrecognized, "The path is not valid", status: 400)
         }
         if segments.last == "" { segments.removeLast() }
@@ -146,7 +150,9 @@ public struct APIHandler: HTTPHandler {
     private func parse(_ bytes: [UInt8]) throws(MatrixError) -> JSONView {
         if bytes.isEmpty { return Self.emptyObject.root }
         let document: JSONDocument
-        do { document = try JSONDocument(bytes) } catch { throw MatrixError(.notJSON, "The body is not JSON: \(error)") }
+        do { document = try JSONDocument(bytes) } catch {
+            throw MatrixError(.notJSON, "The body is not JSON: \(error)")
+        }
         guard document.root.kind == .object else { throw MatrixError(.badJSON, "The body is not a JSON object") }
         return document.root
     }

@@ -1,4 +1,4 @@
-internal import MatrixAPI
+public import MatrixAPI
 internal import Synchronization
 
 /// Token buckets per key, on this node. Buckets that are full again are forgotten; their number is bounded.

@@ -1,4 +1,3 @@
-public import HTTPMessages
 internal import HTTPTypes
 public import MatrixAPI
 public import MatrixModel

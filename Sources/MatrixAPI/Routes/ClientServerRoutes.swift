@@ -1,3 +1,5 @@
+internal import HTTPTypes
+
 /// The client-server API. Spec: <https://spec.matrix.org/v1.19/client-server-api/>
 extension Route {
     /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3useruseridaccount_datatype>
@@ -8,10 +10,12 @@ extension Route {
         "setAccountData", .put, "/_matrix/client/v3/user/{userId}/account_data/{type}", .accessToken)
     /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3useruseridroomsroomidaccount_datatype>
     public static let getAccountDataPerRoom = Route(
-        "getAccountDataPerRoom", .get, "/_matrix/client/v3/user/{userId}/rooms/{roomId}/account_data/{type}", .accessToken)
+        "getAccountDataPerRoom", .get, "/_matrix/client/v3/user/{userId}/rooms/{roomId}/account_data/{type}",
+        .accessToken)
     /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#put_matrixclientv3useruseridroomsroomidaccount_datatype>
     public static let setAccountDataPerRoom = Route(
-        "setAccountDataPerRoom", .put, "/_matrix/client/v3/user/{userId}/rooms/{roomId}/account_data/{type}", .accessToken)
+        "setAccountDataPerRoom", .put, "/_matrix/client/v3/user/{userId}/rooms/{roomId}/account_data/{type}",
+        .accessToken)
     /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3accountdeactivate>
     public static let deactivateAccount = Route(
         "deactivateAccount", .post, "/_matrix/client/v3/account/deactivate", .optionalAccessToken, isRateLimited: true)
@@ -59,16 +63,20 @@ extension Route {
         "pingAppservice", .post, "/_matrix/client/v1/appservice/{appserviceId}/ping", .accessToken)
     /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#put_matrixclientv3directorylistappservicenetworkidroomid>
     public static let updateAppserviceRoomDirectoryVisibility = Route(
-        "updateAppserviceRoomDirectoryVisibility", .put, "/_matrix/client/v3/directory/list/appservice/{networkId}/{roomId}", .accessToken)
+        "updateAppserviceRoomDirectoryVisibility", .put,
+        "/_matrix/client/v3/directory/list/appservice/{networkId}/{roomId}", .accessToken)
     /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv1mediadownloadservernamemediaid>
     public static let getContentAuthed = Route(
-        "getContentAuthed", .get, "/_matrix/client/v1/media/download/{serverName}/{mediaId}", .accessToken, isRateLimited: true, allowsGuests: true)
+        "getContentAuthed", .get, "/_matrix/client/v1/media/download/{serverName}/{mediaId}", .accessToken,
+        isRateLimited: true, allowsGuests: true)
     /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv1mediadownloadservernamemediaidfilename>
     public static let getContentOverrideNameAuthed = Route(
-        "getContentOverrideNameAuthed", .get, "/_matrix/client/v1/media/download/{serverName}/{mediaId}/{fileName}", .accessToken, isRateLimited: true, allowsGuests: true)
+        "getContentOverrideNameAuthed", .get, "/_matrix/client/v1/media/download/{serverName}/{mediaId}/{fileName}",
+        .accessToken, isRateLimited: true, allowsGuests: true)
     /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv1mediathumbnailservernamemediaid>
     public static let getContentThumbnailAuthed = Route(
-        "getContentThumbnailAuthed", .get, "/_matrix/client/v1/media/thumbnail/{serverName}/{mediaId}", .accessToken, isRateLimited: true, allowsGuests: true)
+        "getContentThumbnailAuthed", .get, "/_matrix/client/v1/media/thumbnail/{serverName}/{mediaId}", .accessToken,
+        isRateLimited: true, allowsGuests: true)
     /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv1mediapreview_url>
     public static let getUrlPreviewAuthed = Route(
         "getUrlPreviewAuthed", .get, "/_matrix/client/v1/media/preview_url", .accessToken, isRateLimited: true)
@@ -89,7 +97,8 @@ extension Route {
         "uploadContent", .post, "/_matrix/media/v3/upload", .accessToken, isRateLimited: true)
     /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#put_matrixmediav3uploadservernamemediaid>
     public static let uploadContentToMXC = Route(
-        "uploadContentToMXC", .put, "/_matrix/media/v3/upload/{serverName}/{mediaId}", .accessToken, isRateLimited: true)
+        "uploadContentToMXC", .put, "/_matrix/media/v3/upload/{serverName}/{mediaId}", .accessToken, isRateLimited: true
+    )
     /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#post_matrixmediav1create>
     public static let createContent = Route(
         "createContent", .post, "/_matrix/media/v1/create", .accessToken, isRateLimited: true)
@@ -98,7 +107,8 @@ extension Route {
         "getContent", .get, "/_matrix/media/v3/download/{serverName}/{mediaId}", .none, isRateLimited: true)
     /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#get_matrixmediav3downloadservernamemediaidfilename>
     public static let getContentOverrideName = Route(
-        "getContentOverrideName", .get, "/_matrix/media/v3/download/{serverName}/{mediaId}/{fileName}", .none, isRateLimited: true)
+        "getContentOverrideName", .get, "/_matrix/media/v3/download/{serverName}/{mediaId}/{fileName}", .none,
+        isRateLimited: true)
     /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#get_matrixmediav3thumbnailservernamemediaid>
     public static let getContentThumbnail = Route(
         "getContentThumbnail", .get, "/_matrix/media/v3/thumbnail/{serverName}/{mediaId}", .none, isRateLimited: true)
@@ -146,7 +156,8 @@ extension Route {
         "getLocalAliases", .get, "/_matrix/client/v3/rooms/{roomId}/aliases", .accessToken, isRateLimited: true)
     /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3roomsroomidcontexteventid>
     public static let getEventContext = Route(
-        "getEventContext", .get, "/_matrix/client/v3/rooms/{roomId}/context/{eventId}", .accessToken, allowsGuests: true)
+        "getEventContext", .get, "/_matrix/client/v3/rooms/{roomId}/context/{eventId}", .accessToken, allowsGuests: true
+    )
     /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3useruseridfilter>
     public static let defineFilter = Route(
         "defineFilter", .post, "/_matrix/client/v3/user/{userId}/filter", .accessToken)
@@ -158,7 +169,8 @@ extension Route {
         "inviteUser", .post, "/_matrix/client/v3/rooms/{roomId}/invite", .accessToken, isRateLimited: true)
     /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3roomsroomidjoin>
     public static let joinRoomById = Route(
-        "joinRoomById", .post, "/_matrix/client/v3/rooms/{roomId}/join", .accessToken, isRateLimited: true, allowsGuests: true)
+        "joinRoomById", .post, "/_matrix/client/v3/rooms/{roomId}/join", .accessToken, isRateLimited: true,
+        allowsGuests: true)
     /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3joinroomidoralias>
     public static let joinRoom = Route(
         "joinRoom", .post, "/_matrix/client/v3/join/{roomIdOrAlias}", .accessToken, isRateLimited: true)
@@ -176,16 +188,20 @@ extension Route {
         "putRoomKeysVersion", .put, "/_matrix/client/v3/room_keys/version/{version}", .accessToken, isRateLimited: true)
     /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#delete_matrixclientv3room_keysversionversion>
     public static let deleteRoomKeysVersion = Route(
-        "deleteRoomKeysVersion", .delete, "/_matrix/client/v3/room_keys/version/{version}", .accessToken, isRateLimited: true)
+        "deleteRoomKeysVersion", .delete, "/_matrix/client/v3/room_keys/version/{version}", .accessToken,
+        isRateLimited: true)
     /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3room_keyskeysroomidsessionid>
     public static let getRoomKeyBySessionId = Route(
-        "getRoomKeyBySessionId", .get, "/_matrix/client/v3/room_keys/keys/{roomId}/{sessionId}", .accessToken, isRateLimited: true)
+        "getRoomKeyBySessionId", .get, "/_matrix/client/v3/room_keys/keys/{roomId}/{sessionId}", .accessToken,
+        isRateLimited: true)
     /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#put_matrixclientv3room_keyskeysroomidsessionid>
     public static let putRoomKeyBySessionId = Route(
-        "putRoomKeyBySessionId", .put, "/_matrix/client/v3/room_keys/keys/{roomId}/{sessionId}", .accessToken, isRateLimited: true)
+        "putRoomKeyBySessionId", .put, "/_matrix/client/v3/room_keys/keys/{roomId}/{sessionId}", .accessToken,
+        isRateLimited: true)
     /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#delete_matrixclientv3room_keyskeysroomidsessionid>
     public static let deleteRoomKeyBySessionId = Route(
-        "deleteRoomKeyBySessionId", .delete, "/_matrix/client/v3/room_keys/keys/{roomId}/{sessionId}", .accessToken, isRateLimited: true)
+        "deleteRoomKeyBySessionId", .delete, "/_matrix/client/v3/room_keys/keys/{roomId}/{sessionId}", .accessToken,
+        isRateLimited: true)
     /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3room_keyskeysroomid>
     public static let getRoomKeysByRoomId = Route(
         "getRoomKeysByRoomId", .get, "/_matrix/client/v3/room_keys/keys/{roomId}", .accessToken, isRateLimited: true)
@@ -194,7 +210,8 @@ extension Route {
         "putRoomKeysByRoomId", .put, "/_matrix/client/v3/room_keys/keys/{roomId}", .accessToken, isRateLimited: true)
     /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#delete_matrixclientv3room_keyskeysroomid>
     public static let deleteRoomKeysByRoomId = Route(
-        "deleteRoomKeysByRoomId", .delete, "/_matrix/client/v3/room_keys/keys/{roomId}", .accessToken, isRateLimited: true)
+        "deleteRoomKeysByRoomId", .delete, "/_matrix/client/v3/room_keys/keys/{roomId}", .accessToken,
+        isRateLimited: true)
     /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3room_keyskeys>
     public static let getRoomKeys = Route(
         "getRoomKeys", .get, "/_matrix/client/v3/room_keys/keys", .accessToken, isRateLimited: true)
@@ -224,7 +241,8 @@ extension Route {
         "knockRoom", .post, "/_matrix/client/v3/knock/{roomIdOrAlias}", .accessToken, isRateLimited: true)
     /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3roomsroomidleave>
     public static let leaveRoom = Route(
-        "leaveRoom", .post, "/_matrix/client/v3/rooms/{roomId}/leave", .accessToken, isRateLimited: true, allowsGuests: true)
+        "leaveRoom", .post, "/_matrix/client/v3/rooms/{roomId}/leave", .accessToken, isRateLimited: true,
+        allowsGuests: true)
     /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3roomsroomidforget>
     public static let forgetRoom = Route(
         "forgetRoom", .post, "/_matrix/client/v3/rooms/{roomId}/forget", .accessToken, isRateLimited: true)
@@ -281,7 +299,8 @@ extension Route {
         "getOneEvent", .get, "/_matrix/client/v3/events/{eventId}", .accessToken)
     /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3useruseridopenidrequest_token>
     public static let requestOpenIdToken = Route(
-        "requestOpenIdToken", .post, "/_matrix/client/v3/user/{userId}/openid/request_token", .accessToken, isRateLimited: true)
+        "requestOpenIdToken", .post, "/_matrix/client/v3/user/{userId}/openid/request_token", .accessToken,
+        isRateLimited: true)
     /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3accountpassword>
     public static let changePassword = Route(
         "changePassword", .post, "/_matrix/client/v3/account/password", .optionalAccessToken, isRateLimited: true)
@@ -305,10 +324,12 @@ extension Route {
         "getProfileField", .get, "/_matrix/client/v3/profile/{userId}/{keyName}", .none)
     /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#put_matrixclientv3profileuseridkeyname>
     public static let setProfileField = Route(
-        "setProfileField", .put, "/_matrix/client/v3/profile/{userId}/{keyName}", .accessToken, isRateLimited: true, allowsGuests: true)
+        "setProfileField", .put, "/_matrix/client/v3/profile/{userId}/{keyName}", .accessToken, isRateLimited: true,
+        allowsGuests: true)
     /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#delete_matrixclientv3profileuseridkeyname>
     public static let deleteProfileField = Route(
-        "deleteProfileField", .delete, "/_matrix/client/v3/profile/{userId}/{keyName}", .accessToken, isRateLimited: true, allowsGuests: true)
+        "deleteProfileField", .delete, "/_matrix/client/v3/profile/{userId}/{keyName}", .accessToken,
+        isRateLimited: true, allowsGuests: true)
     /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3profileuserid>
     public static let getUserProfile = Route(
         "getUserProfile", .get, "/_matrix/client/v3/profile/{userId}", .none)
@@ -350,7 +371,8 @@ extension Route {
         "setReadMarker", .post, "/_matrix/client/v3/rooms/{roomId}/read_markers", .accessToken, isRateLimited: true)
     /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3roomsroomidreceiptreceipttypeeventid>
     public static let postReceipt = Route(
-        "postReceipt", .post, "/_matrix/client/v3/rooms/{roomId}/receipt/{receiptType}/{eventId}", .accessToken, isRateLimited: true)
+        "postReceipt", .post, "/_matrix/client/v3/rooms/{roomId}/receipt/{receiptType}/{eventId}", .accessToken,
+        isRateLimited: true)
     /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#put_matrixclientv3roomsroomidredacteventidtxnid>
     public static let redactEvent = Route(
         "redactEvent", .put, "/_matrix/client/v3/rooms/{roomId}/redact/{eventId}/{txnId}", .accessToken)
@@ -371,16 +393,19 @@ extension Route {
         "checkUsernameAvailability", .get, "/_matrix/client/v3/register/available", .none, isRateLimited: true)
     /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv1registermloginregistration_tokenvalidity>
     public static let registrationTokenValidity = Route(
-        "registrationTokenValidity", .get, "/_matrix/client/v1/register/m.login.registration_token/validity", .none, isRateLimited: true)
+        "registrationTokenValidity", .get, "/_matrix/client/v1/register/m.login.registration_token/validity", .none,
+        isRateLimited: true)
     /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv1roomsroomidrelationseventid>
     public static let getRelatingEvents = Route(
         "getRelatingEvents", .get, "/_matrix/client/v1/rooms/{roomId}/relations/{eventId}", .accessToken)
     /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv1roomsroomidrelationseventidreltype>
     public static let getRelatingEventsWithRelType = Route(
-        "getRelatingEventsWithRelType", .get, "/_matrix/client/v1/rooms/{roomId}/relations/{eventId}/{relType}", .accessToken)
+        "getRelatingEventsWithRelType", .get, "/_matrix/client/v1/rooms/{roomId}/relations/{eventId}/{relType}",
+        .accessToken)
     /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv1roomsroomidrelationseventidreltypeeventtype>
     public static let getRelatingEventsWithRelTypeAndEventType = Route(
-        "getRelatingEventsWithRelTypeAndEventType", .get, "/_matrix/client/v1/rooms/{roomId}/relations/{eventId}/{relType}/{eventType}", .accessToken)
+        "getRelatingEventsWithRelTypeAndEventType", .get,
+        "/_matrix/client/v1/rooms/{roomId}/relations/{eventId}/{relType}/{eventType}", .accessToken)
     /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3roomsroomidreport>
     public static let reportRoom = Route(
         "reportRoom", .post, "/_matrix/client/v3/rooms/{roomId}/report", .accessToken, isRateLimited: true)
@@ -392,16 +417,19 @@ extension Route {
         "reportUser", .post, "/_matrix/client/v3/users/{userId}/report", .accessToken, isRateLimited: true)
     /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv1roomsroomidtimestamp_to_event>
     public static let getEventByTimestamp = Route(
-        "getEventByTimestamp", .get, "/_matrix/client/v1/rooms/{roomId}/timestamp_to_event", .accessToken, isRateLimited: true)
+        "getEventByTimestamp", .get, "/_matrix/client/v1/rooms/{roomId}/timestamp_to_event", .accessToken,
+        isRateLimited: true)
     /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3roomsroomidinitialsync>
     public static let roomInitialSync = Route(
         "roomInitialSync", .get, "/_matrix/client/v3/rooms/{roomId}/initialSync", .accessToken, allowsGuests: true)
     /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#put_matrixclientv3roomsroomidsendeventtypetxnid>
     public static let sendMessage = Route(
-        "sendMessage", .put, "/_matrix/client/v3/rooms/{roomId}/send/{eventType}/{txnId}", .accessToken, allowsGuests: true)
+        "sendMessage", .put, "/_matrix/client/v3/rooms/{roomId}/send/{eventType}/{txnId}", .accessToken,
+        allowsGuests: true)
     /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#put_matrixclientv3roomsroomidstateeventtypestatekey>
     public static let setRoomStateWithKey = Route(
-        "setRoomStateWithKey", .put, "/_matrix/client/v3/rooms/{roomId}/state/{eventType}/{stateKey}", .accessToken, allowsGuests: true)
+        "setRoomStateWithKey", .put, "/_matrix/client/v3/rooms/{roomId}/state/{eventType}/{stateKey}", .accessToken,
+        allowsGuests: true)
     /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv1room_summaryroomidoralias>
     public static let getRoomSummary = Route(
         "getRoomSummary", .get, "/_matrix/client/v1/room_summary/{roomIdOrAlias}", .optionalAccessToken)
@@ -413,7 +441,8 @@ extension Route {
         "getOneRoomEvent", .get, "/_matrix/client/v3/rooms/{roomId}/event/{eventId}", .accessToken, allowsGuests: true)
     /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3roomsroomidstateeventtypestatekey>
     public static let getRoomStateWithKey = Route(
-        "getRoomStateWithKey", .get, "/_matrix/client/v3/rooms/{roomId}/state/{eventType}/{stateKey}", .accessToken, allowsGuests: true)
+        "getRoomStateWithKey", .get, "/_matrix/client/v3/rooms/{roomId}/state/{eventType}/{stateKey}", .accessToken,
+        allowsGuests: true)
     /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3roomsroomidstate>
     public static let getRoomState = Route(
         "getRoomState", .get, "/_matrix/client/v3/rooms/{roomId}/state", .accessToken, allowsGuests: true)
@@ -491,7 +520,8 @@ extension Route {
         "getWellknown", .get, "/.well-known/matrix/client", .none)
     /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3accountwhoami>
     public static let getTokenOwner = Route(
-        "getTokenOwner", .get, "/_matrix/client/v3/account/whoami", .accessToken, isRateLimited: true, allowsGuests: true)
+        "getTokenOwner", .get, "/_matrix/client/v3/account/whoami", .accessToken, isRateLimited: true,
+        allowsGuests: true)
 
     /// Every client-server endpoint of the spec, whether served or not.
     public static let clientServer: [Route] = [
@@ -525,7 +555,8 @@ extension Route {
         .getPushRule, .setPushRule, .deletePushRule, .isPushRuleEnabled,
         .setPushRuleEnabled, .getPushRuleActions, .setPushRuleActions, .setReadMarker,
         .postReceipt, .redactEvent, .refresh, .register,
-        .requestTokenToRegisterEmail, .requestTokenToRegisterMSISDN, .checkUsernameAvailability, .registrationTokenValidity,
+        .requestTokenToRegisterEmail, .requestTokenToRegisterMSISDN, .checkUsernameAvailability,
+        .registrationTokenValidity,
         .getRelatingEvents, .getRelatingEventsWithRelType, .getRelatingEventsWithRelTypeAndEventType, .reportRoom,
         .reportEvent, .reportUser, .getEventByTimestamp, .roomInitialSync,
         .sendMessage, .setRoomStateWithKey, .getRoomSummary, .upgradeRoom,

@@ -1,3 +1,5 @@
+internal import HTTPTypes
+
 /// The server-server API. Spec: <https://spec.matrix.org/v1.19/server-server-api/>
 extension Route {
     /// Spec: <https://spec.matrix.org/v1.19/server-server-api/#get_matrixfederationv1backfillroomid>
@@ -11,7 +13,8 @@ extension Route {
         "getContent", .get, "/_matrix/federation/v1/media/download/{mediaId}", .serverSignature, isRateLimited: true)
     /// Spec: <https://spec.matrix.org/v1.19/server-server-api/#get_matrixfederationv1mediathumbnailmediaid>
     public static let federationGetContentThumbnail = Route(
-        "getContentThumbnail", .get, "/_matrix/federation/v1/media/thumbnail/{mediaId}", .serverSignature, isRateLimited: true)
+        "getContentThumbnail", .get, "/_matrix/federation/v1/media/thumbnail/{mediaId}", .serverSignature,
+        isRateLimited: true)
     /// Spec: <https://spec.matrix.org/v1.19/server-server-api/#get_matrixfederationv1event_authroomideventid>
     public static let getEventAuth = Route(
         "getEventAuth", .get, "/_matrix/federation/v1/event_auth/{roomId}/{eventId}", .serverSignature)
@@ -86,7 +89,8 @@ extension Route {
         "getSpaceHierarchy", .get, "/_matrix/federation/v1/hierarchy/{roomId}", .serverSignature)
     /// Spec: <https://spec.matrix.org/v1.19/server-server-api/#put_matrixfederationv1exchange_third_party_inviteroomid>
     public static let exchangeThirdPartyInvite = Route(
-        "exchangeThirdPartyInvite", .put, "/_matrix/federation/v1/exchange_third_party_invite/{roomId}", .serverSignature)
+        "exchangeThirdPartyInvite", .put, "/_matrix/federation/v1/exchange_third_party_invite/{roomId}",
+        .serverSignature)
     /// Spec: <https://spec.matrix.org/v1.19/server-server-api/#put_matrixfederationv13pidonbind>
     public static let onBindThirdPartyIdentifier = Route(
         "onBindThirdPartyIdentifier", .put, "/_matrix/federation/v1/3pid/onbind", .none)

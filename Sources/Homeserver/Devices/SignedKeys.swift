@@ -1,0 +1,41 @@
+internal import Cryptography
+internal import HomeserverStorage
+internal import MatrixModel
+
+/// The JSON objects that keys travel in.
+enum SignedKeys {
+    /// A key with further signatures put on it. Bytes that are no object become `null`.
+    static func adding(_ signatures: [DeviceKeyStore.Signature], to body: [UInt8]) -> JSONValue {
+        guard var value = try? JSONValue.parse(body) else { return .null }
+        guard !signatures.isEmpty else { return value }
+        var all = value["signatures"] ?? .object([:])
+        for signature in signatures {
+            var own = all[signature.signer.text] ?? .object([:])
+            own[signature.keyID] = .string(signature.signature)
+            all[signature.signer.text] = own
+        }
+        value["signatures"] = all
+        return value
+    }
+
+    /// A key without the signatures of others than `user` and without `unsigned`, as it is kept.
+    static func stripped(_ view: JSONView, user: UserID) -> JSONValue {
+        var value = view.value
+        value["unsigned"] = nil
+        if let own = value["signatures"]?[user.text] {
+            value["signatures"] = .object([user.text: own])
+        } else {
+            value["signatures"] = nil
+        }
+        return value
+    }
+
+    /// The one public key of a cross-signing key object.
+    static func publicKey(_ view: JSONView) -> (id: String, key: Ed25519.PublicKey)? {
+        guard let keys = view["keys"]?.members, keys.count == 1, let (name, value) = keys.first,
+            name.hasPrefix("ed25519:"), let text = value.string, name == "ed25519:\(text)",
+            let bytes = Base64.decode(text), let key = try? Ed25519.PublicKey(bytes)
+        else { return nil }
+        return (text, key)
+    }
+}

@@ -1,0 +1,160 @@
+internal import Cryptography
+internal import Federation
+internal import HomeserverStorage
+internal import Logging
+internal import MatrixAPI
+internal import MatrixModel
+internal import SQLDatabase
+internal import Synchronization
+
+/// The signing keys of other servers: remembered, else in the database, else asked of the server itself, else of notaries.
+/// Spec: <https://spec.matrix.org/v1.19/server-server-api/#retrieving-server-keys>
+final class KeyRing: Sendable {
+    /// For what a key is wanted.
+    enum Purpose: Sendable, Hashable {
+        /// To check a request that is made now.
+        case request
+        /// To check an event of this time (milliseconds since 1970). With `enforced`, the key must have been valid then
+        /// (room versions from 5); without, any key the server ever had will do.
+        case event(at: Int64, enforced: Bool)
+    }
+
+    typealias Keys = [String: ServerKeyStore.Key]
+
+    private struct Known {
+        var keys: Keys
+        var at: Duration
+    }
+
+    /// Servers whose keys are remembered.
+    private static let maximumServers = 10_000
+    /// A server that was asked is not asked again sooner.
+    private static let pause = Duration.seconds(30)
+    /// Spec: validity is never trusted further ahead than seven days.
+    private static let maximumValidity: Int64 = 7 * 86_400_000
+
+    private let environment: Environment
+    private let client: FederationClient
+    private let known = Mutex<[ServerName: Known]>([:])
+    private let asked = Mutex<[ServerName: Duration]>([:])
+
+    init(_ environment: Environment, client: FederationClient) {
+        self.environment = environment
+        self.client = client
+    }
+
+    /// The key of a server, if it may be used for that purpose.
+    func key(_ keyID: String, of server: ServerName, for purpose: Purpose) async -> Ed25519.PublicKey? {
+        if server == environment.serverName { return ownKey(keyID, for: purpose) }
+        if let key = await stored(server)[keyID], isUsable(key, for: purpose) { return try? .init(key.publicKey) }
+        guard mayAsk(server) else { return nil }
+        let minimum = if case .event(let time, true) = purpose { time } else { environment.clock.now() }
+        let fetched = await fetch(server, keyID: keyID, minimumValidUntil: minimum)
+        guard let key = fetched[keyID], isUsable(key, for: purpose) else { return nil }
+        return try? .init(key.publicKey)
+    }
+
+    private func isUsable(_ key: ServerKeyStore.Key, for purpose: Purpose) -> Bool {
+        let now = environment.clock.now()
+        switch purpose {
+        case .request:
+            return key.expired == nil && min(key.validUntil, now + Self.maximumValidity) >= now
+        case .event(_, false): return true
+        case .event(let time, true):
+            if let expired = key.expired { return time <= expired }
+            return time <= min(key.validUntil, now + Self.maximumValidity)
+        }
+    }
+
+    private func ownKey(_ keyID: String, for purpose: Purpose) -> Ed25519.PublicKey? {
+        let keys = environment.signingKeys
+        if keys.keyID == keyID { return keys.current.publicKey }
+        guard case .event(let time, let enforced) = purpose,
+            let old = keys.retired.first(where: { $0.keyID == keyID }), !enforced || time <= old.expired
+        else { return nil }
+        return old.publicKey
+    }
+
+    private func stored(_ server: ServerName) async -> Keys {
+        if let known = known.withLock({ $0[server] }) { return known.keys }
+        let rows = try? await environment.database.read { try ServerKeyStore($0).keys(of: server.text) }
+        let keys = Dictionary((rows ?? []).map { ($0.keyID, $0) }, uniquingKeysWith: { $1 })
+        if !keys.isEmpty { remember(keys, of: server) }
+        return keys
+    }
+
+    private func remember(_ keys: Keys, of server: ServerName) {
+        let now = environment.clock.monotonic()
+        known.withLock { known in
+            if known.count >= Self.maximumServers { known.removeAll(keepingCapacity: true) }
+            known[server] = Known(keys: keys, at: now)
+        }
+    }
+
+    /// Whether a server may be asked now; asking is noted.
+    private func mayAsk(_ server: ServerName) -> Bool {
+        let now = environment.clock.monotonic()
+        return asked.withLock { asked in
+            if let last = asked[server], now - last < Self.pause { return false }
+            if asked.count >= Self.maximumServers { asked.removeAll(keepingCapacity: true) }
+            asked[server] = now
+            return true
+        }
+    }
+
+    private func fetch(_ server: ServerName, keyID: String, minimumValidUntil: Int64) async -> Keys {
+        let timeout = Duration.milliseconds(environment.configuration.timeouts.keyFetch)
+        do {
+            let answer = try await client.json(
+                APICall(.getServerKey), at: server, timeout: timeout, maximumBytes: ServerKeyAnswer.maximumBytes)
+            if let keys = await accept(answer, from: server), keys[keyID] != nil { return keys }
+        } catch {
+            environment.logger.debug("server keys", metadata: ["server": "\(server)", "cause": "\(error)"])
+        }
+        for notary in environment.configuration.federation.notaryTrustedServers
+        where notary != server && notary != environment.serverName {
+            let call = APICall(
+                .perspectivesKeyQuery, ["serverName": server.text],
+                query: [("minimum_valid_until_ts", String(minimumValidUntil))])
+            guard
+                let answer = try? await client.json(
+                    call, at: notary, timeout: timeout, maximumBytes: 4 * ServerKeyAnswer.maximumBytes)
+            else { continue }
+            for entry in (answer["server_keys"]?.elements ?? []).prefix(32)
+            where entry["server_name"]?.string == server.text {
+                guard await isSigned(entry, by: notary), let keys = await accept(entry, from: server) else { continue }
+                if keys[keyID] != nil { return keys }
+            }
+        }
+        return await stored(server)
+    }
+
+    /// Whether a notary signed an answer, by a key of its own that it publishes itself.
+    private func isSigned(_ answer: JSONView, by notary: ServerName) async -> Bool {
+        for keyID in SignedJSON.keyIDs(of: notary.text, in: answer).prefix(8) {
+            if let key = await key(keyID, of: notary, for: .request),
+                SignedJSON.verify(answer, entity: notary.text, keyID: keyID, key: key)
+            {
+                return true
+            }
+        }
+        return false
+    }
+
+    /// Checks a key answer, keeps it, and gives all that is known of the server now.
+    func accept(_ answer: JSONView, from server: ServerName) async -> Keys? {
+        guard let read = ServerKeyAnswer(answer, of: server) else { return nil }
+        let now = environment.clock.now()
+        let body = Array(answer.rawBytes)
+        let keys = try? await environment.database.write { connection in
+            let store = ServerKeyStore(connection)
+            try store.save(read.keys, of: server.text, now: now)
+            try store.save(answer: body, of: server.text, validUntil: read.validUntil, now: now)
+            return try store.keys(of: server.text)
+        }
+        guard let keys else { return nil }
+        let all = Dictionary(keys.map { ($0.keyID, $0) }, uniquingKeysWith: { $1 })
+        remember(all, of: server)
+        return all
+    }
+}

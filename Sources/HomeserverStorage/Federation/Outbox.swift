@@ -1,0 +1,215 @@
+public import SQLDatabase
+
+/// What waits to be sent to other servers. A row per PDU and destination while the destination keeps up; one that is
+/// down or far behind has only its newest position per room, so a dead server costs a row a room and not one an event.
+public struct Outbox {
+    /// A PDU on its way.
+    public struct PendingPDU: Sendable {
+        public var position: Int64
+        public var eventNID: Int64
+    }
+
+    /// An EDU on its way: its JSON object.
+    public struct PendingEDU: Sendable {
+        public var nid: Int64
+        public var body: [UInt8]
+    }
+
+    /// How a destination stands.
+    public struct Destination: Sendable {
+        public var failures: Int
+        /// Milliseconds since 1970; not tried before.
+        public var retryAt: Int64
+        public var isCatchingUp: Bool
+        public var sentPosition: Int64
+    }
+
+    private let connection: any SQLConnection
+
+    public init(_ connection: any SQLConnection) { self.connection = connection }
+
+    // MARK: Writing
+
+    /// Puts an event in the way of each destination; in the transaction that appends it.
+    public func enqueue(eventNID: Int64, position: Int64, roomNID: Int64, destinations: [String]) throws {
+        for destination in destinations {
+            _ = try connection.executeAll([
+                """
+                INSERT INTO destinations (destination) VALUES (\(destination)) ON CONFLICT (destination) DO NOTHING
+                """,
+                """
+                INSERT INTO destination_rooms (destination, room_nid, position)
+                VALUES (\(destination), \(roomNID), \(position))
+                ON CONFLICT (destination, room_nid) DO UPDATE SET position = excluded.position
+                """,
+                """
+                INSERT INTO outbox (destination, position, event_nid)
+                SELECT destination, \(position), \(eventNID) FROM destinations
+                WHERE destination = \(destination) AND catching_up = 0
+                """,
+            ])
+        }
+        try notify(destinations)
+    }
+
+    /// Wakes the senders. The hint names some; the rest are found by looking.
+    private func notify(_ destinations: [String]) throws {
+        guard !destinations.isEmpty else { return }
+        try connection.notify("outbox " + destinations.prefix(25).joined(separator: " "))
+    }
+
+    /// Puts an EDU in the way of a destination. One with the same `dedupeKey` that still waits is replaced.
+    public func enqueueEDU(_ body: [UInt8], to destination: String, dedupeKey: String?, now: Int64) throws {
+        _ = try connection.execute(
+            "INSERT INTO destinations (destination) VALUES (\(destination)) ON CONFLICT (destination) DO NOTHING")
+        if let dedupeKey {
+            _ = try connection.execute(
+                "DELETE FROM outbox_edus WHERE destination = \(destination) AND dedupe_key = \(dedupeKey)")
+        }
+        _ = try connection.execute(
+            """
+            INSERT INTO outbox_edus (destination, dedupe_key, body, created)
+            VALUES (\(destination), \(dedupeKey), \(body), \(now))
+            """)
+        try notify([destination])
+    }
+
+    // MARK: Sending
+
+    /// Destinations for which something waits and whose time has come.
+    public func due(now: Int64, limit: Int) throws -> [String] {
+        try connection.query(
+            """
+            SELECT d.destination FROM destinations d WHERE d.retry_at <= \(now) AND d.lease_until <= \(now) AND (
+                d.catching_up = 1
+                OR EXISTS (SELECT 1 FROM outbox o WHERE o.destination = d.destination)
+                OR EXISTS (SELECT 1 FROM outbox_edus e WHERE e.destination = d.destination))
+            ORDER BY d.retry_at LIMIT \(limit)
+            """
+        ).map { try $0.text(0) }
+    }
+
+    public func destination(_ name: String) throws -> Destination? {
+        try connection.query(
+            "SELECT failures, retry_at, catching_up, sent_position FROM destinations WHERE destination = \(name)"
+        ).first.map {
+            Destination(
+                failures: try $0.int(0), retryAt: try $0.integer(1), isCatchingUp: try $0.integer(2) != 0,
+                sentPosition: try $0.integer(3))
+        }
+    }
+
+    /// Takes or keeps the right to send to a destination. One node at a time, so that order holds.
+    public func lease(_ destination: String, holder: String, now: Int64, until: Int64) throws -> Bool {
+        try connection.execute(
+            """
+            UPDATE destinations SET lease_holder = \(holder), lease_until = \(until)
+            WHERE destination = \(destination) AND (lease_until <= \(now) OR lease_holder = \(holder))
+            """) == 1
+    }
+
+    public func release(_ destination: String, holder: String) throws {
+        _ = try connection.execute(
+            """
+            UPDATE destinations SET lease_until = 0 WHERE destination = \(destination) AND lease_holder = \(holder)
+            """)
+    }
+
+    /// The oldest PDUs that wait.
+    public func pendingPDUs(for destination: String, limit: Int) throws -> [PendingPDU] {
+        try connection.query(
+            """
+            SELECT position, event_nid FROM outbox WHERE destination = \(destination) ORDER BY position LIMIT \(limit)
+            """
+        ).map { PendingPDU(position: try $0.integer(0), eventNID: try $0.integer(1)) }
+    }
+
+    /// The oldest EDUs that wait.
+    public func pendingEDUs(for destination: String, limit: Int) throws -> [PendingEDU] {
+        try connection.query(
+            """
+            SELECT edu_nid, body FROM outbox_edus WHERE destination = \(destination) ORDER BY edu_nid LIMIT \(limit)
+            """
+        ).map { PendingEDU(nid: try $0.integer(0), body: try $0.bytes(1)) }
+    }
+
+    /// The rooms of which a destination that fell behind lacks events, oldest first: the newest event of each.
+    public func roomsToCatchUp(
+        _ destination: String, after position: Int64, limit: Int
+    ) throws -> [PendingPDU] {
+        try connection.query(
+            """
+            SELECT r.position, e.event_nid FROM destination_rooms r
+            JOIN events e ON e.room_nid = r.room_nid AND e.position = r.position
+            WHERE r.destination = \(destination) AND r.position > \(position) ORDER BY r.position LIMIT \(limit)
+            """
+        ).map { PendingPDU(position: try $0.integer(0), eventNID: try $0.integer(1)) }
+    }
+
+    /// Takes what arrived out, and notes that the destination answers.
+    public func delivered(_ destination: String, pdus: [PendingPDU], edus: [PendingEDU]) throws {
+        if !pdus.isEmpty {
+            _ = try connection.execute(
+                """
+                DELETE FROM outbox WHERE destination = \(destination) AND position IN \(list: pdus.map(\.position))
+                """)
+        }
+        if !edus.isEmpty {
+            _ = try connection.execute("DELETE FROM outbox_edus WHERE edu_nid IN \(list: edus.map(\.nid))")
+        }
+        let sent = pdus.map(\.position).max() ?? 0
+        _ = try connection.execute(
+            """
+            UPDATE destinations SET failures = 0, retry_at = 0,
+                sent_position = CASE WHEN sent_position > \(sent) THEN sent_position ELSE \(sent) END
+            WHERE destination = \(destination)
+            """)
+    }
+
+    /// Notes a failure. A destination with more than `keep` PDUs waiting loses them and catches up later.
+    public func failed(_ destination: String, retryAt: Int64, keep: Int, keepEDUs: Int) throws {
+        _ = try connection.execute(
+            """
+            UPDATE destinations SET failures = failures + 1, retry_at = \(retryAt) WHERE destination = \(destination)
+            """)
+        let excess = try connection.query(
+            "SELECT position FROM outbox WHERE destination = \(destination) ORDER BY position LIMIT 1 OFFSET \(keep)")
+        if !excess.isEmpty {
+            let first = try connection.query(
+                "SELECT MIN(position) FROM outbox WHERE destination = \(destination)")
+            let before = (try first.first?.optionalInteger(0) ?? 1) - 1
+            _ = try connection.executeAll([
+                "DELETE FROM outbox WHERE destination = \(destination)",
+                """
+                UPDATE destinations SET catching_up = 1,
+                    sent_position = CASE WHEN sent_position > \(before) THEN sent_position ELSE \(before) END
+                WHERE destination = \(destination)
+                """,
+            ])
+        }
+        // The oldest EDUs above the bound go; a device list is asked for again when its stream has a gap.
+        _ = try connection.execute(
+            """
+            DELETE FROM outbox_edus WHERE destination = \(destination) AND edu_nid <= COALESCE((
+                SELECT edu_nid FROM outbox_edus WHERE destination = \(destination)
+                ORDER BY edu_nid DESC LIMIT 1 OFFSET \(keepEDUs)), 0)
+            """)
+    }
+
+    /// Ends catching up, if nothing newer than `position` is missing. Returns whether it ended.
+    public func caughtUp(_ destination: String, position: Int64) throws -> Bool {
+        try connection.execute(
+            """
+            UPDATE destinations SET catching_up = 0 WHERE destination = \(destination) AND NOT EXISTS (
+                SELECT 1 FROM destination_rooms WHERE destination = \(destination) AND position > \(position))
+            """) == 1
+    }
+
+    /// A server spoke to us: it is tried again at once.
+    public func wake(_ destination: String) throws -> Bool {
+        try connection.execute(
+            """
+            UPDATE destinations SET retry_at = 0 WHERE destination = \(destination) AND retry_at > 0
+            """) == 1
+    }
+}
