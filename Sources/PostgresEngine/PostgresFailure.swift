@@ -16,9 +16,11 @@ struct PostgresFailure: Error {
     ///   - message: the primary message. Detail and context are left out, for they hold values.
     init(state: String, message: String) {
         isConflict = state == "40001" || state == "40P01"
-        // A prepared statement that a migration or a proxy has spoiled: a new session prepares it anew.
+        // 08P01 is other placeholders than values. A prepared statement that a migration or a proxy has spoiled is
+        // prepared anew by a new session.
         endsSession =
-            state.hasPrefix("57P0") || state.hasPrefix("08") || state == "26000" || Self.isStalePlan(state, message)
+            state.hasPrefix("57P0") || (state.hasPrefix("08") && state != "08P01") || state == "26000"
+            || Self.isStalePlan(state, message)
         // Messages of class 22 quote the value they do not like.
         let text = state.hasPrefix("22") ? "a value does not fit its type" : message
         error = DatabaseError(Self.kind(state), "\(text) (SQLSTATE \(state))")
@@ -40,6 +42,7 @@ struct PostgresFailure: Error {
         case "40001", "40P01", "55P03", "57014": .busy
         case "53100": .full
         case "XX001", "XX002": .corrupt
+        case "08P01": .misuse
         default:
             switch state.prefix(2) {
             case "23": .constraint
