@@ -1,0 +1,93 @@
+public import Cryptography
+private import Foundation
+public import MatrixAPI
+
+/// Makes and compares password hashes, which takes tens of milliseconds on purpose.
+public protocol PasswordHashing: Sendable {
+    /// A new hash. Throws `M_LIMIT_EXCEEDED` when too many wait, `M_INVALID_PARAM` for a password too long.
+    func make(_ password: String) async throws(MatrixError) -> String
+    /// Compares. Throws `M_LIMIT_EXCEEDED` when too many wait.
+    func verify(_ password: String, against hash: String) async throws(MatrixError) -> PasswordHash.Verdict
+}
+
+/// Password hashing on a few threads of its own, so that no task waits behind it; how many wait is bounded.
+public final class PasswordThreads: PasswordHashing {
+    /// Not copied with the threads: they end when this object does.
+    private final class Queue: @unchecked Sendable {
+        let condition = NSCondition()
+        var waiting: [@Sendable () -> Void] = []
+        var isClosed = false
+
+        func push(_ work: @escaping @Sendable () -> Void) -> Bool {
+            condition.lock()
+            defer { condition.unlock() }
+            guard !isClosed, waiting.count < AuthenticationLimits.passwordsWaiting else { return false }
+            waiting.append(work)
+            condition.signal()
+            return true
+        }
+
+        func pop() -> (@Sendable () -> Void)? {
+            condition.lock()
+            defer { condition.unlock() }
+            while waiting.isEmpty {
+                if isClosed { return nil }
+                condition.wait()
+            }
+            return waiting.removeFirst()
+        }
+
+        func close() {
+            condition.lock()
+            isClosed = true
+            condition.broadcast()
+            condition.unlock()
+        }
+    }
+
+    private let queue = Queue()
+    private let cost: PasswordHash.Cost
+    private let makeHash: @Sendable (String) -> String?
+
+    /// Starts the threads. `cost` is one of `registration.password_hash_cost`; an unknown one is `interactive`.
+    public init(cost: String, random: some RandomSource, threads: Int = 2) {
+        let cost = Self.cost(named: cost)
+        self.cost = cost
+        makeHash = { try? PasswordHash.make(Array($0.utf8), cost: cost, random: random) }
+        for _ in 0..<max(1, threads) {
+            let thread = Thread { [queue] in while let work = queue.pop() { work() } }
+            thread.name = "password"
+            thread.start()
+        }
+    }
+
+    deinit { queue.close() }
+
+    /// What a configured word costs.
+    public static func cost(named name: String) -> PasswordHash.Cost {
+        switch name {
+        case "minimum": .minimal
+        case "moderate": PasswordHash.Cost(passes: 3, memoryKiB: 64 * 1024)
+        case "sensitive": PasswordHash.Cost(passes: 4, memoryKiB: 256 * 1024)
+        default: .standard
+        }
+    }
+
+    public func make(_ password: String) async throws(MatrixError) -> String {
+        let hash = try await run { [makeHash] in makeHash(password) }
+        guard let hash else { throw MatrixError(.invalidParameter, "The password is too long") }
+        return hash
+    }
+
+    public func verify(_ password: String, against hash: String) async throws(MatrixError) -> PasswordHash.Verdict {
+        try await run { [cost] in PasswordHash.verify(Array(password.utf8), against: hash, cost: cost) }
+    }
+
+    private func run<R: Sendable>(_ work: @escaping @Sendable () -> R) async throws(MatrixError) -> R {
+        let result: R? = await withCheckedContinuation { continuation in
+            if !queue.push({ continuation.resume(returning: work()) }) { continuation.resume(returning: nil) }
+        }
+        guard let result else { throw .limitExceeded(retryAfterMilliseconds: 2_000) }
+        return result
+    }
+}
