@@ -1,0 +1,413 @@
+#!/usr/bin/env python3
+"""A hostile homeserver against a server under test: forged, broken, huge, repeated and unauthorized events.
+
+    hostile_federation.py [--server fedchatd|synapse] [--database sqlite|postgres] [--only WORD] [--keep]
+"""
+import argparse
+import json
+import pathlib
+import shutil
+import sys
+import tempfile
+import time
+
+from synapse_server import Synapse      # puts blackbox on the path
+from puppet import Puppet, event_id
+
+from blackbox.certificates import Authority
+from blackbox.matrix import quoted
+from blackbox.postgres import Cluster
+from blackbox.processes import bytes_resident
+from blackbox.report import Run, eventually, expect, expect_equal
+from blackbox.servers import Fedchatd
+
+
+class World:
+    def __init__(self, server, authority):
+        self.server, self.puppet, self.authority = server, Puppet(authority), authority
+
+    def room(self, version="12", **more):
+        """A local user's public room that the puppet has joined."""
+        user = self.server.user()
+        room = user.create_room(preset="public_chat", room_version=version, **more)
+        return user, self.puppet.join(self.server, room)
+
+    def still_there(self, user, room):
+        """The server goes on: a right event of the puppet arrives, and a local one is sent."""
+        event = room.text("still there")
+        status, answer = room.say(event)
+        expect_equal(status, 200, f"{answer}")
+        shown(user, room, "still there")
+        user.send(room.id, "so are we")
+
+
+def expect_sober(world, what, status, answer):
+    """The mistake is the sender's, and the server says so, or takes no notice."""
+    allowed = (200, 400, 413) if world.server.kind == "fedchatd" else (200, 400, 413, 500)
+    expect(status in allowed, f"{what}: {status} {answer}")
+
+
+def shown(user, room, body, count=1):
+    eventually(lambda: user.bodies(room.id).count(body) == count, f"{body!r} is shown {count} times")
+
+
+def not_shown(user, room, body):
+    time.sleep(0.3)
+    expect(body not in json.dumps(user.all_events(room.id)), f"{body!r} is shown")
+
+
+def honest(world):
+    for version in ("11", "12"):
+        user, room = world.room(version)
+        status, answer = room.say(room.text("hello"))
+        expect_equal(status, 200)
+        expect_equal(answer["pdus"], {room.last: {}})
+        shown(user, room, "hello")
+        sent = user.send(room.id, "hello, puppet")
+        eventually(lambda: sent in map(event_id, world.puppet.received), "the puppet receives it, and its hash is its id")
+        event = [event for event in world.puppet.received if event_id(event) == sent][0]
+        expect_equal(event["prev_events"], [room.last])
+        expect("event_id" not in event and "transaction_id" not in event.get("unsigned", {}), f"{event}")
+
+
+def repeated(world):
+    user, room = world.room()
+    event = room.text("once only")
+    answers = [world.puppet.send(world.server, [event], transaction="same") for _ in range(3)]
+    expect_equal([answer[0] for answer in answers], [200] * 3)
+    expect_equal(answers[0], answers[1])
+    world.puppet.send(world.server, [event, event], transaction="another")
+    shown(user, room, "once only")
+    room.last, room.depth = event_id(event), event["depth"]
+    # The same transaction id with something else in it is still the first transaction.
+    world.puppet.send(world.server, [room.text("smuggled in")], transaction="same")
+    not_shown(user, room, "smuggled in")
+    world.still_there(user, room)
+
+
+def wrong_signature(world):
+    user, room = world.room()
+    event = room.text("forged signature")
+    signature = event["signatures"][world.puppet.name][world.puppet.key_id]
+    event["signatures"][world.puppet.name][world.puppet.key_id] = ("B" if signature[0] == "A" else "A") + signature[1:]
+    room.say(event, advance=False)
+    for signatures in ({}, {world.puppet.name: {}}, {world.puppet.name: {"ed25519:puppet": "!!!"}}, {world.puppet.name: 7}, [],
+                       {world.puppet.name: {"ed25519:other": signature}}, {"elsewhere.example.org": {"ed25519:puppet": signature}}):
+        room.say({**room.text("forged signature"), "signatures": signatures}, advance=False)
+    not_shown(user, room, "forged signature")
+    world.still_there(user, room)
+
+
+def wrong_hash(world):
+    user, room = world.room()
+    event = room.text("what was signed")
+    changed = {**event, "content": {"msgtype": "m.text", "body": "what was put in"}}
+    status, _ = room.say(changed)
+    expect_equal(status, 200)
+    not_shown(user, room, "what was put in")
+    expect_equal(user.call("GET", f"/rooms/{quoted(room.id)}/event/{quoted(room.last)}")["content"], {}, "taken as redacted")
+    world.still_there(user, room)
+
+
+def foreign_senders(world):
+    user, room = world.room()
+    for sender in (user.id, "@someone:elsewhere.example.org", f"@stranger:{world.puppet.name}", f"puppet:{world.puppet.name}", "@", ""):
+        room.say(room.text("in another's name", sender=sender), advance=False)
+    forged = room.plain(content={"msgtype": "m.text", "body": "in another's name"}, sender=user.id)
+    room.say(world.puppet.sealed(forged, sign_as=world.server.name), advance=False)
+    not_shown(user, room, "in another's name")
+    world.still_there(user, room)
+
+
+def malformed(world):
+    user, room = world.room()
+    fine = room.plain(content={"msgtype": "m.text", "body": "malformed"})
+    changes = [
+        {"content": None}, {"content": []}, {"content": "text"}, {"type": None}, {"type": 7}, {"sender": 7}, {"room_id": 7},
+        {"prev_events": None}, {"prev_events": {}}, {"prev_events": [7]}, {"prev_events": ["not an id"]}, {"auth_events": "x"},
+        {"auth_events": [["$a", {}]]}, {"depth": -1}, {"depth": "1"}, {"depth": 2 ** 53}, {"origin_server_ts": "now"},
+        {"origin_server_ts": None}, {"hashes": None}, {"hashes": {"sha256": 7}}, {"state_key": 7}, {"state_key": None},
+        {"prev_events": [f"$e{number}" for number in range(30)]}, {"auth_events": [f"$e{number}" for number in range(30)]},
+        {"type": "t" * 300}, {"state_key": "k" * 300}, {"content": {"float": 1.5}}, {"content": {"big": 2 ** 60}},
+        {"content": {"body": "malformed", "pad": "x" * 70_000}}, {"room_id": "!nothing:example.org"},
+    ]
+    for change in changes:
+        event = {**fine, **change}
+        try:
+            event = world.puppet.sealed(event)
+        except Exception:
+            pass                            # canonical JSON refuses what we want to say: say it unsigned
+        status, answer = room.say({**event, **({"hashes": change["hashes"]} if "hashes" in change else {})}, advance=False)
+        expect_sober(world, change, status, answer)
+    for pdu in (7, None, "text", [], {}, {"room_id": room.id}, {"room_id": room.id, "type": "m.room.message"}):
+        status, answer = world.puppet.send(world.server, [pdu])
+        expect_sober(world, pdu, status, answer)
+    deep = 7
+    for _ in range(400):
+        deep = [deep]
+    status, answer = room.say({**fine, "content": {"deep": deep, "body": "malformed"}}, advance=False)
+    expect_sober(world, "deep", status, answer)
+    not_shown(user, room, "malformed")
+    world.still_there(user, room)
+
+
+def unauthorized(world):
+    user, room = world.room(power_level_content_override={"events": {"org.example.reserved": 50}})
+    levels = room.state[("m.room.power_levels", "")]["content"]
+    room.say(room.event("m.room.power_levels", {**levels, "users": {room.user: 100}}, state_key=""), advance=False)
+    room.say(room.event("m.room.topic", {"topic": "unauthorized"}, state_key=""), advance=False)
+    room.say(room.event("org.example.reserved", {"body": "unauthorized"}), advance=False)
+    room.say(room.event("m.room.member", {"membership": "ban", "reason": "unauthorized"}, state_key=user.id,
+                        auth_events=room.auth(("m.room.member", user.id))), advance=False)
+    room.say(room.event("m.room.member", {"membership": "join", "reason": "unauthorized"}, state_key=f"@other:{world.puppet.name}"), advance=False)
+    room.say(room.event("m.room.create", {"room_version": room.version, "reason": "unauthorized"}, state_key="", prev_events=[], auth_events=[]), advance=False)
+    not_shown(user, room, "unauthorized")
+    expect_equal(user.state(room.id, "m.room.power_levels")["users"].get(room.user), None)
+    expect_equal(user.state(room.id, "m.room.member", user.id)["membership"], "join")
+    world.still_there(user, room)
+
+
+def wrong_auth_events(world):
+    user, room = world.room()
+    other_user, other = world.room()
+    create = "$" + room.id[1:]
+    for events in ([], [create] + room.auth(), other.auth(), room.auth() + room.auth(), room.auth() + [event_id(other.state[("m.room.power_levels", "")])],
+                   room.auth()[:1], room.auth() + ["$nothing"]):
+        room.say(room.text("wrongly authorized", auth_events=events), advance=False)
+    not_shown(user, room, "wrongly authorized")
+    world.still_there(user, room)
+
+
+def banned(world):
+    user, room = world.room()
+    user.call("POST", f"/rooms/{quoted(room.id)}/ban", {"user_id": room.user})
+    room.say(room.text("from before the ban, says he"), advance=False)
+    not_shown(user, room, "from before the ban, says he")
+    user.send(room.id, "peace at last")
+    status, answer = world.puppet.request(
+        world.server, "GET", f"/_matrix/federation/v1/make_join/{quoted(room.id)}/{quoted(room.user)}?ver=12")
+    expect_equal((status, answer["errcode"]), (403, "M_FORBIDDEN"))
+
+
+def denied_server(world):
+    user, room = world.room()
+    user.set_state(room.id, "m.room.server_acl", {"allow": ["*"], "deny": ["localhost"], "allow_ip_literals": True})
+    room.say(room.text("from a denied server"), advance=False)
+    not_shown(user, room, "from a denied server")
+    for path in (f"make_join/{quoted(room.id)}/{quoted(room.user)}?ver=12", f"state_ids/{quoted(room.id)}?event_id={quoted(room.last)}",
+                 f"backfill/{quoted(room.id)}?v={quoted(room.last)}&limit=10"):
+        status, answer = world.puppet.request(world.server, "GET", f"/_matrix/federation/v1/{path}")
+        expect_equal((status, answer.get("errcode")), (403, "M_FORBIDDEN"), path)
+
+
+def gap(world):
+    user, room = world.room()
+    for number in range(4):
+        missing = room.text(f"missing {number}")
+        room.last, room.depth = event_id(missing), missing["depth"]
+    room.say(room.text("after the gap"))
+    shown(user, room, "after the gap")
+    eventually(lambda: [body for body in user.bodies(room.id) if body and "missing" in body] == [f"missing {number}" for number in range(4)],
+               "the gap is filled, in order")
+
+
+def hole(world):
+    """An event whose past nobody can tell: the server must neither hang nor accept it blindly."""
+    user, room = world.room()
+    start = time.monotonic()
+    status, answer = room.say(room.text("out of nothing", prev_events=["$" + "A" * 43]), advance=False)
+    expect(status in (200, 400), f"{status} {answer}")
+    expect(time.monotonic() - start < 45, "the server waits too long")
+    world.still_there(user, room)
+
+
+def fork(world):
+    """Two events after the same one: both are shown, and the next local one follows both."""
+    user, room = world.room()
+    left, right = room.text("left"), room.text("right")
+    room.say(left, advance=False)
+    room.say(right, advance=False)
+    shown(user, room, "left")
+    shown(user, room, "right")
+    joined = user.send(room.id, "joined again")
+    eventually(lambda: any(event_id(event) == joined for event in world.puppet.received), "the puppet receives it")
+    event = [event for event in world.puppet.received if event_id(event) == joined][0]
+    expect_equal(set(event["prev_events"]), {event_id(left), event_id(right)})
+
+
+def forked_state(world):
+    """Both sides change the topic at once; the room goes on with one of the two, which both sides can compute."""
+    user, room = world.room(power_level_content_override={"state_default": 0, "events": {}})
+    before = room.last
+    ours = user.set_state(room.id, "m.room.topic", {"topic": "ours"})
+    theirs = room.event("m.room.topic", {"topic": "theirs"}, state_key="", prev=[before])
+    room.say(theirs, advance=False)
+    eventually(lambda: any(event["event_id"] == event_id(theirs) for event in user.all_events(room.id)), "their event is shown")
+    found = user.call("GET", f"/rooms/{quoted(room.id)}/state/m.room.topic/?format=event")["event_id"] \
+        if world.server.kind == "fedchatd" else None
+    topic = user.state(room.id, "m.room.topic")["topic"]
+    expect(topic in ("ours", "theirs"), topic)
+    if found:
+        expect(found in (ours, event_id(theirs)), found)
+    status, state = world.puppet.request(world.server, "GET", f"/_matrix/federation/v1/state_ids/{quoted(room.id)}?event_id={quoted(before)}")
+    expect_equal(status, 200)
+    expect(ours not in state["pdu_ids"] and event_id(theirs) not in state["pdu_ids"], "the state before is not changed by what came after")
+    user.send(room.id, "on we go")
+    world.still_there(user, room)
+
+
+def ephemeral(world):
+    user, room = world.room()
+    since = user.sync()["next_batch"]
+    puppet = world.puppet
+    kinds = ["m.typing", "m.receipt", "m.presence", "m.direct_to_device", "m.device_list_update", "m.signing_key_update", "no.such.kind", 7, None]
+    contents = [None, 7, "x", [], {}, {"room_id": 7}, {"room_id": room.id, "user_id": user.id, "typing": True},
+                {"room_id": room.id, "user_id": "nonsense", "typing": "yes"}, {"push": 7}, {"push": [7, {"user_id": user.id, "presence": "x"}]},
+                {room.id: {"m.read": {user.id: {"event_ids": [room.last], "data": {"ts": 1}}}}}, {room.id: 7}, {room.id: {"m.read": 7}},
+                {"messages": {user.id: 7}}, {"messages": {user.id: {"*": 7}}, "sender": user.id, "type": "x", "message_id": "1"},
+                {"user_id": user.id, "device_id": "X", "stream_id": 1}, {"user_id": room.user, "device_id": 7, "stream_id": "x"}]
+    edus = [{"edu_type": kind, "content": content} for kind in kinds for content in contents]
+    for start in range(0, len(edus), 50):
+        status, answer = puppet.send(world.server, edus=edus[start:start + 50])
+        expect_sober(world, edus[start], status, answer)
+    for edu in (7, None, [], {}, {"edu_type": "m.typing"}):
+        status, answer = puppet.send(world.server, edus=[edu])
+        expect_sober(world, edu, status, answer)
+    puppet.send(world.server, edus=[{"edu_type": "m.typing", "content": {"room_id": room.id, "user_id": room.user, "typing": True}}])
+
+    def typing(answer):
+        events = answer["rooms"].get("join", {}).get(room.id, {}).get("ephemeral", {}).get("events", [])
+        return any(event["type"] == "m.typing" and room.user in event["content"]["user_ids"] for event in events)
+
+    answer = user.sync_until(typing, since)
+    expect(user.id not in json.dumps([event for event in answer["rooms"]["join"][room.id]["ephemeral"]["events"]]),
+           "a notice in our user's name is believed")
+    for _ in range(2):
+        puppet.send(world.server, edus=[{"edu_type": "m.direct_to_device", "content": {
+            "sender": room.user, "type": "org.example.note", "message_id": "note1", "messages": {user.id: {user.device: {"body": "psst"}}}}}])
+    answer = user.sync_until(lambda answer: answer.get("to_device", {}).get("events"), since)
+    expect_equal([event["content"] for event in answer["to_device"]["events"]], [{"body": "psst"}], "to-device messages")
+    world.still_there(user, room)
+
+
+def transactions(world):
+    user, room = world.room()
+    path = "/_matrix/federation/v1/send/"
+    event = room.text("too many")
+    status, answer = world.puppet.send(world.server, [event] * 51)
+    expect(status in (400, 413), f"51 PDUs: {status} {answer}")
+    status, answer = world.puppet.send(world.server, edus=[{"edu_type": "x", "content": {}}] * 101)
+    expect(status in (400, 413), f"101 EDUs: {status} {answer}")
+    for number, body in enumerate(({}, {"pdus": 7}, {"pdus": {}}, {"origin": world.puppet.name, "origin_server_ts": 1, "pdus": [], "edus": 7})):
+        status, answer = world.puppet.request(world.server, "PUT", f"{path}w{number}", body)
+        expect_sober(world, body, status, answer)
+    fine = {"origin": world.puppet.name, "origin_server_ts": 1, "pdus": []}
+    status, _ = world.puppet.request(world.server, "PUT", path + "t1", fine, tamper=True)
+    expect_equal(status, 401, "a wrong signature")
+    status, _ = world.puppet.request(world.server, "PUT", path + "t2", fine, destination="elsewhere.example.org")
+    expect_equal(status, 401, "for another server")
+    status, _ = world.puppet.request(world.server, "PUT", path + "t3", fine, origin="elsewhere.example.org")
+    expect(status in (401, 403, 502), f"in another's name: {status}")
+    not_shown(user, room, "too many")
+    world.still_there(user, room)
+
+
+def strangers(world):
+    """A server that is in no room of ours learns nothing from it."""
+    user = world.server.user()
+    room = user.create_room(preset="private_chat")
+    event = user.send(room, "private")
+    for method, path, body in (
+            ("GET", f"event/{quoted(event)}", None), ("GET", f"state/{quoted(room)}?event_id={quoted(event)}", None),
+            ("GET", f"state_ids/{quoted(room)}?event_id={quoted(event)}", None), ("GET", f"backfill/{quoted(room)}?v={quoted(event)}&limit=5", None),
+            ("GET", f"event_auth/{quoted(room)}/{quoted(event)}", None),
+            ("POST", f"get_missing_events/{quoted(room)}", {"earliest_events": [], "latest_events": [event], "limit": 5}),
+            ("GET", f"make_join/{quoted(room)}/{quoted('@puppet:' + world.puppet.name)}?ver=12", None)):
+        status, answer = world.puppet.request(world.server, method, "/_matrix/federation/v1/" + path, body)
+        expect(status in (403, 404), f"{path}: {status} {answer}")
+        expect("private" not in json.dumps(answer.get("pdus", "")), f"{path} tells: {answer}")
+
+
+def huge_answers(world):
+    """The puppet answers a profile query with far more than a profile: an error, and no memory lost."""
+    user = world.server.user()
+    before = bytes_resident(world.server.process.id)
+    world.puppet.answers[r"/_matrix/federation/v1/query/profile"] = lambda match, body: (200, b'{"displayname":"' + b"x" * 300_000_000 + b'"}')
+    try:
+        answer = user.request("GET", f"/profile/{quoted('@huge:' + world.puppet.name)}")
+        expect(answer.status >= 400, f"{answer.status}")
+    finally:
+        world.puppet.answers.clear()
+    if world.server.kind == "fedchatd":
+        grown = bytes_resident(world.server.process.id) - before
+        expect(grown < 100_000_000, f"{grown} bytes more")
+
+
+def nonsense_answers(world):
+    user = world.server.user()
+    for number, (status, data) in enumerate(((200, b"{"), (200, b"[]"), (200, b'{"displayname":7}'), (500, b"oops"), (302, b""), (200, b"\xff" * 1000),
+                                             (200, b"[" * 100_000), (404, b'{"errcode":7}'))):
+        world.puppet.answers[r"/_matrix/federation/v1/query/profile"] = lambda match, body: (status, data)
+        answer = user.request("GET", f"/profile/{quoted(f'@nonsense{number}:' + world.puppet.name)}")
+        expect(answer.status in (200, 404, 403, 500, 502, 504), f"{data[:20]}: {answer}")
+        if world.server.kind == "fedchatd":
+            expect(answer.status != 500, f"{data[:20]}: {answer}")
+    world.puppet.answers.clear()
+
+
+CASES = [
+    ("an honest event arrives, and ours arrives there", honest),
+    ("a repeated transaction and a repeated event count once", repeated),
+    ("events with a wrong signature, or none, are dropped", wrong_signature),
+    ("an event with a wrong hash is taken as redacted", wrong_hash),
+    ("nobody speaks for another's users", foreign_senders),
+    ("malformed events are dropped", malformed),
+    ("what the rules do not allow is rejected", unauthorized),
+    ("events with the wrong auth events are rejected", wrong_auth_events),
+    ("who was banned is not heard, also with an old event", banned),
+    ("a server that the room denies is not heard", denied_server),
+    ("a gap is filled", gap),
+    ("an event from nowhere does no harm", hole),
+    ("a fork is joined", fork),
+    ("a fork of state is resolved", forked_state),
+    ("ephemeral data of every wrong shape does no harm, right ones arrive once", ephemeral),
+    ("transactions that are too large or not theirs are refused", transactions),
+    ("a server that is not in a room learns nothing of it", strangers),
+    ("an answer without end costs no memory", huge_answers),
+    ("answers that are nonsense are no answers", nonsense_answers),
+]
+
+
+def main():
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--server", choices=["fedchatd", "synapse"], default="fedchatd")
+    options.add_argument("--database", choices=["sqlite", "postgres"], default="sqlite")
+    options.add_argument("--only", default="", help="run the cases with this in their sentence")
+    options.add_argument("--keep", action="store_true", help="leave the server's folder")
+    options = options.parse_args()
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="hostile"))
+    authority, cluster, run = Authority(folder / "ca"), None, Run()
+    try:
+        if options.server == "synapse":
+            server = Synapse(folder / "server", authority)
+        else:
+            cluster = Cluster() if options.database == "postgres" else None
+            server = Fedchatd(folder / "server", authority, cluster.create("server") if cluster else None)
+        with server:
+            world = World(server, authority)
+            for sentence, function in CASES:
+                if options.only in sentence:
+                    run.one(sentence, function, world)
+            world.puppet.close()
+    finally:
+        if cluster:
+            cluster.stop()
+        if options.keep:
+            print(f"kept: {folder}")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+    return run.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
