@@ -3,7 +3,7 @@ internal import NIOCore
 /// The one deadline of a connection. Setting it is cheap, as it happens for each request: the scheduled task is
 /// left alone if it fires early enough to look again.
 final class ConnectionTimer {
-    private unowned let connection: HTTPConnection
+    private weak var connection: HTTPConnection?
     private var deadline: NIODeadline?
     private var scheduled: (task: Scheduled<Void>, at: NIODeadline)?
     private var bufferedBefore = Int.max
@@ -45,7 +45,7 @@ final class ConnectionTimer {
     /// Whether the client took some of the bytes that wait for it since the last look.
     /// - Parameter orIdle: the answer if none wait.
     func writingMovedOn(orIdle: Bool) -> Bool {
-        guard let options = connection.context?.channel.syncOptions,
+        guard let options = connection?.context?.channel.syncOptions,
             let buffered = try? options.getOption(.bufferedWritableBytes), buffered > 0
         else { return orIdle }
         defer { bufferedBefore = buffered }
@@ -54,14 +54,14 @@ final class ConnectionTimer {
 
     private func schedule(at time: NIODeadline) {
         cancel()
-        guard let eventLoop = connection.context?.eventLoop else { return }
+        guard let eventLoop = connection?.context?.eventLoop else { return }
         let timer = NIOLoopBound(self, eventLoop: eventLoop)
         scheduled = (eventLoop.scheduleTask(deadline: time) { timer.value.fired() }, time)
     }
 
     private func fired() {
         scheduled = nil
-        guard let deadline, connection.context != nil else { return }
+        guard let deadline, let connection, connection.context != nil else { return }
         guard deadline <= .now() else { return schedule(at: deadline) }
         self.deadline = nil
         connection.timeIsUp()

@@ -51,6 +51,19 @@ public final class HTTPServer: Sendable {
         if let failure { throw failure }
     }
 
+    /// Lets the process open as many files and connections as the system permits it; the usual 1024 are soon used up.
+    /// To be called once, at start.
+    /// - Returns: how many that are.
+    @discardableResult
+    public static func raiseDescriptorLimit() -> Int {
+        var limit = rlimit()
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return 0 }
+        let before = limit.rlim_cur
+        limit.rlim_cur = limit.rlim_max
+        if setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) != 0 { limit.rlim_cur = before }
+        return Int(clamping: limit.rlim_cur)
+    }
+
     /// Makes ``run(onAccepting:)`` end: no more connections, idle ones close, requests in flight get a short time
     /// before their tasks are cancelled, and at the deadline all is closed.
     public func stop() {

@@ -29,7 +29,7 @@ struct RequestHead {
         for (name, value) in head.headers {
             guard let name = HTTPField.Name(name) else { return nil }
             switch name {
-            case Self.host:
+            case _ where name == Self.host:
                 guard host == nil else { return nil }
                 host = value
             case .contentLength:
@@ -57,5 +57,5 @@ struct RequestHead {
     }
 
     /// HTTPTypes keeps Host as a pseudo field, so it has no name for it.
-    private static let host = HTTPField.Name("host") ?? .contentLocation
+    private static let host = HTTPField.Name("host")
 }

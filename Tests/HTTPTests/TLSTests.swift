@@ -90,6 +90,30 @@ import Testing
         client.shutDown()
     }
 
+    @Test func `a long poll over TLS ends when its client goes away`() async throws {
+        let authority = try await TestAuthority()
+        let tls = try await authority.certificate("server", for: "DNS:a.test")
+        let client = try CurlClient()
+        let notes = Notes<String>()
+        try await withServer(tls: tls) { _ in
+            notes.add("waits")
+            try? await Task.sleep(for: .seconds(60))
+            notes.add(Task.isCancelled ? "cancelled" : "slept")
+            return .text("late")
+        } _: { port, _ in
+            await withTaskGroup(of: Void.self) { group in
+                group.addTask {
+                    var request = secure(port)
+                    request.verifyTLS = false
+                    _ = try? await client.send(request)
+                }
+                #expect(await notes.next() == "waits")
+                group.cancelAll()
+            }
+            #expect(await notes.next() == "cancelled")
+        }
+    }
+
     @Test(arguments: [
         [0x16], [0x16, 0x03, 0x01], [0x16, 0x03, 0x01, 0xFF, 0xFF, 0x01, 0x00], [0x80, 0x80, 0x01, 0x03, 0x01],
         Array("GET / HTTP/1.1\r\nHost: x\r\n\r\n".utf8), [UInt8](repeating: 0x16, count: 100_000),
