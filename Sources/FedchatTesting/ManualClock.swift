@@ -4,6 +4,7 @@ import Synchronization
 public final class ManualClock: Clock {
     /// A point in time, as the time since the clock was made.
     public struct Instant: InstantProtocol {
+        /// Since the clock was made.
         public let offset: Duration
 
         public func advanced(by duration: Duration) -> Instant { Instant(offset: offset + duration) }
@@ -31,6 +32,7 @@ public final class ManualClock: Clock {
     /// - Parameter startMilliseconds: the time of day at the start, in milliseconds since 1970.
     public init(startMilliseconds: Int64 = 1_700_000_000_000) { self.startMilliseconds = startMilliseconds }
 
+    /// Where the clock stands.
     public var now: Instant { state.withLock { $0.now } }
     public var minimumResolution: Duration { .nanoseconds(1) }
 
@@ -54,6 +56,7 @@ public final class ManualClock: Clock {
         for (_, sleeper) in woken { sleeper.continuation.resume() }
     }
 
+    /// Waits until a test has moved the clock so far. Throws `CancellationError`.
     public func sleep(until deadline: Instant, tolerance: Duration? = nil) async throws {
         let id = state.withLock { state in
             state.nextID += 1

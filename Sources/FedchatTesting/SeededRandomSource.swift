@@ -5,8 +5,10 @@ import Synchronization
 public final class SeededRandomSource: RandomSource {
     private let state: Mutex<SplitMix64>
 
+    /// A source for a seed.
     public init(seed: UInt64) { state = Mutex(SplitMix64(seed: seed)) }
 
+    /// The next `count` bytes.
     public func bytes(_ count: Int) -> [UInt8] {
         state.withLock { generator in
             var bytes: [UInt8] = []
@@ -24,6 +26,7 @@ public final class SeededRandomSource: RandomSource {
 public struct SplitMix64: RandomNumberGenerator, Sendable {
     private var state: UInt64
 
+    /// A generator for a seed.
     public init(seed: UInt64) { state = seed }
 
     public mutating func next() -> UInt64 {

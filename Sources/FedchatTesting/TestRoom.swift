@@ -9,7 +9,9 @@ public import MatrixRooms
 ///     let topic = room.event(.topic, by: .bob, stateKey: "", ["topic": "tea"])   // made, not in the room yet
 ///     room.add(topic)
 public struct TestRoom: RoomStateView, EventGraph {
+    /// The version of the room's rules.
     public let version: RoomVersion
+    /// The room's first event.
     public let create: PDU
     /// The state after the last event.
     public private(set) var state = RoomState()
@@ -22,7 +24,9 @@ public struct TestRoom: RoomStateView, EventGraph {
     /// The next event's `origin_server_ts`; each event is a second later than the one before.
     public var timestamp: Int64 = 1_700_000_000_000
 
+    /// The room.
     public var id: RoomID { create.roomID }
+    /// The rules of the version.
     public var rules: RoomVersionRules { version.rules }
 
     /// A room with its create event, its creator, and for a `joinRule` that with power levels of the usual kind.
@@ -101,14 +105,19 @@ public struct TestRoom: RoomStateView, EventGraph {
         send(.member, by: sender ?? user, stateKey: user.text, ["membership": .string(membership.rawValue)])
     }
 
+    /// The user joins.
     @discardableResult public mutating func join(_ user: UserID) -> PDU { set(.join, of: user) }
+    /// The user leaves.
     @discardableResult public mutating func leave(_ user: UserID) -> PDU { set(.leave, of: user) }
+    /// The user knocks.
     @discardableResult public mutating func knock(_ user: UserID) -> PDU { set(.knock, of: user) }
 
+    /// Another user, Alice if not said, invites the user.
     @discardableResult public mutating func invite(_ user: UserID, by sender: UserID = .alice) -> PDU {
         set(.invite, of: user, by: sender)
     }
 
+    /// Another user, Alice if not said, bans the user.
     @discardableResult public mutating func ban(_ user: UserID, by sender: UserID = .alice) -> PDU {
         set(.ban, of: user, by: sender)
     }

@@ -1,6 +1,7 @@
 /// `m.room.join_rules`
 /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#mroomjoin_rules>
 public struct JoinRules: Sendable {
+    /// Who may join.
     public enum Rule: String, Sendable, Hashable, CaseIterable {
         case `public`, knock, invite, `private`, restricted
         case knockRestricted = "knock_restricted"

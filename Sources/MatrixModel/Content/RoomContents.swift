@@ -47,6 +47,7 @@ public struct RoomTombstone: Sendable, Hashable {
     /// Where the conversation goes on.
     public let replacementRoom: RoomID?
 
+    /// Reads the event; what is malformed is missing.
     public init(_ event: PDU) {
         replacementRoom = event.content["replacement_room"]?.string.flatMap { try? RoomID($0) }
     }
@@ -57,8 +58,10 @@ public struct RoomTombstone: Sendable, Hashable {
 public struct CanonicalAlias: Sendable, Hashable {
     /// The room's main alias.
     public let alias: RoomAlias?
+    /// Other aliases that the room shows.
     public let alternatives: [RoomAlias]
 
+    /// Reads the event; what is malformed is missing.
     public init(_ event: PDU) {
         alias = event.content["alias"]?.string.flatMap { try? RoomAlias($0) }
         alternatives = (event.content["alt_aliases"]?.elements ?? []).compactMap {

@@ -1,8 +1,10 @@
 /// `m.room.create`
 /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#mroomcreate>
 public struct RoomCreate: Sendable {
+    /// The event whose content this reads.
     public let event: PDU
 
+    /// A view of an event of this type.
     public init(_ event: PDU) { self.event = event }
 
     /// The version the room says it has: 1 if it says none, `nil` if it is not known here.

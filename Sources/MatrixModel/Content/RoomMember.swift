@@ -7,8 +7,10 @@ public enum Membership: String, Sendable, Hashable, CaseIterable {
 /// `m.room.member`
 /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#mroommember>
 public struct RoomMember: Sendable {
+    /// The event whose content this reads.
     public let event: PDU
 
+    /// A view of an event of this type.
     public init(_ event: PDU) { self.event = event }
 
     /// - Throws: `MalformedField` where there is none, or one that nobody knows.
@@ -24,9 +26,13 @@ public struct RoomMember: Sendable {
     /// The user it is about: the state key.
     public var user: UserID? { event.stateKey.flatMap { try? UserID($0) } }
 
+    /// The name that the user wants to be shown by; untrusted.
     public var displayName: String? { event.content["displayname"]?.string }
+    /// The `mxc` URI of the user's picture; untrusted.
     public var avatarURL: String? { event.content["avatar_url"]?.string }
+    /// Why, for people; untrusted.
     public var reason: String? { event.content["reason"]?.string }
+    /// Whether the invite is for a conversation of two.
     public var isDirect: Bool { event.content["is_direct"]?.bool ?? false }
 
     /// Who let the user in to a room with restricted joins.

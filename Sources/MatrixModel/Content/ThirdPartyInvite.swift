@@ -3,8 +3,10 @@ public import Cryptography
 /// `m.room.third_party_invite`
 /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#mroomthird_party_invite>
 public struct ThirdPartyInvite: Sendable {
+    /// The event whose content this reads.
     public let event: PDU
 
+    /// A view of an event of this type.
     public init(_ event: PDU) { self.event = event }
 
     /// The keys of which one must have signed the invite: `public_key` and those in `public_keys`, at most so many.

@@ -2,16 +2,20 @@ public import Cryptography
 
 /// An event that is being written: what its author says. `seal` adds its place in the room, hash, signature and id.
 public struct EventDraft: Sendable, Hashable {
+    /// What the event is about.
     public var type: EventType
+    /// Who sends it.
     public var sender: UserID
     /// `nil` for an event that is no state.
     public var stateKey: String?
+    /// What it says.
     public var content: JSONValue
     /// `nil` only for the create event of a room of version 12, whose id follows from it.
     public var roomID: RoomID?
     /// The event to redact; written where the room version has it.
     public var redacts: EventID?
 
+    /// An event with what its author says.
     public init(
         type: EventType, sender: UserID, stateKey: String? = nil, content: JSONValue, roomID: RoomID?,
         redacts: EventID? = nil

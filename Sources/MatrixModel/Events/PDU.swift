@@ -3,29 +3,39 @@
 public struct PDU: Sendable, Identifiable {
     private let envelope: EventEnvelope
 
+    /// The id: a field of the event in versions 1 and 2, from 3 on its hash.
     public var id: EventID { envelope.id }
     /// In version 12 that of the create event follows from its id.
     public var roomID: RoomID { envelope.roomID }
+    /// The version of the room's rules, by which it was read.
     public var version: RoomVersion { envelope.version }
     /// The event in the format of federation, with signatures and (from version 3) without its id, as canonical JSON.
     /// These bytes are hashed, signed, stored and relayed; they are never encoded again.
     public var canonicalJSON: [UInt8] { envelope.document.bytes }
+    /// The same bytes, to read fields that have no property here.
     public var document: JSONDocument { envelope.document }
+    /// What the event is about.
     public var type: EventType { envelope.type }
+    /// Who sent it.
     public var sender: UserID { envelope.sender }
     /// `nil` for an event that is no state.
     public var stateKey: String? { envelope.stateKey }
+    /// What it says: an object, of which nothing else is checked.
     public var content: JSONView { envelope.content }
     /// At most 10.
     public var authEvents: [EventID] { envelope.authEvents }
     /// At most 20.
     public var prevEvents: [EventID] { envelope.prevEvents }
+    /// How far from the create event its server puts it; not to be trusted.
     public var depth: Int64 { envelope.depth }
     /// Milliseconds since 1970, as the sender's server says.
     public var originServerTimestamp: Int64 { envelope.originServerTimestamp }
 
+    /// Whether it is part of the room's state.
     public var isState: Bool { envelope.stateKey != nil }
+    /// What was stored under `unsigned`, if anything was.
     public var unsigned: JSONView? { document.root["unsigned"] }
+    /// The signatures by server and key; each is checked where it is needed.
     public var signatures: JSONView? { document.root["signatures"] }
 
     /// The event that this redaction redacts, wherever the room version has it say so.

@@ -23,6 +23,7 @@ public struct AuthorizationRules: Sendable, Hashable {
     public var restrictedJoins = false
     /// From version 10: the join rule `knock_restricted`.
     public var knockRestrictedJoins = false
+    /// How `m.room.power_levels` writes levels.
     public var powerLevelFormat = PowerLevelFormat.integersStringsOrFloats
     /// From version 11: the creator is the create event's sender; before, its `content.creator`.
     public var creatorIsSender = false

@@ -25,7 +25,9 @@ public struct RoomVersionRules: Sendable, Hashable {
         case content
     }
 
+    /// How events are named.
     public var eventIDFormat = EventIDFormat.randomWithServer
+    /// How forks of the state are merged.
     public var stateResolution = StateResolution.v1
     /// A signing key counts only for events before its `valid_until_ts`.
     public var enforceKeyValidity = false
@@ -35,8 +37,11 @@ public struct RoomVersionRules: Sendable, Hashable {
     public var maximumDepth = Int64.max
     /// The room's id is the create event's id with `!` for `$`, and the create event has no `room_id`.
     public var roomIDIsCreateEventHash = false
+    /// Where a redaction has its `redacts`.
     public var redactsLocation = RedactsLocation.topLevel
+    /// What a redaction leaves.
     public var redaction = RedactionRules.v1
+    /// In what the authorization rules differ.
     public var authorization = AuthorizationRules()
 
     /// The event's id is a field of the event, and references carry hashes beside ids.
@@ -49,14 +54,20 @@ public struct RoomVersionRules: Sendable, Hashable {
         return rules
     }
 
+    /// <https://spec.matrix.org/v1.19/rooms/v1/>
     public static let v1 = RoomVersionRules()
+    /// <https://spec.matrix.org/v1.19/rooms/v2/>
     public static let v2 = v1.changing { $0.stateResolution = .v2 }
+    /// <https://spec.matrix.org/v1.19/rooms/v3/>
     public static let v3 = v2.changing {
         $0.eventIDFormat = .base64Hash
         $0.authorization.redactionsNeedPower = false
     }
+    /// <https://spec.matrix.org/v1.19/rooms/v4/>
     public static let v4 = v3.changing { $0.eventIDFormat = .urlSafeBase64Hash }
+    /// <https://spec.matrix.org/v1.19/rooms/v5/>
     public static let v5 = v4.changing { $0.enforceKeyValidity = true }
+    /// <https://spec.matrix.org/v1.19/rooms/v6/>
     public static let v6 = v5.changing {
         $0.strictCanonicalJSON = true
         $0.maximumDepth = CanonicalJSON.maximumInteger
@@ -65,21 +76,27 @@ public struct RoomVersionRules: Sendable, Hashable {
         $0.authorization.notificationLevelsAreGuarded = true
         $0.authorization.powerLevelFormat = .integersOrStrings
     }
+    /// <https://spec.matrix.org/v1.19/rooms/v7/>
     public static let v7 = v6.changing { $0.authorization.knocking = true }
+    /// <https://spec.matrix.org/v1.19/rooms/v8/>
     public static let v8 = v7.changing {
         $0.redaction = .v8
         $0.authorization.restrictedJoins = true
     }
+    /// <https://spec.matrix.org/v1.19/rooms/v9/>
     public static let v9 = v8.changing { $0.redaction = .v9 }
+    /// <https://spec.matrix.org/v1.19/rooms/v10/>
     public static let v10 = v9.changing {
         $0.authorization.knockRestrictedJoins = true
         $0.authorization.powerLevelFormat = .integers
     }
+    /// <https://spec.matrix.org/v1.19/rooms/v11/>
     public static let v11 = v10.changing {
         $0.redactsLocation = .content
         $0.redaction = .v11
         $0.authorization.creatorIsSender = true
     }
+    /// <https://spec.matrix.org/v1.19/rooms/v12/>
     public static let v12 = v11.changing {
         $0.stateResolution = .v2_1
         $0.roomIDIsCreateEventHash = true

@@ -7,6 +7,7 @@ public struct Rejection: Error, Hashable, Sendable, CustomStringConvertible {
     /// Why, for a person. Holds no content of events.
     public let reason: String
 
+    /// A rejection by a rule.
     public init(_ clause: String, _ reason: String) {
         self.clause = clause
         self.reason = reason

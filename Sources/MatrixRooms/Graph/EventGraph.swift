@@ -14,6 +14,7 @@ public protocol EventGraph: Sendable {
 }
 
 extension EventGraph {
+    /// Nothing is, where a graph does not know.
     public func isRejected(_ id: EventID) -> Bool { false }
 
     /// Walks the auth chains. An index of auth chains may know better. Edges to events not at hand lead nowhere.

@@ -4,9 +4,11 @@ public import MatrixModel
 /// come.
 /// Spec: <https://spec.matrix.org/v1.19/server-server-api/#room-state-resolution>
 /// - Parameters:
-///   - forks: the state after each event whose states are to be merged.
-///   - authDifference: the events that are not in the auth chains of all forks, as `authDifference(of:)` finds them. State
-///     resolution version 1 has no use for it.
+///   - forks: the state after each event whose states are to be merged. What all agree on may be left out of all of them,
+///     and is then left out of the result, save the create event and the keys that `authEventKeys` names for events of the
+///     full conflicted set.
+///   - authDifference: the events that are not in the auth chains of all forks, as `authDifference(of:)` finds them from the
+///     whole states. State resolution version 1 has no use for it.
 ///   - graph: holds the events of the forks that differ, the auth difference, the auth events of both, and the create
 ///     event; for version 2.1 their whole auth chains, or an index.
 public func resolve(
