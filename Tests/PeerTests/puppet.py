@@ -5,6 +5,7 @@ import hashlib
 import http.client
 import json
 import re
+import socket
 import ssl
 import threading
 import time
@@ -51,17 +52,18 @@ def event_id(event):
 
 
 class Puppet:
-    def __init__(self, authority):
-        (self.port,) = free_ports(1)
-        self.name = f"localhost:{self.port}"
+    def __init__(self, authority, name=None, bind="127.0.0.1", port=None, hosts=()):
+        """`hosts` are the names in its certificate, besides localhost and the loopback addresses."""
+        self.port = port or free_ports(1)[0]
+        self.name = name or f"localhost:{self.port}"
         self.key, self.key_id = SigningKey.generate(), "ed25519:puppet"
         self.events = {}                   # id: event, served to those who ask
         self.received = []                 # PDUs that others sent
         self.ephemeral = []                # EDUs that others sent
-        self.asked = []                    # (method, path) of every request
+        self.asked = []                    # (method, path, Host) of every request
         self.answers = {}                  # regular expression of a path: function(match, body) -> (status, bytes or JSON)
         self._transactions = 0
-        certificate, key = authority.issue(f"puppet-{self.port}")
+        certificate, key = authority.issue(f"puppet-{self.port}-{len(bind)}", hosts)
         self.trust = ssl.create_default_context(cafile=str(authority.certificate))
         puppet = self
 
@@ -70,11 +72,14 @@ class Puppet:
 
             def answer(self):
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                status, found = puppet.answer(self.command, self.path, body)
+                puppet.asked.append((self.command, self.path, self.headers.get("Host")))
+                status, found, *fields = puppet.answer(self.path, body)
                 data = found if isinstance(found, bytes) else json.dumps(found).encode()
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(data)))
+                for name, value in fields:
+                    self.send_header(name, value)
                 self.end_headers()
                 try:
                     self.wfile.write(data)
@@ -88,11 +93,12 @@ class Puppet:
 
         class Listener(ThreadingHTTPServer):
             daemon_threads = True
+            address_family = socket.AF_INET6 if ":" in bind else socket.AF_INET
 
             def handle_error(self, *_):
                 pass
 
-        self.listener = Listener(("127.0.0.1", self.port), Handler)
+        self.listener = Listener((bind, self.port), Handler)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate, key)
         self.listener.socket = context.wrap_socket(self.listener.socket, server_side=True, do_handshake_on_connect=False)
@@ -105,8 +111,8 @@ class Puppet:
 
     # What it answers.
 
-    def answer(self, method, path, body):
-        self.asked.append((method, path))
+    def answer(self, path, body):
+        """Status, body as bytes or JSON, then pairs of further header fields."""
         for pattern, function in self.answers.items():
             if match := re.match(pattern, path):
                 return function(match, body)
