@@ -126,8 +126,8 @@ def main():
         there = subprocess.run(["docker", "info"], capture_output=True).returncode == 0 and compose("version", check=False)
     except OSError:
         there = False
-    if not there:
-        print(f"SKIPPED all of it: no Docker engine, or no docker-compose\n0 passed, 0 failed, {len(CASES)} skipped")
+    if not there or not (root / ".build/release/fedchatd").exists():
+        print(f"SKIPPED all of it: no Docker engine, no docker-compose, or no release build\n0 passed, 0 failed, {len(CASES)} skipped")
         return 0
     run, world = Run(), World()
     try:
