@@ -108,7 +108,7 @@ def cpu_seconds(process_id):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-@case("three hundred waiting clients cost little, and all are woken", only="fedchatd")
+@case("three hundred waiting clients cost little, and all are woken")
 def many_waiting(world):
     count = 300
     user = world.server.user()
