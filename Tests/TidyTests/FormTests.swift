@@ -18,8 +18,9 @@ import Testing
         ]
         let fromTheSpecification: Set<Substring> = ["AccountData"]
         let declaration = #/\b(?:class|struct|enum|actor|protocol|typealias)\s+([A-Za-z_][A-Za-z0-9_]*)/#
+        let keywords = ["class ", "struct ", "enum ", "actor ", "protocol ", "typealias "]
         for file in Repository.sources {
-            for (number, line) in file.code {
+            for (number, line) in file.code where keywords.contains(where: { line.contains($0) }) {
                 for match in line.matches(of: declaration) {
                     let name = match.output.1
                     guard !fromTheSpecification.contains(name) else { continue }
@@ -33,7 +34,7 @@ import Testing
 
     @Test func `nothing in Sources traps on what it did not expect`() {
         for file in Repository.sources {
-            for (number, line) in file.code {
+            for (number, line) in file.code where line.contains("!") {
                 #expect(!line.contains(#/\btry!/#), "\(file.path):\(number): try!")
                 #expect(!line.contains(#/\bas!/#), "\(file.path):\(number): as!")
             }
@@ -46,7 +47,7 @@ import Testing
         let unstructured =
             #/\bTask\s*(?:<[^>]*>\s*)?(?:\([^)]*\)\s*)?\{|\bTask\.detached\b|\bTask(?:<[^>]*>)?\.sleep\b/#
         for file in Repository.sources where !free.contains(file.target) && file.target.first?.isUppercase == true {
-            for (number, line) in file.code {
+            for (number, line) in file.code where line.contains("Task") {
                 #expect(!line.contains(unstructured), "\(file.path):\(number): \(line.drop { $0 == " " })")
             }
         }
@@ -57,7 +58,7 @@ import Testing
         let wellFormed =
             #/https://spec\.matrix\.org/v1\.19/(?:…|(?:[a-z][a-z0-9-]*/)*(?:v[0-9]+/)?(?:#[A-Za-z0-9_.-]+)?)?[.,;:]?/#
         for file in Repository.everything where file.name != "FormTests.swift" {
-            for (number, line) in file.lines.enumerated() {
+            for (number, line) in file.lines.enumerated() where line.contains("spec.matrix.org") {
                 for match in line.matches(of: link) {
                     #expect(
                         match.output.wholeMatch(of: wellFormed) != nil, "\(file.path):\(number + 1): \(match.output)")

@@ -60,6 +60,7 @@ import Testing
     /// The imports of a file: `internal import struct X.Y` names `X`.
     private static func imports(of file: Repository.TextFile) -> [Import] {
         file.code.compactMap { number, line in
+            guard line.contains("import ") else { return nil }
             let words = line.split(whereSeparator: { $0 == " " || $0 == "\t" })
             guard let position = words.firstIndex(of: "import") else { return nil }
             let before = words[..<position]
