@@ -33,7 +33,11 @@ extension EventLog {
         statements += members(append)
         statements += backwardExtremities(append)
 
-        let rows = try connection.executeAll(statements)
+        var rows: [[SQLRow]] = []
+        for start in stride(from: 0, to: statements.count, by: Limits.statementsPerRoundTrip) {
+            let end = min(start + Limits.statementsPerRoundTrip, statements.count)
+            rows += try connection.executeAll(Array(statements[start..<end]))
+        }
 
         if append.head != nil, rows[headStep].isEmpty { throw RoomHeadMoved() }
         for (offset, (index, event)) in replies.enumerated() where rows[firstReply + offset].isEmpty {

@@ -208,3 +208,17 @@ extension Array {
         }
     }
 }
+
+extension EventLog {
+    /// The redactions of an event that came before it.
+    /// - Throws: `DatabaseError`.
+    public func pendingRedactions(of target: EventID, room: Int64) throws -> [StoredEvent] {
+        let rows = try connection.query(
+            """
+            SELECT redaction_nid FROM pending_redactions
+            WHERE target_event_id = \(target.text) AND room_nid = \(room)
+            """)
+        guard !rows.isEmpty else { return [] }
+        return try events(nids: rows.map { try $0.integer(0) }).values.sorted { $0.nid < $1.nid }
+    }
+}

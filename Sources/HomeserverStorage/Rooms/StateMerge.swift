@@ -20,10 +20,13 @@ public struct StateMerge {
     }
 
     /// The state that `roots` resolve to.
-    /// - Parameter pending: a change not stored yet, which may hold nodes of `roots`. The answer holds its nodes too.
+    /// - Parameters:
+    ///   - pending: a change not stored yet, which may hold nodes of `roots`. The answer holds its nodes too.
+    ///   - unstored: events of these states that are not in the log yet, by number.
     /// - Throws: `ResolutionFailure`, `DatabaseError`, `CorruptState`.
     public func resolve(
-        _ roots: [StateRoot], version: RoomVersion, pending: StateChange = StateChange(.empty)
+        _ roots: [StateRoot], version: RoomVersion, pending: StateChange = StateChange(.empty),
+        unstored: [Int64: StoredEvent] = [:]
     ) throws -> StateChange {
         let distinct = Set(roots).sorted { ($0.high, $0.low) < ($1.high, $1.low) }
         guard let base = distinct.first else { return StateChange(.empty) }
@@ -49,14 +52,14 @@ public struct StateMerge {
         }
 
         let conflictedEvents = Set(values.flatMap(\.values))
-        let difference = try authDifference(of: values, base: base, reader: reader)
+        let difference = try authDifference(of: values, base: base, reader: reader, unstored)
         // The conflicted events, what judges them by the state all agree on, and the auth chains of both.
-        var events = try cache.events(conflictedEvents.union(difference), from: log)
+        var events = try gather(conflictedEvents.union(difference), unstored)
         var keys: Set<StateKey> = [StateKey(.create, ""), StateKey(.powerLevels, ""), StateKey(.joinRules, "")]
         for event in events.values { keys.formUnion(authEventKeys(for: event.pdu)) }
         let agreed = try reader.events(at: base, keys: keys.subtracting(conflicted))
-        let chains = try chain(of: conflictedEvents.union(agreed.values))
-        events.merge(try cache.events(chains.union(agreed.values), from: log)) { first, _ in first }
+        let chains = try chain(of: conflictedEvents.union(agreed.values), unstored)
+        events.merge(try gather(chains.union(agreed.values), unstored)) { first, _ in first }
 
         let forks = values.map { fork in
             fork.merging(agreed) { own, _ in own }.compactMapValues { events[$0]?.id }
@@ -78,9 +81,9 @@ public struct StateMerge {
     /// The events that are not in the auth chains of all forks. What all forks share adds the same to each chain, so only
     /// what is in some fork's own chain, and not in that of the shared state, can be in the difference.
     private func authDifference(
-        of forks: [[StateKey: Int64]], base: StateRoot, reader: StateReader
+        of forks: [[StateKey: Int64]], base: StateRoot, reader: StateReader, _ unstored: [Int64: StoredEvent]
     ) throws -> Set<Int64> {
-        let chains = try forks.map { try chain(of: Set($0.values)) }
+        let chains = try forks.map { try chain(of: Set($0.values), unstored) }
         guard var common = chains.first else { return [] }
         var all = common
         for chain in chains.dropFirst() {
@@ -91,11 +94,17 @@ public struct StateMerge {
         guard !candidates.isEmpty else { return [] }
         let conflicted = Set(forks.flatMap(\.values))
         let shared = try reader.allEvents(at: base).filter { !conflicted.contains($0) }
-        return candidates.subtracting(try chain(of: Set(shared)))
+        return candidates.subtracting(try chain(of: Set(shared), unstored))
+    }
+
+    private func gather(_ nids: Set<Int64>, _ unstored: [Int64: StoredEvent]) throws -> [Int64: StoredEvent] {
+        var found = try cache.events(nids.subtracting(unstored.keys), from: log)
+        for nid in nids { if let event = unstored[nid] { found[nid] = event } }
+        return found
     }
 
     /// The auth chain of events, without themselves unless another leads to them.
-    private func chain(of nids: Set<Int64>) throws -> Set<Int64> {
+    private func chain(of nids: Set<Int64>, _ unstored: [Int64: StoredEvent]) throws -> Set<Int64> {
         var chain: Set<Int64> = []
         var expanded: Set<Int64> = []
         var level = nids
@@ -104,7 +113,15 @@ public struct StateMerge {
             var missing: [Int64] = []
             var above: Set<Int64> = []
             for nid in level {
-                if let edges = states.authEdges.value(nid) { above.formUnion(edges) } else { missing.append(nid) }
+                if let event = unstored[nid] {
+                    let own = Dictionary(unstored.values.map { ($0.id, $0.nid) }) { first, _ in first }
+                    above.formUnion(event.pdu.authEvents.compactMap { own[$0] })
+                    above.formUnion(try log.nids(event.pdu.authEvents).values)
+                } else if let edges = states.authEdges.value(nid) {
+                    above.formUnion(edges)
+                } else {
+                    missing.append(nid)
+                }
             }
             let read = try log.authEdges(of: missing)
             for nid in missing {

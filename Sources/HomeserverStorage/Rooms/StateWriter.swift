@@ -8,6 +8,9 @@ public struct StateChange: Sendable {
     public var root: StateRoot
     var nodes: [StateRoot: [UInt8]]
 
+    /// Whether the state needs no node that is not stored.
+    public var isStored: Bool { nodes.isEmpty }
+
     /// No change.
     public init(_ root: StateRoot) {
         self.root = root

@@ -1,0 +1,53 @@
+public import HomeserverStorage
+public import MatrixModel
+
+/// What became of an event in the checks on receipt.
+/// Spec: <https://spec.matrix.org/v1.19/server-server-api/#checks-performed-on-receipt-of-a-pdu>
+public enum Verdict: Sendable, Hashable {
+    case accepted
+    /// Allowed where it stands, but not by the current state, or not by the policy server.
+    case softFailed(String)
+    /// Not allowed by its auth events or by the state before it.
+    case rejected(String)
+}
+
+/// An event that has been through all checks. Nothing else gets into the log.
+public struct JudgedPDU: Sendable {
+    public var pdu: PDU
+    public var verdict: Verdict
+    /// The state before it, stored; nil for an outlier, and for history whose state is not known.
+    public var stateBefore: StateRoot?
+    /// It is only part of a state or an auth chain.
+    public var isOutlier: Bool
+    /// It is history fetched later, and goes before all that is there.
+    public var isBackfilled: Bool
+    /// The servers it is to be sent to: for events of ours that were signed elsewhere too.
+    public var destinations: [ServerName]
+
+    /// Makes a judged event.
+    public init(
+        pdu: PDU, verdict: Verdict, stateBefore: StateRoot?, isOutlier: Bool = false, isBackfilled: Bool = false,
+        destinations: [ServerName] = []
+    ) {
+        self.pdu = pdu
+        self.verdict = verdict
+        self.stateBefore = stateBefore
+        self.isOutlier = isOutlier
+        self.isBackfilled = isBackfilled
+        self.destinations = destinations
+    }
+}
+
+/// A draft with what else is said about its sending.
+struct DraftJob: Sendable {
+    var draft: EventDraft
+    var origin: SendOrigin?
+    /// Milliseconds since 1970 where an application service sets the time.
+    var timestamp: Int64?
+}
+
+/// One thing to be done to a room.
+enum RoomJob: Sendable {
+    case draft(DraftJob)
+    case judged([JudgedPDU])
+}

@@ -1,0 +1,23 @@
+internal import MatrixModel
+
+/// The limits of writing rooms.
+enum RoomLimits {
+    /// Sends to one room that share a commit.
+    static let draftsPerAppend = 100
+    /// How often an append is worked out anew when others change the room meanwhile.
+    static let appendAttempts = 10
+    /// State events kept with a room's head, beside its create event, power levels and join rules.
+    static let eventsKeptWithHead = 256
+    /// Joined servers by state.
+    static let serverCacheBytes = 8 << 20
+    /// Event numbers taken at once.
+    static let numbersPerBlock = 512
+    /// State events a client may give to `createRoom`.
+    static let initialStateEvents = 100
+    /// Users invited by `createRoom`.
+    static let initialInvites = 100
+    /// Servers tried for one join.
+    static let serversPerJoin = 20
+    /// Greatest number of previous events of an event.
+    static let prevEvents = EventLimits.prevEvents
+}

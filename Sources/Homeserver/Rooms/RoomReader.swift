@@ -1,0 +1,174 @@
+public import HomeserverStorage
+public import MatrixModel
+public import MatrixRooms
+public import SQLDatabase
+
+/// Reads rooms: their heads, states and members. What cannot change is cached, bounded in bytes; the rest is read.
+public struct RoomReader: Sendable {
+    public let database: any Database
+    public let sealer: StorageSealer
+    /// Nodes of states and the numbers of state keys.
+    public let states: StateCache
+    /// Events by number. Hand the database's notifications to `received`.
+    public let events: EventCache
+    private let servers: BoundedCache<StateRoot, [ServerName]>
+
+    /// A reader with caches as the configuration's limits have them.
+    public init(environment: Environment) {
+        let limits = environment.configuration.limits
+        self.init(
+            database: environment.database, sealer: environment.sealer, stateCacheBytes: limits.stateCacheBytes,
+            eventCacheBytes: limits.eventCacheBytes)
+    }
+
+    /// A reader of a database, with caches of so many bytes.
+    public init(database: any Database, sealer: StorageSealer, stateCacheBytes: Int, eventCacheBytes: Int) {
+        self.database = database
+        self.sealer = sealer
+        states = StateCache(bytes: stateCacheBytes)
+        events = EventCache(bytes: eventCacheBytes)
+        servers = BoundedCache(budget: RoomLimits.serverCacheBytes)
+    }
+
+    /// Takes note of a notification of the database: redacted events leave the cache.
+    public func received(_ notification: String) { events.received(notification) }
+
+    // MARK: Within a transaction of the caller's
+
+    /// The log as a transaction sees it.
+    public func log(_ connection: any SQLConnection) -> EventLog { EventLog(connection, sealer) }
+
+    /// The events that hold `keys` (all when nil) in a state.
+    /// - Throws: `DatabaseError`, `CorruptState`.
+    public func state(
+        at root: StateRoot, keys: [StateKey]? = nil, in connection: any SQLConnection
+    ) throws -> [StateKey: StoredEvent] {
+        let reader = StateReader(connection, states)
+        let nids = try keys.map { try reader.events(at: root, keys: $0) } ?? reader.all(at: root)
+        let found = try events.events(Array(nids.values), from: log(connection))
+        return nids.compactMapValues { found[$0] }
+    }
+
+    /// The servers with a joined member now.
+    /// - Throws: `DatabaseError`.
+    public func joinedServers(_ room: RoomRecord, in connection: any SQLConnection) throws -> [ServerName] {
+        if let known = servers.value(room.state) { return known }
+        // Only with the head of the same snapshot do the members belong to this state.
+        guard let current = try RoomStore(connection).room(nid: room.nid) else { return [] }
+        let found = try RoomStore(connection).joinedServers(room: room.nid)
+        servers.put(current.state, found, cost: found.count * 80 + 64)
+        return found
+    }
+
+    // MARK: In a transaction of its own
+
+    /// A room; nil when this server does not have it.
+    /// - Throws: `DatabaseError`.
+    public func record(_ id: RoomID) async throws -> RoomRecord? {
+        try await database.read { try RoomStore($0).room(id) }
+    }
+
+    /// One event; nil when it is not known.
+    /// - Throws: `DatabaseError`.
+    public func event(_ id: EventID) async throws -> StoredEvent? {
+        try await database.read { try log($0).event(id) }
+    }
+
+    /// The whole current state.
+    /// - Throws: `DatabaseError`, `CorruptState`.
+    public func currentState(_ room: RoomRecord) async throws -> RoomState {
+        RoomState(try await state(at: room.state).mapValues(\.pdu))
+    }
+
+    /// One event of the current state.
+    /// - Throws: `DatabaseError`, `CorruptState`.
+    public func stateEvent(
+        _ room: RoomRecord, _ type: EventType, _ stateKey: String = ""
+    ) async throws -> StoredEvent? {
+        let key = StateKey(type, stateKey)
+        return try await state(at: room.state, keys: [key])[key]
+    }
+
+    /// The events that hold `keys` (all when nil) in a state.
+    /// - Throws: `DatabaseError`, `CorruptState`.
+    public func state(at root: StateRoot, keys: [StateKey]? = nil) async throws -> [StateKey: StoredEvent] {
+        try await database.read { try state(at: root, keys: keys, in: $0) }
+    }
+
+    /// A user's current membership; nil when there never was one.
+    /// - Throws: `DatabaseError`.
+    public func membership(of user: UserID, in room: RoomID) async throws -> RoomMembership? {
+        try await database.read { connection in
+            let store = RoomStore(connection)
+            guard let record = try store.room(room) else { return nil }
+            return try store.membership(of: user, in: record.nid)
+        }
+    }
+
+    /// Whether a user is joined.
+    /// - Throws: `DatabaseError`.
+    public func isJoined(_ user: UserID, in room: RoomID) async throws -> Bool {
+        try await membership(of: user, in: room)?.membership == .join
+    }
+
+    /// The joined members.
+    /// - Throws: `DatabaseError`.
+    public func joinedMembers(_ room: RoomRecord) async throws -> [RoomMembership] {
+        try await database.read { try RoomStore($0).members(room: room.nid, membership: .join) }
+    }
+
+    /// The servers with a joined member now; cached by state.
+    /// - Throws: `DatabaseError`.
+    public func joinedServers(_ room: RoomRecord) async throws -> [ServerName] {
+        try await database.read { try joinedServers(room, in: $0) }
+    }
+
+    /// The state before an event whose previous events are `prevEvents`: theirs, merged where they differ. Nil where one is
+    /// not known, or its state is not.
+    /// - Throws: `DatabaseError`, `CorruptState`, `ResolutionFailure`.
+    public func stateBefore(_ prevEvents: [EventID], in room: RoomRecord) async throws -> StateRoot? {
+        let merged: StateChange? = try await database.read { connection in
+            let found = try log(connection).events(ids: prevEvents)
+            var roots: [StateRoot] = []
+            for id in prevEvents {
+                guard let event = found[id], event.roomNID == room.nid, let root = event.stateAfter else { return nil }
+                roots.append(root)
+            }
+            guard !roots.isEmpty else { return nil }
+            return try StateMerge(connection, sealer: sealer, states: states, events: events)
+                .resolve(roots, version: room.version)
+        }
+        guard let merged else { return nil }
+        if !merged.isStored {
+            try await database.groupedWrite { try StateWriter($0, states).store(merged, room: room.nid) }
+        }
+        return merged.root
+    }
+
+    /// Makes a state of events that are in the log, as `/state_ids` of another server tells it, and stores it.
+    /// - Parameter events: state events of the room, each key once; all known to the log.
+    /// - Throws: `DatabaseError`, `CorruptState`.
+    public func storeState(of events: [StoredEvent], room: RoomRecord) async throws -> StateRoot {
+        let keys = events.compactMap { StateKey(of: $0.pdu) }
+        let numbers = try await numbers(of: keys)
+        let change: StateChange = try await database.read { connection in
+            var changes: [Int64: Int64?] = [:]
+            for event in events {
+                if let key = StateKey(of: event.pdu), let number = numbers[key] { changes[number] = event.nid }
+            }
+            return try StateWriter(connection, states).applying(changes, to: StateChange(.empty))
+        }
+        try await database.groupedWrite { try StateWriter($0, states).store(change, room: room.nid) }
+        return change.root
+    }
+
+    /// The numbers of state keys, given out where there were none.
+    func numbers(of keys: [StateKey]) async throws -> [StateKey: Int64] {
+        var found: [StateKey: Int64] = [:]
+        for key in keys { if let number = states.number(of: key) { found[key] = number } }
+        guard found.count < Set(keys).count else { return found }
+        let all = try await database.groupedWrite { try StateWriter($0, states).number(keys) }
+        states.remember(all)
+        return all
+    }
+}

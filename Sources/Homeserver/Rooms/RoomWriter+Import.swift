@@ -1,0 +1,104 @@
+public import HomeserverStorage
+internal import MatrixAPI
+public import MatrixModel
+internal import MatrixRooms
+internal import SQLDatabase
+
+/// Taking in a room from a server that is in it.
+extension RoomWriter {
+    /// Writes a room this server joins: the state before the join and its auth chain as outliers, the join as its newest
+    /// event. A room that was here before goes on from there.
+    /// - Parameters:
+    ///   - room: the room; the version, that of its create event.
+    ///   - join: the join of one of our users, signed by all who must.
+    ///   - state: the room's state before the join; each key once, all allowed and their signatures checked.
+    ///   - authChain: the auth events of all these; may overlap.
+    /// - Throws: `DatabaseError`, `CorruptState`; `MatrixError` when the room changes all the time.
+    @discardableResult
+    public func importRoom(
+        _ room: RoomID, version: RoomVersion, join: PDU, state: [PDU], authChain: [PDU]
+    ) async throws -> RoomRecord {
+        let lane = lanes.lane(of: room)
+        var outliers: [EventID: PDU] = [:]
+        for event in authChain + state where event.id != join.id { outliers[event.id] = event }
+        let events = Array(outliers.values)
+        let keyNumbers = try await reader.numbers(
+            of: state.compactMap { StateKey(of: $0) } + [StateKey(.member, join.stateKey ?? "")])
+        let roomNumber = try await environment.database.groupedWrite {
+            try NumberBlocks($0).take(.room, count: 1).lowerBound
+        }
+        let sealer = environment.sealer
+        let record = try await retrying(lane) { () async throws -> RoomRecord in
+            let nids = try await eventNumbers(events.count + 1)
+            let (append, record) = try await environment.database.read { connection in
+                try importPlan(
+                    join: join, state: state, events: events, nids: nids, keyNumbers: keyNumbers,
+                    newRoom: (roomNumber, version), in: connection)
+            }
+            let appended = try await environment.database.groupedWrite { connection in
+                try EventLog(connection, sealer).append(append)
+            }
+            var result = record
+            result.lastPosition = appended.last ?? record.lastPosition
+            return result
+        }
+        lane.head = nil
+        return record
+    }
+
+    private func importPlan(
+        join: PDU, state: [PDU], events: [PDU], nids: [Int64], keyNumbers: [StateKey: Int64],
+        newRoom: (nid: Int64, version: RoomVersion), in connection: any SQLConnection
+    ) throws -> (RoomAppend, RoomRecord) {
+        let log = EventLog(connection, environment.sealer)
+        let existing = try RoomStore(connection).room(join.roomID)
+        let roomNID = existing?.nid ?? newRoom.nid
+        var numbers = try log.nids(events.map(\.id) + [join.id] + join.prevEvents)
+        let known = Set(numbers.keys)
+        for (event, nid) in zip(events + [join], nids) where numbers[event.id] == nil { numbers[event.id] = nid }
+        guard let joinNID = numbers[join.id] else { throw CorruptState() }
+
+        var changes: [Int64: Int64?] = [:]
+        for event in state {
+            guard let key = StateKey(of: event), let number = keyNumbers[key], let nid = numbers[event.id] else {
+                continue
+            }
+            changes[number] = nid
+        }
+        let writer = StateWriter(connection, reader.states)
+        let before = try writer.applying(changes, to: StateChange(.empty))
+        let joinKey = StateKey(.member, join.stateKey ?? "")
+        guard let joinNumber = keyNumbers[joinKey] else { throw CorruptState() }
+        let after = try writer.applying([joinNumber: joinNID], to: before)
+
+        var append = RoomAppend(
+            roomNID: roomNID, roomID: join.roomID, version: existing?.version ?? newRoom.version,
+            expectedHeadVersion: existing?.headVersion,
+            head: RoomAppend.Head(state: after.root, extremities: [joinNID], depth: join.depth), state: after,
+            now: environment.clock.now())
+        for event in events where !known.contains(event.id) {
+            guard let nid = numbers[event.id] else { continue }
+            append.events.append(
+                EventInsertion(
+                    nid: nid, pdu: event, place: .none, flags: .outlier, stateAfter: nil,
+                    authNIDs: event.authEvents.compactMap { numbers[$0] }))
+        }
+        append.events.append(
+            EventInsertion(
+                nid: joinNID, pdu: join, place: .live, stateAfter: after.root,
+                replaces: changes[joinNumber] ?? nil, authNIDs: join.authEvents.compactMap { numbers[$0] },
+                isKnown: known.contains(join.id)))
+        append.replacesAllMembers = true
+        for event in state.filter({ $0.type == .member && StateKey(of: $0) != joinKey }) + [join] {
+            guard let user = event.stateKey.flatMap({ try? UserID($0) }), let nid = numbers[event.id] else { continue }
+            append.members.append(MemberChange(user: user, event: (nid, event)))
+            if environment.isLocal(user) { append.concerned.append(user) }
+        }
+        append.newBackwardExtremities = join.prevEvents.filter { !known.contains($0) }
+        append.closedBackwardExtremities = [join.id]
+        let record = RoomRecord(
+            nid: roomNID, id: join.roomID, version: append.version, headVersion: (existing?.headVersion ?? 0) + 1,
+            state: after.root, extremities: [joinNID], depth: join.depth)
+        return (append, record)
+    }
+}

@@ -1,0 +1,240 @@
+internal import HomeserverStorage
+internal import MatrixAPI
+internal import MatrixModel
+internal import MatrixRooms
+internal import SQLDatabase
+
+/// Appending events that were judged: others', and ours that others signed too.
+extension RoomWriter {
+    func append(_ judged: [JudgedPDU], room: RoomID, lane: RoomLane) async throws -> [StoredEvent] {
+        let numbers = try await reader.numbers(
+            of: judged.filter { !$0.isOutlier && !$0.verdict.isRejection }.compactMap { StateKey(of: $0.pdu) })
+        return try await retrying(lane) {
+            let nids = try await eventNumbers(judged.count)
+            let plan = try await environment.database.read { connection in
+                guard let record = try RoomStore(connection).room(room) else {
+                    throw MatrixError(.notFound, "The room is not known here")
+                }
+                var planning = JudgedPlanning(
+                    writer: self, connection: connection, room: record, stateKeyNumbers: numbers)
+                for (event, nid) in zip(judged, nids) { try planning.add(event, nid: nid) }
+                return try planning.finish()
+            }
+            guard let append = plan.append else { return plan.events }
+            let appended = try await environment.database.groupedWrite {
+                try EventLog($0, environment.sealer).append(append)
+            }
+            if append.head != nil { lane.head = nil }
+            reader.events.forget(append.redactions.map(\.target) + append.events.filter(\.isKnown).map(\.nid))
+            return plan.events.map { event in
+                guard let position = appended.positions[event.nid] else { return event }
+                return StoredEvent(
+                    nid: event.nid, pdu: event.pdu, roomNID: event.roomNID, position: position, flags: event.flags,
+                    stateAfter: event.stateAfter, replaces: event.replaces, redactedBy: event.redactedBy)
+            }
+        }
+    }
+}
+
+extension Verdict {
+    var isRejection: Bool { if case .rejected = self { true } else { false } }
+}
+
+/// Works out, within one reading transaction, what appending judged events changes.
+struct JudgedPlanning {
+    struct Plan: Sendable {
+        /// Nil when all was known already.
+        var append: RoomAppend?
+        var events: [StoredEvent]
+    }
+
+    private let writer: RoomWriter
+    private let connection: any SQLConnection
+    private let log: EventLog
+    private let stateKeyNumbers: [StateKey: Int64]
+    private let room: RoomRecord
+    private var append: RoomAppend
+    private var state: StateRoot
+    private var extremities: [Int64]
+    private var depth: Int64
+    private var headMoves = false
+    private var events: [StoredEvent] = []
+    /// What this plan adds, by id.
+    private var added: [EventID: StoredEvent] = [:]
+    private var addedByNID: [Int64: StoredEvent] = [:]
+
+    init(
+        writer: RoomWriter, connection: any SQLConnection, room: RoomRecord, stateKeyNumbers: [StateKey: Int64]
+    ) {
+        self.writer = writer
+        self.connection = connection
+        self.room = room
+        self.stateKeyNumbers = stateKeyNumbers
+        log = EventLog(connection, writer.environment.sealer)
+        state = room.state
+        extremities = room.extremities
+        depth = room.depth
+        append = RoomAppend(
+            roomNID: room.nid, roomID: room.id, version: room.version, expectedHeadVersion: room.headVersion,
+            head: nil, state: StateChange(room.state), now: writer.environment.clock.now())
+    }
+
+    mutating func add(_ judged: JudgedPDU, nid newNID: Int64) throws {
+        let pdu = judged.pdu
+        guard pdu.roomID == room.id else { throw MatrixError(.notFound, "The event is of another room") }
+        let existing = try added[pdu.id] ?? log.event(pdu.id)
+        if let existing, judged.isOutlier || existing.stateAfter != nil || existing.position != nil {
+            events.append(existing)
+            return
+        }
+        let nid = existing?.nid ?? newNID
+        // A body that was redacted meanwhile stays so.
+        let stored = existing?.pdu ?? pdu
+        let key = StateKey(of: pdu)
+        var flags = existing?.flags.subtracting(.outlier) ?? []
+        var place = judged.isBackfilled ? EventInsertion.Place.backfilled : .live
+        switch judged.verdict {
+        case .accepted: break
+        case .softFailed:
+            flags.insert(.softFailed)
+            place = .none
+        case .rejected:
+            flags.insert(.rejected)
+            place = .none
+        }
+        if judged.isOutlier {
+            flags.insert(.outlier)
+            place = .none
+        }
+        var replaces: Int64?
+        var stateAfter = judged.stateBefore
+        if let before = judged.stateBefore, let key, !judged.verdict.isRejection {
+            replaces = try StateReader(connection, writer.reader.states, pending: append.state)
+                .event(at: before, key.type, key.stateKey)
+            stateAfter = try apply(key, nid, to: before)
+        }
+        let event = StoredEvent(
+            nid: nid, pdu: stored, roomNID: room.nid, position: nil, flags: flags, stateAfter: stateAfter,
+            replaces: replaces, redactedBy: existing?.redactedBy)
+        events.append(event)
+        added[event.id] = event
+        addedByNID[nid] = event
+        append.events.append(
+            EventInsertion(
+                nid: nid, pdu: stored, place: place, flags: flags, stateAfter: stateAfter, replaces: replaces,
+                authNIDs: try numbers(of: pdu.authEvents).values.sorted(), destinations: judged.destinations,
+                isKnown: existing != nil))
+        guard place != .none else { return }
+        try link(event, isLive: place == .live)
+        try redact(event, before: judged.stateBefore ?? state)
+    }
+
+    func finish() throws -> Plan {
+        guard !append.events.isEmpty else { return Plan(append: nil, events: events) }
+        var append = append
+        if headMoves {
+            append.head = RoomAppend.Head(state: state, extremities: extremities, depth: depth)
+            try noteMembers(in: &append)
+        }
+        return Plan(append: append, events: events)
+    }
+
+    // MARK: Graph and state
+
+    private mutating func apply(_ key: StateKey, _ nid: Int64, to root: StateRoot) throws -> StateRoot {
+        guard let number = stateKeyNumbers[key] else { throw CorruptState() }
+        var base = append.state
+        base.root = root
+        append.state = try StateWriter(connection, writer.reader.states).applying([number: nid], to: base)
+        return append.state.root
+    }
+
+    /// Puts an event among the room's newest, or at the end of its history.
+    private mutating func link(_ event: StoredEvent, isLive: Bool) throws {
+        let prev = try numbers(of: event.pdu.prevEvents)
+        for id in event.pdu.prevEvents where prev[id] == nil && !append.newBackwardExtremities.contains(id) {
+            append.newBackwardExtremities.append(id)
+        }
+        append.newBackwardExtremities.removeAll { $0 == event.id }
+        append.closedBackwardExtremities.append(event.id)
+        guard isLive else { return }
+        headMoves = true
+        let replaced = Set(prev.values)
+        extremities = extremities.filter { !replaced.contains($0) && $0 != event.nid } + [event.nid]
+        if extremities.count == 1 {
+            depth = event.pdu.depth
+            if let after = event.stateAfter { state = after }
+            return
+        }
+        depth = max(depth, event.pdu.depth)
+        let stored = try log.events(nids: extremities.filter { addedByNID[$0] == nil })
+        let roots = extremities.compactMap { (addedByNID[$0] ?? stored[$0])?.stateAfter }
+        append.state = try StateMerge(
+            connection, sealer: writer.environment.sealer, states: writer.reader.states, events: writer.reader.events
+        ).resolve(roots, version: room.version, pending: append.state, unstored: addedByNID)
+        state = append.state.root
+    }
+
+    /// The numbers of events, in the log or added here.
+    private func numbers(of ids: [EventID]) throws -> [EventID: Int64] {
+        var found = try log.nids(ids.filter { added[$0] == nil })
+        for id in ids { if let event = added[id] { found[id] = event.nid } }
+        return found
+    }
+
+    /// The memberships that differ between the head that was and the one that will be.
+    private func noteMembers(in append: inout RoomAppend) throws {
+        let reader = StateReader(connection, writer.reader.states, pending: append.state)
+        let changes = try reader.difference(from: room.state, to: state).filter { $0.key.type == .member }
+        let stored = try writer.reader.events.events(
+            Set(changes.compactMap(\.new)).subtracting(addedByNID.keys), from: log)
+        for change in changes {
+            guard let user = try? UserID(change.key.stateKey) else { continue }
+            let event = change.new.flatMap { addedByNID[$0] ?? stored[$0] }
+            append.members.append(MemberChange(user: user, event: event.map { ($0.nid, $0.pdu) }))
+            if writer.environment.isLocal(user) { append.concerned.append(user) }
+        }
+    }
+
+    // MARK: Redactions
+
+    /// Carries out a redaction, or those that waited for this event.
+    private mutating func redact(_ event: StoredEvent, before root: StateRoot) throws {
+        if event.pdu.type == .redaction, let id = event.pdu.redacts {
+            if let target = try added[id] ?? log.event(id) {
+                try carryOut(event, on: target, root)
+            } else {
+                append.pendingRedactions.append((id, event.nid))
+            }
+        }
+        for redaction in try log.pendingRedactions(of: event.id, room: room.nid) {
+            try carryOut(redaction, on: event, state)
+            append.settledRedactions.append(event.id)
+        }
+    }
+
+    /// From room version 3 a redaction counts if its sender has the redact level, or is of the server of the redacted
+    /// event's sender.
+    /// Spec: <https://spec.matrix.org/v1.19/rooms/v3/#handling-redactions>
+    private mutating func carryOut(_ redaction: StoredEvent, on target: StoredEvent, _ root: StateRoot) throws {
+        guard target.roomNID == room.nid, target.redactedBy == nil, target.nid != redaction.nid,
+            !append.redactions.contains(where: { $0.target == target.nid })
+        else { return }
+        if !room.version.rules.authorization.redactionsNeedPower,
+            target.pdu.sender.serverName != redaction.pdu.sender.serverName
+        {
+            let keys = [StateKey(.create, ""), StateKey(.powerLevels, "")]
+            let reader = StateReader(connection, writer.reader.states, pending: append.state)
+            let nids = try reader.events(at: root, keys: keys)
+            let stored = try writer.reader.events.events(
+                nids.values.filter { addedByNID[$0] == nil }, from: log)
+            let found = RoomState(nids.values.compactMap { (addedByNID[$0] ?? stored[$0])?.pdu })
+            guard let create = found.event(.create, ""),
+                let level = try? found.powerLevels(create: create).level(of: redaction.pdu.sender),
+                let required = try? found.powerLevels(create: create).required(for: .redact), level >= required
+            else { return }
+        }
+        append.redactions.append(
+            AppliedRedaction(target: target.nid, redacted: try target.pdu.redacted(), by: redaction.id))
+    }
+}
