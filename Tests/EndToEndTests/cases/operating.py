@@ -51,7 +51,7 @@ def init(world):
 def wrong_configuration(world):
     for change, key in (({"no_such_key": 1}, "no_such_key"), ({"registration": {"opne": True}}, "opne"),
                         ({"registration": {"open": "perhaps"}}, "registration.open"), ({"server_name": "two words"}, "server_name"),
-                        ({"database": {}}, "database"), ({"listeners": [{"port": 99999}]}, "port"),
+                        ({"database": {}}, "database"), ({"listeners": [{"port": 99999}]}, "listeners"),
                         ({"rooms": {"default_version": "99"}}, "rooms.default_version")):
         other = world.another(**change)
         for arguments in (["check-config", "--config", other.configuration], ["--config", other.configuration]):
