@@ -124,7 +124,8 @@ public struct AccountAdministration: Sendable {
 
     private var sessions: DeviceSessions {
         DeviceSessions(
-            environment: environment, authenticator: TokenAuthenticator(environment: environment), deviceLists: nil)
+            environment: environment, authenticator: TokenAuthenticator(environment: environment),
+            deviceLists: DeviceLists(environment: environment))
     }
 
     private func existing(_ name: String) async throws -> UserID {

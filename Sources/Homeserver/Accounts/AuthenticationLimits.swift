@@ -20,6 +20,8 @@ enum AuthenticationLimits {
     static let devicesPerRequest = 1_000
     /// Bytes of a filter.
     static let filterBytes = 65_536
+    /// Bytes of another server's answer about a profile: the profile, generously.
+    static let profileAnswerBytes = 128 << 10
     /// Tags of one room.
     static let tagsPerRoom = 100
     /// Bytes of the push rules of a user.

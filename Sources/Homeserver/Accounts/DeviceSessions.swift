@@ -63,6 +63,9 @@ struct DeviceSessions: Sendable {
         let devices = DeviceStore(connection)
         let tokens = AccessTokenStore(connection)
         let now = opened.tokens.created
+        guard try !devices.isCrossSigningKey(opened.device, of: user) else {
+            throw MatrixError(.forbidden, "device_id is the name of a cross-signing key")
+        }
         let isNew = try devices.create(
             Device(
                 user: user, id: opened.device, displayName: wish.displayName, created: now, lastSeen: now,

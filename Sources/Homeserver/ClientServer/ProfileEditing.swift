@@ -17,6 +17,13 @@ struct ProfileEditing: RouteGroup {
         router.onPublic(.getProfileField) { request in
             .json(try await reader.profile(of: request.userID(), field: Self.field(request)))
         }
+        router.onServer(.queryProfile) { request, _ in
+            let user = try request.userID("user_id")
+            guard environment.isLocal(user) else {
+                throw MatrixError(.invalidParameter, "This user is of another server")
+            }
+            return .json(try await reader.localProfile(of: user, field: request.query("field")))
+        }
         router.on(.setProfileField, setField)
         router.on(.deleteProfileField, deleteField)
     }

@@ -4,7 +4,9 @@ public import SQLDatabase
 /// The devices of this server's users. Positions in the device-list stream are told apart from it.
 public struct DeviceStore {
     /// The tables with `user_id` and `device_id` whose rows go with the device.
-    static let dependentTables: [SQL] = ["access_tokens"]
+    static let dependentTables: [SQL] = [
+        "access_tokens", "device_keys", "one_time_keys", "fallback_keys", "to_device_messages", "reply_log",
+    ]
 
     let connection: any SQLConnection
 
@@ -26,6 +28,13 @@ public struct DeviceStore {
             "SELECT \(Self.columns) FROM devices WHERE user_id = \(user.text) ORDER BY device_id"
         ).map(read)
         return includingHidden ? devices : devices.filter { !$0.isHidden }
+    }
+
+    /// Whether the text is a public cross-signing key of the user, which no device may be called.
+    public func isCrossSigningKey(_ id: DeviceID, of user: UserID) throws -> Bool {
+        try !connection.query(
+            "SELECT 1 FROM cross_signing_keys WHERE user_id = \(user.text) AND key_id = \(id.text)"
+        ).isEmpty
     }
 
     /// Makes a device. Returns false when it exists; that one is left as it is.
@@ -64,6 +73,7 @@ public struct DeviceStore {
             try connection.execute(
                 "DELETE FROM \(table) WHERE user_id = \(user.text) AND device_id IN \(list: names)")
         }
+        try DeviceKeyStore(connection).removeSignatures(on: names, of: user)
         return try connection.execute(
             "DELETE FROM devices WHERE user_id = \(user.text) AND device_id IN \(list: names)")
     }

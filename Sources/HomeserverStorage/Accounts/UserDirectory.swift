@@ -35,7 +35,7 @@ public struct UserDirectory {
         }
         let shared = try connection.query(
             """
-            SELECT DISTINCT m.user_id, m.displayname FROM room_members m
+            SELECT DISTINCT m.user_id, m.displayname, m.avatar_url FROM room_members m
             WHERE m.membership = 'join'
                 AND m.room_nid IN (SELECT room_nid FROM room_members
                     WHERE user_id = \(asker.text) AND membership = 'join')
@@ -44,7 +44,7 @@ public struct UserDirectory {
             """)
         for row in shared {
             guard let user = try? UserID(row.text(0)), user != asker, entries[user] == nil else { continue }
-            entries[user] = Entry(user: user, displayName: try row.optionalText(1), avatarURL: nil)
+            entries[user] = Entry(user: user, displayName: try row.optionalText(1), avatarURL: try row.optionalText(2))
         }
         func rank(_ entry: Entry) -> Int {
             if entry.user.localpart == term || entry.displayName?.lowercased() == term { return 0 }

@@ -1,4 +1,5 @@
 import Cryptography
+import Foundation
 import HTTPMessages
 import HTTPTypes
 import Homeserver
@@ -6,6 +7,7 @@ import HomeserverStorage
 import Logging
 import MatrixAPI
 import MatrixModel
+import PostgresEngine
 import SQLDatabase
 import SQLiteEngine
 import Synchronization
@@ -32,7 +34,7 @@ struct AccountServer {
         configuration.rateLimits.isEnabled = false
         configuration.metricsEnabled = false
         configure(&configuration)
-        let database = try SQLiteDatabase.inMemory()
+        let database = try await Self.database()
         try await Migrator.migrate(database, Schema.migrations, oldestCompatible: Schema.oldestCompatible)
         clock = AccountClock()
         environment = Environment(
@@ -52,6 +54,23 @@ struct AccountServer {
         handler = APIHandler(
             router: router, resources: Resource.standard, clients: authenticator, servers: NoServers(),
             limiter: limiter, environment: environment)
+    }
+
+    /// In memory, or with `FEDCHAT_TEST_POSTGRES_EMPTY`, a libpq URL whose database is wiped, on PostgreSQL: then run with
+    /// `--no-parallel`, one suite at a time, for the connections stay open.
+    private static func database() async throws -> any Database {
+        guard let url = ProcessInfo.processInfo.environment["FEDCHAT_TEST_POSTGRES_EMPTY"] else {
+            return try SQLiteDatabase.inMemory()
+        }
+        var configuration = PostgresConfiguration(url: url)
+        configuration.readers = 1
+        configuration.writers = 1
+        let database = try await PostgresDatabase.open(configuration)
+        try await database.write { connection in
+            try connection.execute("DROP SCHEMA public CASCADE")
+            try connection.execute("CREATE SCHEMA public")
+        }
+        return database
     }
 
     func call(
