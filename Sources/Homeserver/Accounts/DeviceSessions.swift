@@ -31,9 +31,10 @@ struct DeviceSessions: Sendable {
         }
 
         static func displayName(_ text: String) -> String {
-            let kept = text.unicodeScalars.filter { $0 != "\0" }
+            let most = AuthenticationLimits.displayNameBytes
+            let kept = text.unicodeScalars.prefix(most).filter { $0 != "\0" }
             var name = String(String.UnicodeScalarView(kept))
-            while name.utf8.count > AuthenticationLimits.displayNameBytes { name.removeLast() }
+            while name.utf8.count > most { name.removeLast() }
             return name
         }
     }

@@ -123,21 +123,22 @@ public final class TokenAuthenticator: ClientAuthenticating {
         _ pair: AccessTokenStore.Pair, _ device: Device?, _ address: String, _ now: Int64
     ) async throws(MatrixError) {
         let isStale = device.map { now - ($0.lastSeen ?? 0) > AuthenticationLimits.lastSeenInterval } ?? false
-        guard pair.replaces != nil || isStale else { return }
+        if isStale {
+            // Not worth failing for.
+            try? await environment.database.groupedWrite { connection in
+                try DeviceStore(connection).touch(pair.device, of: pair.user, at: now, address: address)
+            }
+        }
+        guard pair.replaces != nil else { return }
         do {
             try await environment.database.groupedWrite { connection in
-                if pair.replaces != nil {
-                    try AccessTokenStore(connection).markUsed(pair)
-                    try connection.notify("tokens \(pair.user.text)")
-                }
-                if isStale {
-                    try DeviceStore(connection).touch(pair.device, of: pair.user, at: now, address: address)
-                }
+                try AccessTokenStore(connection).markUsed(pair)
+                try connection.notify("tokens \(pair.user.text)")
             }
         } catch {
             throw failure(error)
         }
-        if pair.replaces != nil { forget(pair.user) }
+        forget(pair.user)
     }
 
     private func failure(_ error: any Error) -> MatrixError {

@@ -41,7 +41,8 @@ struct AccountDataEditing: RouteGroup {
         guard content.count <= environment.configuration.limits.accountDataBytes else {
             throw MatrixError(.tooLarge, "The account data is too large")
         }
-        try await environment.database.groupedWrite { [sealer = environment.sealer] connection in
+        // A transaction of its own: it holds the row of one stream only, so that two nodes never wait for each other.
+        try await environment.database.write { [sealer = environment.sealer] connection in
             try Self.keep(type, content, of: user, room, connection, sealer)
         }
         return .empty

@@ -8,10 +8,10 @@ struct VersionTelling: RouteGroup {
     let environment: Environment
 
     /// The versions served whole.
-    static let versions = ["r0.6.1"] + (1...12).map { "v1.\($0)" }
+    static let versions = (1...12).map { "v1.\($0)" }
     /// Proposals whose unstable names work, or that are part of a later version and work.
     static let unstableFeatures: [String: JSONValue] = [
-        "uk.tcpip.msc4133": true, "uk.tcpip.msc4133.stable": true,
+        "uk.tcpip.msc4133.stable": true
     ]
 
     func register(on router: inout Router) {

@@ -1,3 +1,4 @@
+import Cryptography
 import HTTPTypes
 import Homeserver
 import HomeserverStorage
@@ -101,5 +102,22 @@ import Testing
         #expect(try await server.call(.get, "\(rules)/global/odd/x", token: token).status == 400)
         let builtIn = "\(rules)/global/override/.m.rule.master"
         #expect(try await server.call(.delete, builtIn, token: token).status == 400)
+    }
+
+    @Test func `with a key the content is sealed, each user's for that user`() async throws {
+        let key = try #require(StorageSealer.Key(id: "k", bytes: Array(repeating: 7, count: 32)))
+        let server = try await AccountServer()
+        let sealer = StorageSealer(keys: [key], random: SystemRandomSource())
+        let alice = try UserID("@alice:a.test")
+        let stored = try await server.environment.database.write { connection in
+            try AccountDataStore(connection, sealer).set("x", Array("{\"secret\":1}".utf8), of: alice)
+            return try connection.query("SELECT content FROM account_data").map { try $0.bytes(0) }
+        }
+        #expect(stored.count == 1)
+        #expect(stored.allSatisfy { !String(decoding: $0, as: UTF8.self).contains("secret") })
+        let opened = try await server.environment.database.read { connection in
+            try AccountDataStore(connection, sealer).content("x", of: alice)
+        }
+        #expect(opened == Array("{\"secret\":1}".utf8))
     }
 }

@@ -167,4 +167,35 @@ import Testing
         let account = try await server.environment.database.read { try AccountStore($0).account(user) }
         #expect(account?.passwordHash?.hasPrefix("$argon2id$") == true)
     }
+
+    @Test func `what one node ends, another believes for seconds at most, or until it is told`() async throws {
+        let server = try await AccountServer()
+        let alice = try await server.register("alice")
+        let other = try await server.logIn("alice")["access_token"]?.string ?? ""
+        #expect(try await server.whoami(alice).status == 200)
+        #expect(try await server.whoami(other).status == 200)
+        // As another node would, behind this one's back.
+        let user = try UserID("@alice:a.test")
+        try await server.environment.database.write { connection in
+            let devices = DeviceStore(connection)
+            try devices.delete(devices.devices(of: user).map(\.id), of: user)
+        }
+        #expect(try await server.whoami(alice).status == 200)
+        server.authenticator.received("tokens @alice:a.test")
+        #expect(try await server.whoami(alice).status == 401)
+        server.clock.advance(milliseconds: 4_000)
+        #expect(try await server.whoami(other).status == 401)
+    }
+
+    @Test func `a confirmation session expires`() async throws {
+        let server = try await AccountServer()
+        let token = try await server.register("alice")
+        let path = "/_matrix/client/v1/login/get_token"
+        let challenge = try await server.call(.post, path, token: token, [:])
+        server.clock.advance(milliseconds: 15 * 60_000 + 1)
+        let late = try await server.call(
+            .post, path, token: token, ["auth": ["session": challenge["session"] ?? .null]])
+        #expect(late.status == 401)
+        #expect(late["session"] != challenge["session"])
+    }
 }
