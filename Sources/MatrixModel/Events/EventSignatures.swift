@@ -61,18 +61,19 @@ extension PDU {
     public func adding(
         signature: String, of server: ServerName, keyID: String
     ) throws(MalformedEvent) -> PDU {
-        var event = JSONValue(document.root)
-        var signatures = event["signatures"] ?? .object([:])
-        var ofServer = signatures[server.text] ?? .object([:])
+        // All else is copied as it is: it is what was hashed and signed.
+        var all = signatures.map { JSONValue($0) } ?? .object([:])
+        var ofServer = all[server.text] ?? .object([:])
         ofServer[keyID] = .string(signature)
-        signatures[server.text] = ofServer
-        event["signatures"] = signatures
-        let bytes: [UInt8]
-        do throws(JSONError) {
-            bytes = try CanonicalJSON.encode(event, strict: version.rules.strictCanonicalJSON)
-        } catch {
-            throw MalformedEvent(error)
+        all[server.text] = ofServer
+        var writer = JSONWriter(reserving: canonicalJSON.count + 256)
+        writer.beginObject()
+        for (key, value) in document.root.members {
+            writer.key(key)
+            if key == "signatures" { writer.value(all) } else { writer.raw(value.rawBytes) }
         }
+        writer.endObject()
+        let bytes = writer.bytes
         guard bytes.count <= EventLimits.bytes else {
             throw MalformedEvent(.tooLarge, "an event has at most \(EventLimits.bytes) bytes")
         }

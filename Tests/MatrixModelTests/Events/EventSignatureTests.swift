@@ -72,6 +72,16 @@ import Testing
         #expect(throws: Never.self) { try PDU(parsing: signed.canonicalJSON, version: .v12, knownID: event.id) }
     }
 
+    @Test func `a signature changes nothing else, not even keys that Swift takes for the same`() throws {
+        let text = String(decoding: try TestEvents.message(.v12).canonicalJSON, as: UTF8.self)
+            .replacing("\"body\"", with: "\"caf\u{E9}\":1,\"cafe\u{301}\":2,\"body\"")
+        let event = try PDU(parsing: Array(text.utf8), version: .v12)
+        #expect(event.content.members.count == 4)
+        let signed = try event.signed(by: try ServerName("two.test"), keyID: "ed25519:a", key: try TestEvents.key(2))
+        #expect(ContentHash.compute(signed.document.root) == ContentHash.compute(event.document.root))
+        #expect(try PDU(parsing: signed.canonicalJSON, version: .v12).canonicalJSON == signed.canonicalJSON)
+    }
+
     @Test func `the servers that must sign`() throws {
         func required(_ version: RoomVersion, _ type: EventType, _ content: JSONValue) throws -> Set<String> {
             let event = try TestEvents.message(version, type: type, stateKey: "@alice:one.test", content: content)
