@@ -5,7 +5,7 @@ enum RoomLimits {
     /// Sends to one room that share a commit.
     static let draftsPerAppend = 100
     /// How often an append is worked out anew when others change the room meanwhile.
-    static let appendAttempts = 10
+    static let appendAttempts = 30
     /// State events kept with a room's head, beside its create event, power levels and join rules.
     static let eventsKeptWithHead = 256
     /// Joined servers by state.

@@ -32,7 +32,10 @@ extension RoomWriter {
         var open = Array(jobs.indices)
         do {
             while !open.isEmpty {
-                let done = try await retrying(lane) { try await sendOnce(jobs, open, room: room, lane: lane) }
+                // Of those with the same transaction id the first goes; the others find its answer.
+                var origins: Set<SendOrigin> = []
+                let first = open.filter { index in jobs[index].origin.map { origins.insert($0).inserted } ?? true }
+                let done = try await retrying(lane, room) { try await sendOnce(jobs, first, room: room, lane: lane) }
                 for (index, result) in done { results[index] = result }
                 open.removeAll { done[$0] != nil }
             }

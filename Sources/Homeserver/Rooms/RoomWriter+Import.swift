@@ -28,7 +28,7 @@ extension RoomWriter {
             try NumberBlocks($0).take(.room, count: 1).lowerBound
         }
         let sealer = environment.sealer
-        let record = try await retrying(lane) { () async throws -> RoomRecord in
+        let record = try await retrying(lane, room) { () async throws -> RoomRecord in
             let nids = try await eventNumbers(events.count + 1)
             let (append, record) = try await environment.database.read { connection in
                 try importPlan(

@@ -9,7 +9,7 @@ extension RoomWriter {
     func append(_ judged: [JudgedPDU], room: RoomID, lane: RoomLane) async throws -> [StoredEvent] {
         let numbers = try await reader.numbers(
             of: judged.filter { !$0.isOutlier && !$0.verdict.isRejection }.compactMap { StateKey(of: $0.pdu) })
-        return try await retrying(lane) {
+        return try await retrying(lane, room) {
             let nids = try await eventNumbers(judged.count)
             let plan = try await environment.database.read { connection in
                 guard let record = try RoomStore(connection).room(room) else {

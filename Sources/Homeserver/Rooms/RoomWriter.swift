@@ -85,9 +85,13 @@ public struct RoomWriter: Sendable {
         return results
     }
 
-    /// Runs an append until it fits the head.
-    func retrying<R>(_ lane: RoomLane, _ attempt: () async throws -> R) async throws -> R {
-        for _ in 0..<RoomLimits.appendAttempts {
+    /// Runs an append until it fits the head. Who lost twice makes the head new without changing it, so that the winner
+    /// too must read it again: else the node that has it in memory would win for ever.
+    func retrying<R>(_ lane: RoomLane, _ room: RoomID, _ attempt: () async throws -> R) async throws -> R {
+        for number in 0..<RoomLimits.appendAttempts {
+            if number >= 2 {
+                try await environment.database.groupedWrite { try RoomStore($0).contend(for: room) }
+            }
             do {
                 return try await attempt()
             } catch is RoomHeadMoved {

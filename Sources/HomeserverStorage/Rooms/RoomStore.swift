@@ -49,6 +49,12 @@ public struct RoomStore {
         try connection.execute("UPDATE rooms SET published = \(isPublished) WHERE room_nid = \(room)")
     }
 
+    /// Gives a room's head a new version without changing it, so that whoever appends next must have read it since.
+    /// - Throws: `DatabaseError`.
+    public func contend(for id: RoomID) throws {
+        try connection.execute("UPDATE rooms SET head_version = head_version + 1 WHERE room_id = \(id.text)")
+    }
+
     private static let rooms: SQL =
         """
         SELECT room_nid, room_id, version, head_version, state, extremities, depth, last_position, published

@@ -27,7 +27,7 @@ final class TickingClock: ServerClock {
 }
 
 /// A network without anybody.
-struct NoNetwork: HTTPClient {
+struct SilentNetwork: HTTPClient {
     func send(_ request: ClientRequest) async throws(HTTPClientError) -> ClientResponse {
         throw .couldNotConnect("there is no network")
     }
@@ -51,7 +51,7 @@ struct RoomFixture {
             serverName: try ServerName("test"),
             configuration: HomeserverConfiguration(publicBaseURL: "https://test"), database: database, sealer: sealer,
             clock: TickingClock(), random: SystemRandomSource(),
-            signingKeys: SigningKeys(keyID: "ed25519:a", current: key), httpClient: NoNetwork(),
+            signingKeys: SigningKeys(keyID: "ed25519:a", current: key), httpClient: SilentNetwork(),
             logger: Logger(label: "test"))
         reader = RoomReader(environment: environment)
         writer = RoomWriter(environment: environment, reader: reader)
