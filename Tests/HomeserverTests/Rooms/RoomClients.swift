@@ -1,0 +1,79 @@
+import HTTPMessages
+import HTTPTypes
+import Homeserver
+import HomeserverStorage
+import MatrixAPI
+import MatrixModel
+
+/// The client-server API of a room fixture; a user's id is their access token, `guest` before it makes a guest.
+struct RoomClients {
+    struct Answer {
+        let status: Int
+        let body: JSONValue
+        subscript(_ key: String) -> JSONValue? { body[key] }
+        var errcode: String? { body["errcode"]?.string }
+    }
+
+    private struct Tokens: ClientAuthenticating {
+        func requester(token: String, of request: APIRequest) async throws(MatrixError) -> Requester {
+            guard let user = try? UserID(token), let device = try? DeviceID("DEVICE") else {
+                throw MatrixError(.unknownToken, "no user")
+            }
+            return Requester(user: user, device: device, isGuest: user.localpart.hasPrefix("guest"))
+        }
+    }
+
+    private struct NoServers: ServerAuthenticating {
+        func origin(of request: APIRequest) async throws(MatrixError) -> ServerName {
+            throw MatrixError(.unauthorized, "no servers")
+        }
+    }
+
+    let server: RoomFixture
+    private let handler: APIHandler
+
+    init(_ server: RoomFixture, _ collaborators: RoomCollaborators = RoomCollaborators()) {
+        self.server = server
+        var limits = HomeserverConfiguration.RateLimits()
+        limits.isEnabled = false
+        let limiter = RateLimiter(limits, clock: server.environment.clock)
+        let memberships = MembershipEditing(writer: server.writer, collaborators: collaborators)
+        var router = Router()
+        RoomSending(writer: server.writer, memberships: memberships, limiter: limiter).register(on: &router)
+        RoomCreating(writer: server.writer, memberships: memberships, limiter: limiter).register(on: &router)
+        MembershipChanging(memberships: memberships, limiter: limiter).register(on: &router)
+        AliasEditing(writer: server.writer, collaborators: collaborators).register(on: &router)
+        RoomUpgrading(writer: server.writer).register(on: &router)
+        handler = APIHandler(
+            router: router, resources: Resource.standard, clients: Tokens(), servers: NoServers(), limiter: limiter,
+            environment: server.environment)
+    }
+
+    func call(
+        _ user: UserID?, _ method: HTTPRequest.Method, _ path: String, _ body: JSONValue? = nil
+    ) async throws -> Answer {
+        var head = HTTPRequest(
+            method: method, scheme: "https", authority: "test", path: "/_matrix/client/v3/" + path)
+        if let user { head.headerFields[.authorization] = "Bearer \(user.text)" }
+        let response = await handler.handle(
+            IncomingRequest(
+                head: head, body: HTTPBody(body?.serialized() ?? []), remoteAddress: "192.0.2.1", isSecure: true))
+        let bytes = try await response.body.collect(upTo: 1 << 20)
+        return Answer(status: response.status.code, body: bytes.isEmpty ? .null : try JSONValue.parse(bytes))
+    }
+
+    /// Makes a room and gives its id.
+    func room(_ user: UserID, _ body: JSONValue = [:]) async throws -> RoomID {
+        try RoomID(try await call(user, .post, "createRoom", body)["room_id"]?.string ?? "")
+    }
+
+    func state(_ room: RoomID, _ type: EventType, _ key: String = "") async throws -> JSONValue? {
+        guard let record = try await server.reader.record(room) else { return nil }
+        return try await server.reader.stateEvent(record, type, key).map { JSONValue($0.pdu.content) }
+    }
+
+    /// A path with its parts percent-encoded.
+    static func path(_ parts: String...) -> String {
+        parts.map(PercentEncoding.encode).joined(separator: "/")
+    }
+}
