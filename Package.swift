@@ -85,9 +85,10 @@ let programs: [Target] = [
     program(
         "fedchatd",
         [
-            "Homeserver", "HTTPServer", "HTTPClientCurl", "SQLiteEngine", "PostgresEngine", arguments, logging,
+            "Homeserver", "HomeserverStorage", "Federation", "MatrixModel", "MatrixAPI", "Cryptography", "SQLDatabase",
+            "HTTPMessages", "HTTPServer", "HTTPClientCurl", "SQLiteEngine", "PostgresEngine", arguments, logging,
             .product(name: "Yams", package: "Yams"),
-            .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            .product(name: "UnixSignals", package: "swift-service-lifecycle"),
         ]),
     program("fedchat", ["FedchatKit", "SQLiteEngine", "HTTPClientCurl", arguments, logging]),
     program("fedchat-bench", ["FedchatKit", "HTTPClientCurl", "SQLiteEngine", arguments]),

@@ -37,6 +37,7 @@ final class KeyRing: Sendable {
     private let client: FederationClient
     private let known = Mutex<[ServerName: Known]>([:])
     private let asked = Mutex<[ServerName: Duration]>([:])
+    private let waiting = Mutex<[ServerName: [CheckedContinuation<Bool, Never>]]>([:])
 
     init(_ environment: Environment, client: FederationClient) {
         self.environment = environment
@@ -47,10 +48,15 @@ final class KeyRing: Sendable {
     func key(_ keyID: String, of server: ServerName, for purpose: Purpose) async -> Ed25519.PublicKey? {
         if server == environment.serverName { return ownKey(keyID, for: purpose) }
         if let key = await stored(server)[keyID], isUsable(key, for: purpose) { return try? .init(key.publicKey) }
-        guard mayAsk(server) else { return nil }
-        let minimum = if case .event(let time, true) = purpose { time } else { environment.clock.now() }
-        let fetched = await fetch(server, keyID: keyID, minimumValidUntil: minimum)
-        guard let key = fetched[keyID], isUsable(key, for: purpose) else { return nil }
+        // One asks, the others that come meanwhile wait for what it learns.
+        if await enter(server) {
+            defer { leave(server) }
+            if mayAsk(server) {
+                let minimum = if case .event(let time, true) = purpose { time } else { environment.clock.now() }
+                _ = await fetch(server, keyID: keyID, minimumValidUntil: minimum)
+            }
+        }
+        guard let key = await stored(server)[keyID], isUsable(key, for: purpose) else { return nil }
         return try? .init(key.publicKey)
     }
 
@@ -89,6 +95,26 @@ final class KeyRing: Sendable {
             if known.count >= Self.maximumServers { known.removeAll(keepingCapacity: true) }
             known[server] = Known(keys: keys, at: now)
         }
+    }
+
+    /// Takes the turn to ask a server; `false` after waiting for another's turn to end.
+    private func enter(_ server: ServerName) async -> Bool {
+        await withCheckedContinuation { continuation in
+            let isFirst = waiting.withLock { waiting in
+                guard waiting[server] != nil else {
+                    waiting[server] = []
+                    return true
+                }
+                waiting[server]?.append(continuation)
+                return false
+            }
+            if isFirst { continuation.resume(returning: true) }
+        }
+    }
+
+    private func leave(_ server: ServerName) {
+        let others = waiting.withLock { $0.removeValue(forKey: server) } ?? []
+        for other in others { other.resume(returning: false) }
     }
 
     /// Whether a server may be asked now; asking is noted.

@@ -6,7 +6,7 @@ public enum Schema {
     public static let migrations: [Migration] = [
         Migration(1, "initial") { dialect in
             V001Rooms.statements(dialect) + V001Accounts.statements(dialect) + V001Federation.statements(dialect)
-                + V001Devices.statements(dialect)
+                + V001Devices.statements(dialect) + V001Sync.statements(dialect) + V001Storage.statements(dialect)
         }
     ]
 

@@ -13,12 +13,13 @@ enum V001Devices {
                         user_id TEXT NOT NULL, device_id TEXT NOT NULL, body \(bytes) NOT NULL,
                         PRIMARY KEY (user_id, device_id))
                     """),
-            // Given out in the order of otk_nid, each once.
+            // Given out in the order of otk_nid, each once. claimed: 1 when given out; kept a while to know a repeated upload.
             SQL(
                 raw: """
                     CREATE TABLE one_time_keys (
                         otk_nid \(key), user_id TEXT NOT NULL, device_id TEXT NOT NULL, algorithm TEXT NOT NULL,
-                        key_id TEXT NOT NULL, body \(bytes) NOT NULL, UNIQUE (user_id, device_id, algorithm, key_id))
+                        key_id TEXT NOT NULL, body \(bytes) NOT NULL, claimed BIGINT NOT NULL DEFAULT 0,
+                        UNIQUE (user_id, device_id, algorithm, key_id))
                     """),
             SQL(
                 raw: """
@@ -41,18 +42,19 @@ enum V001Devices {
                         target_user TEXT NOT NULL, target TEXT NOT NULL, signer TEXT NOT NULL, signer_key TEXT NOT NULL,
                         signature TEXT NOT NULL, PRIMARY KEY (target_user, target, signer, signer_key))
                     """),
-            // The newest change of each user's devices or cross-signing keys.
+            // The newest change of each user's devices or cross-signing keys. reader: who alone sees it; empty for everybody.
             SQL(
                 raw: """
                     CREATE TABLE device_list_changes (
-                        user_id TEXT PRIMARY KEY, position BIGINT NOT NULL, previous BIGINT NOT NULL DEFAULT 0)
+                        user_id TEXT NOT NULL, reader TEXT NOT NULL DEFAULT '', position BIGINT NOT NULL,
+                        previous BIGINT NOT NULL DEFAULT 0, PRIMARY KEY (user_id, reader))
                     """),
             SQL(raw: "CREATE INDEX device_list_changes_by_position ON device_list_changes (position)"),
-            // What is known of remote users' devices. A stale one is asked for again.
+            // What is known of remote users' devices. A stale one is asked for again. as_of: a position of the stream events.
             SQL(
                 raw: """
                     CREATE TABLE remote_device_lists (
-                        user_id TEXT PRIMARY KEY, stream_id BIGINT NOT NULL, stale BIGINT NOT NULL, fetched BIGINT NOT NULL)
+                        user_id TEXT PRIMARY KEY, stream_id BIGINT NOT NULL, stale BIGINT NOT NULL, as_of BIGINT NOT NULL)
                     """),
             SQL(
                 raw: """

@@ -1,0 +1,49 @@
+internal import HomeserverStorage
+internal import Logging
+internal import SQLDatabase
+
+/// Takes out what has grown old, so that no table grows without bound.
+struct Housekeeping: Sendable {
+    static let interval = Duration.seconds(600)
+    /// Answers to clients' transaction ids are kept so long, milliseconds.
+    static let repliesKept: Int64 = 7 * 86_400_000
+
+    /// Between two steps of resealing, so that others get their turn.
+    static let resealingPause = Duration.milliseconds(50)
+
+    let environment: Environment
+
+    /// Runs until the task is cancelled.
+    func run() async {
+        await reseal()
+        while !Task.isCancelled {
+            let now = environment.clock.now()
+            let sealer = environment.sealer
+            do {
+                try await environment.database.write { connection in
+                    try InboundStaging(connection).forgetAnswers(before: now - TransactionReceiving.answersKept)
+                    try ToDeviceStore(connection, sealer).forgetReceived(before: now - EDUIntake.messageIDsKept)
+                    try ReplyLog(connection).removeAnswers(before: now - Self.repliesKept)
+                }
+            } catch {
+                environment.logger.warning("housekeeping", metadata: ["cause": "\(error)"])
+            }
+            do { try await environment.clock.sleep(for: Self.interval) } catch { return }
+        }
+    }
+
+    /// Brings everything under the key that seals now, some rows at a time.
+    private func reseal() async {
+        let sealer = environment.sealer
+        do {
+            while !Task.isCancelled {
+                guard try await environment.database.write({ try Resealing($0, sealer).step() }) else { return }
+                try await environment.clock.sleep(for: Self.resealingPause)
+            }
+        } catch is CancellationError {
+            return
+        } catch {
+            environment.logger.error("resealing stopped", metadata: ["cause": "\(error)"])
+        }
+    }
+}

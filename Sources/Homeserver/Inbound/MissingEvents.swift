@@ -1,0 +1,108 @@
+internal import Federation
+internal import HomeserverStorage
+internal import Logging
+internal import MatrixAPI
+internal import MatrixModel
+
+/// Fetches events that others refer to and we lack, within limits.
+struct MissingEvents: Sendable {
+    /// Previous events fetched at once; the spec's default is 10.
+    static let prevEventsPerRequest = 50
+    /// Auth events of one event.
+    static let authEvents = 20_000
+    /// State events fetched one by one before the whole state is asked for.
+    static let stateEventsOneByOne = 200
+    /// Events of a whole state.
+    static let stateEvents = 400_000
+
+    let environment: Environment
+    let client: FederationClient
+    let verification: PDUVerification
+
+    private var timeout: Duration { .milliseconds(environment.configuration.timeouts.federationRequest) }
+
+    /// Events between what we have and `event`, oldest first. Their signatures are good.
+    func before(
+        _ event: PDU, having known: [EventID], minimumDepth: Int64, from server: ServerName
+    ) async -> [PDU] {
+        let call = APICall(
+            .getMissingPreviousEvents, ["roomId": event.roomID.text],
+            body: [
+                "earliest_events": .array(known.prefix(50).map { .string($0.text) }),
+                "latest_events": [.string(event.id.text)], "limit": .integer(Int64(Self.prevEventsPerRequest)),
+                "min_depth": .integer(max(0, minimumDepth)),
+            ])
+        guard let answer = await ask(call, server) else { return [] }
+        let pdus = parse(answer["events"], event.version, event.roomID, limit: Self.prevEventsPerRequest)
+        return await verification.verified(pdus).sorted { ($0.depth, $0.id) < ($1.depth, $1.id) }
+    }
+
+    /// The auth chain of an event. Signatures are good; nothing else was checked.
+    func authChain(of event: PDU, from server: ServerName) async -> [PDU] {
+        let call = APICall(.getEventAuth, ["roomId": event.roomID.text, "eventId": event.id.text])
+        guard let answer = await ask(call, server) else { return [] }
+        return await verification.verified(
+            parse(answer["auth_chain"], event.version, event.roomID, limit: Self.authEvents))
+    }
+
+    /// One event.
+    func event(_ id: EventID, room: RoomID, version: RoomVersion, from server: ServerName) async -> PDU? {
+        guard let answer = await ask(APICall(.getEvent, ["eventId": id.text]), server),
+            let pdu = parse(answer["pdus"], version, room, limit: 1).first, pdu.id == id
+        else { return nil }
+        return try? await verification.verified(pdu)
+    }
+
+    /// The state before an event, as ids: those of the state and those of its auth chain.
+    func stateIDs(before event: PDU, from server: ServerName) async -> (state: [EventID], auth: [EventID])? {
+        let call = APICall(
+            .getRoomStateIds, ["roomId": event.roomID.text], query: [("event_id", event.id.text)])
+        guard let answer = await ask(call, server) else { return nil }
+        func ids(_ key: String) -> [EventID] {
+            (answer[key]?.elements ?? []).prefix(Self.stateEvents).compactMap { $0.string.flatMap { try? EventID($0) } }
+        }
+        let state = ids("pdu_ids")
+        return state.isEmpty ? nil : (state, ids("auth_chain_ids"))
+    }
+
+    /// The state before an event, whole. Signatures are good.
+    func state(before event: PDU, from server: ServerName) async -> [PDU] {
+        let call = APICall(
+            .federationGetRoomState, ["roomId": event.roomID.text], query: [("event_id", event.id.text)])
+        guard let answer = await ask(call, server) else { return [] }
+        let pdus =
+            parse(answer["pdus"], event.version, event.roomID, limit: Self.stateEvents)
+            + parse(answer["auth_chain"], event.version, event.roomID, limit: Self.stateEvents)
+        return await verification.verified(pdus)
+    }
+
+    /// Older events than these, newest first. Signatures are good.
+    func backfill(
+        _ room: RoomID, version: RoomVersion, from events: [EventID], limit: Int, at server: ServerName
+    ) async -> [PDU] {
+        let call = APICall(
+            .backfillRoom, ["roomId": room.text],
+            query: events.prefix(20).map { ("v", $0.text) } + [("limit", String(limit))])
+        guard let answer = await ask(call, server) else { return [] }
+        let pdus = parse(answer["pdus"], version, room, limit: limit)
+        return await verification.verified(pdus).sorted { ($0.depth, $0.id) > ($1.depth, $1.id) }
+    }
+
+    private func ask(_ call: APICall, _ server: ServerName) async -> JSONView? {
+        do {
+            return try await client.json(call, at: server, timeout: timeout)
+        } catch {
+            environment.logger.debug(
+                "not fetched",
+                metadata: ["operation": "\(call.route.operationID)", "server": "\(server)", "cause": "\(error)"])
+            return nil
+        }
+    }
+
+    private func parse(_ view: JSONView?, _ version: RoomVersion, _ room: RoomID, limit: Int) -> [PDU] {
+        (view?.elements ?? []).prefix(limit).compactMap { entry in
+            guard let pdu = try? PDU(parsing: entry, version: version), pdu.roomID == room else { return nil }
+            return pdu
+        }
+    }
+}

@@ -1,0 +1,92 @@
+internal import HomeserverStorage
+internal import Logging
+internal import MatrixAPI
+internal import MatrixModel
+internal import MatrixRooms
+
+/// Checks a room as another server describes it, its state and auth chain, and writes it with our join on top.
+struct RoomImport: Sendable {
+    /// State and auth events of one room.
+    static let maximumEvents = 400_000
+
+    let environment: Environment
+    let verification: PDUVerification
+    let writer: RoomWriter
+
+    /// Writes a room. Throws a `MatrixError` when its description does not hold: no create event, a join that its state does
+    /// not allow. Events that do not pass are left out.
+    func write(
+        room: RoomID, version: RoomVersion, join: PDU, state: [JSONView], authChain: [JSONView]
+    ) async throws {
+        guard state.count + authChain.count <= Self.maximumEvents else {
+            throw MatrixError(.tooLarge, "The room is too large", status: 502)
+        }
+        var parsed: [EventID: PDU] = [:]
+        var stateIDs: [EventID] = []
+        for (views, isState) in [(state, true), (authChain, false)] {
+            for view in views {
+                guard let pdu = try? PDU(parsing: view, version: version), pdu.roomID == room, pdu.isState else { continue }
+                parsed[pdu.id] = pdu
+                if isState { stateIDs.append(pdu.id) }
+            }
+        }
+        let verified = await verification.verified(Array(parsed.values))
+        let accepted = try Self.accepted(verified, room: room, version: version)
+        let stateEvents = stateIDs.compactMap { accepted[$0] }
+        let before = RoomState(stateEvents)
+        guard let create = before.event(.create, "") else {
+            throw MatrixError(.unknown, "The room's description has no create event", status: 502)
+        }
+        guard RoomVersion(create.content["room_version"]?.string ?? "1") == version else {
+            throw MatrixError(.unknown, "The room's description is of another version", status: 502)
+        }
+        do { try authorize(join, given: before, by: version.rules, create: create) } catch {
+            throw MatrixError(.forbidden, "The room's state does not allow the join: \(error.reason)")
+        }
+        try await writer.importRoom(
+            room, version: version, join: join, state: stateEvents, authChain: Array(accepted.values))
+    }
+
+    /// The events that their auth events allow, judged in an order in which these come first.
+    static func accepted(_ events: [PDU], room: RoomID, version: RoomVersion) throws -> [EventID: PDU] {
+        let byID = Dictionary(events.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
+        var accepted: [EventID: PDU] = [:]
+        let create = events.first { $0.type == .create && $0.stateKey == "" && $0.roomID == room }
+        guard let create else { return [:] }
+        for event in inAuthOrder(byID) {
+            var auth = event.authEvents.compactMap { accepted[$0] }
+            guard auth.count == event.authEvents.count else { continue }
+            if version.rules.roomIDIsCreateEventHash, event.id != create.id { auth.append(create) }
+            let state = RoomState(auth)
+            do throws(Rejection) {
+                try checkAuthEvents(
+                    event, authEvents: event.authEvents.compactMap { accepted[$0] }, by: version.rules,
+                    isRejected: { accepted[$0] == nil })
+                try authorize(event, given: state, by: version.rules, create: create)
+                accepted[event.id] = event
+            } catch { continue }
+        }
+        return accepted
+    }
+
+    /// Events so that each comes after its auth events. Without recursion, since chains may be long.
+    static func inAuthOrder(_ events: [EventID: PDU]) -> [PDU] {
+        var order: [PDU] = []
+        var done: Set<EventID> = []
+        var entered: Set<EventID> = []
+        for start in events.keys.sorted() {
+            var stack: [(id: EventID, isLeaving: Bool)] = [(start, false)]
+            while let (id, isLeaving) = stack.popLast() {
+                guard let event = events[id], !done.contains(id) else { continue }
+                if isLeaving {
+                    done.insert(id)
+                    order.append(event)
+                } else if entered.insert(id).inserted {
+                    stack.append((id, true))
+                    for auth in event.authEvents where !done.contains(auth) { stack.append((auth, false)) }
+                }
+            }
+        }
+        return order
+    }
+}

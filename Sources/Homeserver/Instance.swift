@@ -1,0 +1,134 @@
+internal import Cryptography
+public import Federation
+public import HTTPMessages
+internal import HomeserverStorage
+internal import Logging
+internal import MatrixAPI
+internal import MatrixModel
+public import SQLDatabase
+
+/// A homeserver: all its parts, assembled from an environment. Listeners hand requests to `handler(for:)`, while `run` does
+/// what is done in the background.
+public struct Instance: Sendable {
+    public let environment: Environment
+    public let limiter: RateLimiter
+    private let router: Router
+    private let authenticator: TokenAuthenticator
+    private let servers: ServerAuthentication
+    private let watcher: StreamWatcher
+    private let sender: FederationSender
+    private let staged: StagedEvents
+    private let housekeeping: Housekeeping
+
+    /// Brings a database to the newest schema. Throws `DatabaseError` when it is newer than this program.
+    public static func migrate(_ database: any Database) async throws {
+        try await Migrator.migrate(database, Schema.migrations, oldestCompatible: Schema.oldestCompatible)
+    }
+
+    /// Assembles a homeserver. Nothing runs yet.
+    /// - Parameter resolver: looks SRV records up for discovery.
+    public init(_ environment: Environment, resolver: any SRVResolving) {
+        let configuration = environment.configuration
+        self.environment = environment
+        limiter = RateLimiter(configuration.rateLimits, clock: environment.clock)
+        authenticator = TokenAuthenticator(environment: environment, applicationServices: nil)
+
+        // Towards other servers.
+        let policy = ServerPolicy(configuration.federation)
+        let clock = environment.clock
+        let discovery = ServerDiscovery(
+            httpClient: environment.httpClient, resolver: resolver,
+            asksWellKnown: configuration.federation.wellKnownLookup,
+            allowsPrivateAddresses: configuration.federation.allowPrivateAddresses, now: { clock.monotonic() })
+        let client = FederationClient(
+            serverName: environment.serverName, keyID: environment.signingKeys.keyID,
+            key: environment.signingKeys.current, httpClient: environment.httpClient, discovery: discovery,
+            allowsPrivateAddresses: configuration.federation.allowPrivateAddresses,
+            mayReach: { policy.allows($0) })
+        let keyRing = KeyRing(environment, client: client)
+        let sender = FederationSender(environment, client: client)
+        self.sender = sender
+        servers = ServerAuthentication(
+            environment: environment, keyRing: keyRing, policy: policy, heardFrom: { await sender.heardFrom($0) })
+        let verification = PDUVerification(environment: environment, keyRing: keyRing)
+
+        // Rooms.
+        let reader = RoomReader(environment: environment)
+        let writer = RoomWriter(environment: environment, reader: reader)
+        let missing = MissingEvents(environment: environment, client: client, verification: verification)
+        let judgement = PDUJudgement(environment: environment, reader: reader, writer: writer, missing: missing)
+        staged = StagedEvents(environment, judgement: judgement)
+
+        // Devices and accounts.
+        let deviceLists = DeviceLists(environment: environment)
+        let remoteDevices = RemoteDevices(environment: environment, client: client)
+        let accounts = AccountRoutes(
+            environment: environment, authenticator: authenticator,
+            passwords: PasswordThreads(
+                cost: configuration.registration.passwordHashCost, random: environment.random),
+            limiter: limiter,
+            collaborators: AccountCollaborators(
+                deviceLists: deviceLists, profiles: nil,
+                remoteProfiles: FederatedProfiles(
+                    client: client, timeout: .milliseconds(configuration.timeouts.federationRequest)),
+                departure: nil))
+
+        // What is new, and who waits for it.
+        let authenticator = authenticator
+        let staged = staged
+        let watcher = StreamWatcher(
+            environment: environment,
+            hooks: [
+                .init(prefix: "tokens") { authenticator.received($0) },
+                .init(prefix: "redacted") { reader.received($0) },
+                .init(prefix: "outbox") { sender.notify($0.split(separator: " ").dropFirst().map(String.init)) },
+            ])
+        self.watcher = watcher
+        housekeeping = Housekeeping(environment: environment)
+
+        // Who answers what.
+        let serving = RoomServing(environment: environment, reader: reader)
+        let database = environment.database
+        let groups: [any RouteGroup] = [
+            accounts,
+            KeyPublishing(environment: environment, keyRing: keyRing),
+            KeyUploading(environment: environment, deviceLists: deviceLists),
+            KeyQuerying(environment: environment, client: client, remote: remoteDevices, limiter: limiter),
+            CrossSigning(environment: environment, deviceLists: deviceLists, interactive: accounts.confirmation),
+            ToDeviceSending(environment: environment),
+            serving,
+            JoinAnswering(
+                environment: environment, reader: reader, writer: writer, serving: serving, verification: verification),
+            InviteReceiving(
+                environment: environment, reader: reader, writer: writer, verification: verification,
+                accountExists: { user in try await database.read { try AccountStore($0).account(user) != nil } }),
+            QueryAnswering(environment: environment, reader: reader),
+            TransactionReceiving(
+                environment: environment, reader: reader, verification: verification, staged: staged,
+                edus: EDUIntake(environment: environment, remoteDevices: remoteDevices, ephemeral: nil)),
+        ]
+        var router = Router()
+        for group in groups { group.register(on: &router) }
+        self.router = router
+    }
+
+    /// What answers the requests of a listener that serves these resources.
+    public func handler(for resources: Set<Resource>) -> any HTTPHandler {
+        APIHandler(
+            router: router, resources: resources, clients: authenticator, servers: servers, limiter: limiter,
+            environment: environment)
+    }
+
+    /// Runs what is done in the background, until the task is cancelled.
+    public func run() async {
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { await watcher.run() }
+            if environment.configuration.federation.isEnabled {
+                group.addTask { await sender.run() }
+                group.addTask { await staged.run() }
+            }
+            group.addTask { await housekeeping.run() }
+            await group.waitForAll()
+        }
+    }
+}

@@ -1,0 +1,191 @@
+internal import HomeserverStorage
+internal import MatrixAPI
+internal import MatrixModel
+internal import MatrixRooms
+internal import SQLDatabase
+
+/// Lets users of other servers into and out of rooms that this server is in: the resident's part of the handshakes.
+/// Spec: <https://spec.matrix.org/v1.19/server-server-api/#joining-rooms>
+struct JoinAnswering: RouteGroup {
+    let environment: Environment
+    let reader: RoomReader
+    let writer: RoomWriter
+    let serving: RoomServing
+    let verification: PDUVerification
+
+    func register(on router: inout Router) {
+        router.onServer(.makeJoin) { request, origin in try await template(request, origin, .join) }
+        router.onServer(.makeLeave) { request, origin in try await template(request, origin, .leave) }
+        router.onServer(.sendJoinV2) { request, origin in try await join(request, origin) }
+        router.onServer(.sendLeaveV2) { request, origin in try await leave(request, origin) }
+    }
+
+    // MARK: Templates
+
+    private func room(_ id: RoomID, _ origin: ServerName) async throws -> RoomRecord {
+        guard let room = try await reader.record(id),
+            try await reader.joinedServers(room).contains(environment.serverName)
+        else { throw MatrixError(.notFound, "This server is not in the room") }
+        guard try await ServerACLCheck(reader: reader).allows(origin, in: room) else {
+            throw MatrixError(.forbidden, "The room's access list forbids this server")
+        }
+        return room
+    }
+
+    private func template(
+        _ request: APIRequest, _ origin: ServerName, _ membership: Membership
+    ) async throws -> APIResponse {
+        let room = try await room(request.roomID(), origin)
+        let user = try request.userID()
+        guard user.serverName == origin else { throw MatrixError(.forbidden, "The user is of another server") }
+        if membership == .join {
+            let versions = request.queryValues("ver")
+            guard (versions.isEmpty ? ["1"] : versions).contains(room.version.text) else {
+                throw MatrixError(
+                    .incompatibleRoomVersion, "The room is of version \(room.version)",
+                    fields: ["room_version": .string(room.version.text)])
+            }
+        }
+        var content: JSONValue = ["membership": .string(membership.rawValue)]
+        if membership == .join, let authorizing = try await authorizing(user, in: room) {
+            content["join_authorised_via_users_server"] = .string(authorizing.text)
+        }
+        let draft = EventDraft(type: .member, sender: user, stateKey: user.text, content: content, roomID: room.id)
+        let head = try await writer.head(of: room.id, lane: nil, for: [draft])
+        // Whether it would be allowed, tried on an event of the same shape; its signature is not kept.
+        let trial = try writer.builder.build(draft, on: head, timestamp: environment.clock.now())
+        var event = JSONValue(trial.document.root)
+        for key in ["hashes", "signatures", "event_id", "unsigned"] { event[key] = nil }
+        event["origin"] = .string(origin.text)
+        return .json(["room_version": .string(room.version.text), "event": event])
+    }
+
+    /// The user of ours who vouches for a join by a restricted room's rules; `nil` when none is needed.
+    private func authorizing(_ user: UserID, in room: RoomRecord) async throws -> UserID? {
+        guard room.version.rules.authorization.restrictedJoins,
+            let rules = try await reader.stateEvent(room, .joinRules),
+            let rule = rules.pdu.content["join_rule"]?.string, rule == "restricted" || rule == "knock_restricted"
+        else { return nil }
+        let current = try await reader.membership(of: user, in: room.id)?.membership
+        if current == .join || current == .invite { return nil }
+        var couldTell = false
+        for condition in (rules.pdu.content["allow"]?.elements ?? []).prefix(100)
+        where condition["type"]?.string == "m.room_membership" {
+            guard let text = condition["room_id"]?.string, let id = try? RoomID(text),
+                let other = try await reader.record(id),
+                try await reader.joinedServers(other).contains(environment.serverName)
+            else { continue }
+            couldTell = true
+            guard try await reader.membership(of: user, in: id)?.membership == .join else { continue }
+            return try await inviter(in: room)
+        }
+        if couldTell { throw MatrixError(.forbidden, "The user is in none of the rooms that would let it in") }
+        throw MatrixError(.unableToAuthorizeJoin, "This server cannot tell whether the user may join")
+    }
+
+    /// A joined user of ours who may invite.
+    private func inviter(in room: RoomRecord) async throws -> UserID {
+        guard let create = try await reader.stateEvent(room, .create)?.pdu else { throw MatrixError.unknown }
+        let levels = PowerLevels(try await reader.stateEvent(room, .powerLevels)?.pdu, create: create)
+        let members = try await environment.database.read {
+            try RoomStore($0).joinedMembers(room: room.nid, of: environment.serverName)
+        }
+        for member in members {
+            if let level = try? levels.level(of: member), let needed = try? levels.required(for: .invite), level >= needed {
+                return member
+            }
+        }
+        throw MatrixError(.unableToGrantJoin, "No user of this server may invite")
+    }
+
+    // MARK: Finished events
+
+    private func membershipEvent(
+        _ request: APIRequest, _ room: RoomRecord, _ origin: ServerName, _ membership: Membership
+    ) async throws -> PDU {
+        var pdu: PDU
+        do { pdu = try PDU(parsing: request.body, version: room.version) } catch { throw MatrixError(error) }
+        guard pdu.id == (try request.eventID()) else { throw MatrixError(.badJSON, "The event has another id") }
+        guard pdu.type == .member, pdu.roomID == room.id, pdu.stateKey == pdu.sender.text,
+            pdu.sender.serverName == origin, (try? RoomMember(pdu).membership) == membership
+        else { throw MatrixError(.badJSON, "The event is not a \(membership.rawValue) of a user of the origin") }
+        if pdu.content["join_authorised_via_users_server"]?.string.flatMap({ try? UserID($0) })?.serverName
+            == environment.serverName, room.version.rules.authorization.restrictedJoins
+        {
+            let keys = environment.signingKeys
+            do {
+                pdu = try pdu.signed(by: environment.serverName, keyID: keys.keyID, key: keys.current)
+            } catch { throw MatrixError(error) }
+        }
+        do { return try await verification.verified(pdu) } catch {
+            throw MatrixError(.forbidden, "The event is not acceptable: \(error.reason)")
+        }
+    }
+
+    private func join(_ request: APIRequest, _ origin: ServerName) async throws -> APIResponse {
+        let room = try await room(request.roomID(), origin)
+        let pdu = try await membershipEvent(request, room, origin, .join)
+        if let vouching = pdu.content["join_authorised_via_users_server"]?.string,
+            let expected = try await authorizing(pdu.sender, in: room), vouching != expected.text
+        {
+            throw MatrixError(.forbidden, "The user is not vouched for by that user")
+        }
+        let (event, before) = try await accept(pdu, room)
+        let state = Array(try await reader.state(at: before).values)
+        let chain = try await serving.authChain(of: state + [event])
+        return .json { writer in
+            writer.beginObject()
+            writer.key("auth_chain")
+            RoomServing.write(chain, into: &writer)
+            writer.key("event")
+            writer.raw(pdu.canonicalJSON)
+            writer.key("members_omitted")
+            writer.bool(false)
+            writer.key("origin")
+            writer.string(environment.serverName.text)
+            writer.key("state")
+            RoomServing.write(state, into: &writer)
+            writer.endObject()
+        }
+    }
+
+    private func leave(_ request: APIRequest, _ origin: ServerName) async throws -> APIResponse {
+        let room = try await room(request.roomID(), origin)
+        let pdu = try await membershipEvent(request, room, origin, .leave)
+        _ = try await accept(pdu, room)
+        return .empty
+    }
+
+    /// Judges a membership event by the state before it and the current state, writes it and passes it on to the others.
+    private func accept(_ pdu: PDU, _ room: RoomRecord) async throws -> (StoredEvent, StateRoot) {
+        let rules = room.version.rules
+        guard let create = try await reader.stateEvent(room, .create)?.pdu else { throw MatrixError.unknown }
+        guard let before = try await reader.stateBefore(pdu.prevEvents, in: room) else {
+            throw MatrixError(.badJSON, "The event builds on events that are not known here")
+        }
+        let known = try await environment.database.read { try reader.log($0).events(ids: pdu.authEvents) }
+        guard known.count == Set(pdu.authEvents).count else {
+            throw MatrixError(.badJSON, "The event names auth events that are not known here")
+        }
+        do throws(Rejection) {
+            let auth = pdu.authEvents.compactMap { known[$0]?.pdu }
+            try checkAuthEvents(
+                pdu, authEvents: auth, by: rules,
+                isRejected: { known[$0]?.flags.contains(.rejected) ?? true })
+            try authorize(
+                pdu, given: RoomState(auth + (rules.roomIDIsCreateEventHash ? [create] : [])), by: rules, create: create)
+        } catch { throw MatrixError(error) }
+        for root in [before, room.state] {
+            let keys = authEventKeys(for: pdu) + [StateKey(.create, ""), StateKey(.powerLevels, "")]
+            let state = RoomState(try await reader.state(at: root, keys: keys).mapValues(\.pdu))
+            do throws(Rejection) { try authorize(pdu, given: state, by: rules, create: create) } catch {
+                throw MatrixError(error)
+            }
+        }
+        let others = try await reader.joinedServers(room)
+            .filter { $0 != environment.serverName && $0 != pdu.sender.serverName }
+        let judged = JudgedPDU(pdu: pdu, verdict: .accepted, stateBefore: before, destinations: others)
+        guard let event = try await writer.append([judged], to: room.id).first else { throw MatrixError.unknown }
+        return (event, before)
+    }
+}

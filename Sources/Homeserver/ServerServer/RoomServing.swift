@@ -1,0 +1,220 @@
+internal import HomeserverStorage
+internal import MatrixAPI
+internal import MatrixModel
+internal import MatrixRooms
+internal import SQLDatabase
+
+/// Gives events and states of rooms to servers that are in them, as far as they may see them.
+/// Spec: <https://spec.matrix.org/v1.19/server-server-api/#retrieving-events>
+struct RoomServing: RouteGroup {
+    static let maximumBackfill = 100
+    static let maximumMissing = 50
+
+    let environment: Environment
+    let reader: RoomReader
+
+    func register(on router: inout Router) {
+        router.onServer(.getEvent) { request, origin in try await event(request, origin) }
+        router.onServer(.federationGetRoomState) { request, origin in try await state(request, origin, idsOnly: false) }
+        router.onServer(.getRoomStateIds) { request, origin in try await state(request, origin, idsOnly: true) }
+        router.onServer(.getEventAuth) { request, origin in try await eventAuth(request, origin) }
+        router.onServer(.backfillRoom) { request, origin in try await backfill(request, origin) }
+        router.onServer(.getMissingPreviousEvents) { request, origin in try await missingEvents(request, origin) }
+    }
+
+    // MARK: Who may ask
+
+    /// The room, if the server is in it and the access list allows it.
+    func room(_ id: RoomID, for origin: ServerName) async throws -> RoomRecord {
+        guard let room = try await reader.record(id) else { throw MatrixError(.notFound, "The room is not known here") }
+        guard try await reader.joinedServers(room).contains(origin),
+            try await ServerACLCheck(reader: reader).allows(origin, in: room)
+        else { throw MatrixError(.forbidden, "The server is not in the room") }
+        return room
+    }
+
+    // MARK: Answers
+
+    private func event(_ request: APIRequest, _ origin: ServerName) async throws -> APIResponse {
+        guard let stored = try await reader.event(request.eventID()), !stored.flags.contains(.rejected) else {
+            throw MatrixError(.notFound, "The event is not known here")
+        }
+        _ = try await room(stored.pdu.roomID, for: origin)
+        return try await transaction([stored], for: origin)
+    }
+
+    private func state(_ request: APIRequest, _ origin: ServerName, idsOnly: Bool) async throws -> APIResponse {
+        let room = try await room(request.roomID(), for: origin)
+        let eventID: EventID = try request.identifier("event_id")
+        guard let event = try await reader.event(eventID), event.roomNID == room.nid, let after = event.stateAfter else {
+            throw MatrixError(.notFound, "The state at that event is not known here")
+        }
+        var state = try await reader.state(at: after)
+        if let key = StateKey(of: event.pdu) {
+            let old = try await environment.database.read { connection in
+                try event.replaces.flatMap { try reader.log(connection).event(nid: $0) }
+            }
+            state[key] = old
+        }
+        let events = Array(state.values)
+        let chain = try await authChain(of: events)
+        if idsOnly {
+            return .json([
+                "pdu_ids": .array(events.map { .string($0.id.text) }),
+                "auth_chain_ids": .array(chain.map { .string($0.id.text) }),
+            ])
+        }
+        return .json { writer in
+            writer.beginObject()
+            writer.key("auth_chain")
+            Self.write(chain, into: &writer)
+            writer.key("pdus")
+            Self.write(events, into: &writer)
+            writer.endObject()
+        }
+    }
+
+    private func eventAuth(_ request: APIRequest, _ origin: ServerName) async throws -> APIResponse {
+        let room = try await room(request.roomID(), for: origin)
+        guard let event = try await reader.event(request.eventID()), event.roomNID == room.nid else {
+            throw MatrixError(.notFound, "The event is not known here")
+        }
+        let chain = try await authChain(of: [event])
+        return .json { writer in
+            writer.beginObject()
+            writer.key("auth_chain")
+            Self.write(chain, into: &writer)
+            writer.endObject()
+        }
+    }
+
+    /// All that events lead to by their auth events.
+    func authChain(of events: [StoredEvent]) async throws -> [StoredEvent] {
+        try await environment.database.read { connection in
+            let log = reader.log(connection)
+            // Edges are kept for state events only; a message's are read from itself.
+            let direct = try log.nids(Array(Set(events.flatMap(\.pdu.authEvents))))
+            let all = try log.authChain(of: direct.values).union(direct.values)
+            return Array(try reader.events.events(all, from: log).values)
+        }
+    }
+
+    private func backfill(_ request: APIRequest, _ origin: ServerName) async throws -> APIResponse {
+        let room = try await room(request.roomID(), for: origin)
+        let limit = try request.queryInteger("limit", default: 10, in: 1...Self.maximumBackfill)
+        let from = request.queryValues("v").prefix(20).compactMap { try? EventID($0) }
+        return try await transaction(try await walk(back: Array(from), in: room, limit: limit, stop: []), for: origin)
+    }
+
+    private func missingEvents(_ request: APIRequest, _ origin: ServerName) async throws -> APIResponse {
+        let room = try await room(request.roomID(), for: origin)
+        func ids(_ key: String) throws(MatrixError) -> [EventID] {
+            (try request.optionalArray(key) ?? []).prefix(50).compactMap { $0.string.flatMap { try? EventID($0) } }
+        }
+        let limit = min(max(Int(try request.optionalInteger("limit") ?? 10), 1), Self.maximumMissing)
+        let minimumDepth = try request.optionalInteger("min_depth") ?? 0
+        let latest = try ids("latest_events")
+        let earliest = Set(try ids("earliest_events"))
+        let start = try await prevEvents(of: latest, in: room)
+        var found = try await walk(back: start.filter { !earliest.contains($0) }, in: room, limit: limit, stop: earliest)
+        found = found.filter { $0.pdu.depth >= minimumDepth }.sorted { ($0.pdu.depth, $0.id) < ($1.pdu.depth, $1.id) }
+        let visible = try await visible(found, to: origin)
+        return .json { writer in
+            writer.beginObject()
+            writer.key("events")
+            writer.beginArray()
+            for pdu in visible { writer.raw(pdu.canonicalJSON) }
+            writer.endArray()
+            writer.endObject()
+        }
+    }
+
+    private func prevEvents(of ids: [EventID], in room: RoomRecord) async throws -> [EventID] {
+        try await environment.database.read { connection in
+            try reader.log(connection).events(ids: ids).values.filter { $0.roomNID == room.nid }
+                .flatMap(\.pdu.prevEvents)
+        }
+    }
+
+    /// Events reached from some by their previous events, these included, newest first by depth.
+    private func walk(
+        back from: [EventID], in room: RoomRecord, limit: Int, stop: Set<EventID>
+    ) async throws -> [StoredEvent] {
+        try await environment.database.read { connection in
+            let log = reader.log(connection)
+            var found: [EventID: StoredEvent] = [:]
+            var open = Set(from)
+            while found.count < limit, !open.isEmpty {
+                let events = try log.events(ids: Array(open)).values
+                    .filter { $0.roomNID == room.nid && !$0.flags.contains(.rejected) }
+                    .sorted { ($0.pdu.depth, $0.id) > ($1.pdu.depth, $1.id) }
+                open = []
+                for event in events where found.count < limit {
+                    found[event.id] = event
+                    for id in event.pdu.prevEvents where found[id] == nil && !stop.contains(id) { open.insert(id) }
+                }
+            }
+            return found.values.sorted { ($0.pdu.depth, $0.id) > ($1.pdu.depth, $1.id) }
+        }
+    }
+
+    // MARK: What a server may see
+
+    /// Events as a server may see them: those of times when none of its users could see them are redacted.
+    private func visible(_ events: [StoredEvent], to server: ServerName) async throws -> [PDU] {
+        var pdus: [PDU] = []
+        for event in events {
+            if try await isVisible(event, to: server) {
+                pdus.append(event.pdu)
+            } else if let redacted = try? event.pdu.redacted() {
+                pdus.append(redacted)
+            }
+        }
+        return pdus
+    }
+
+    private func isVisible(_ event: StoredEvent, to server: ServerName) async throws -> Bool {
+        guard event.pdu.stateKey == nil, event.pdu.sender.serverName != server, let root = event.stateAfter else {
+            return true
+        }
+        let key = StateKey(.historyVisibility, "")
+        let text = try await reader.state(at: root, keys: [key])[key]?.pdu.content["history_visibility"]?.string
+        let visibility = text.flatMap { HistoryVisibility(rawValue: $0) } ?? .shared
+        // A server that is in the room now, as the one that asks is, sees what is shared.
+        if visibility == .shared || visibility == .worldReadable { return true }
+        let members = try await environment.database.read { connection in
+            let states = StateReader(connection, reader.states)
+            let nids = try states.all(at: root).filter { key, _ in
+                key.type == .member && (try? UserID(key.stateKey))?.serverName == server
+            }
+            return try reader.events.events(Array(nids.values), from: reader.log(connection))
+        }
+        return EventAudience(visibility).serverCanSee(
+            members.values.map {
+                EventAudience.Viewer(try? RoomMember($0.pdu).membership, joinedLater: true)
+            })
+    }
+
+    private func transaction(_ events: [StoredEvent], for origin: ServerName) async throws -> APIResponse {
+        let pdus = try await visible(events, to: origin)
+        let now = environment.clock.now()
+        return .json { writer in
+            writer.beginObject()
+            writer.key("origin")
+            writer.string(environment.serverName.text)
+            writer.key("origin_server_ts")
+            writer.integer(now)
+            writer.key("pdus")
+            writer.beginArray()
+            for pdu in pdus { writer.raw(pdu.canonicalJSON) }
+            writer.endArray()
+            writer.endObject()
+        }
+    }
+
+    static func write(_ events: [StoredEvent], into writer: inout JSONWriter) {
+        writer.beginArray()
+        for event in events { writer.raw(event.pdu.canonicalJSON) }
+        writer.endArray()
+    }
+}

@@ -1,0 +1,44 @@
+import Foundation
+import Homeserver
+import Logging
+import MatrixModel
+
+/// Writes a line of text or JSON for each log message to stderr.
+struct LineLogHandler: LogHandler {
+    var logLevel: Logger.Level
+    var metadata: Logger.Metadata = [:]
+    var metadataProvider: Logger.MetadataProvider?
+    private let isJSON: Bool
+
+    init(level: Logger.Level, isJSON: Bool) {
+        logLevel = level
+        self.isJSON = isJSON
+    }
+
+    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+        get { metadata[key] }
+        set { metadata[key] = newValue }
+    }
+
+    func log(event: LogEvent) {
+        let all = metadata.merging(event.metadata ?? [:]) { $1 }
+        let time = Date().formatted(.iso8601.time(includingFractionalSeconds: true))
+        let line: String
+        if isJSON {
+            var object: [String: JSONValue] = [
+                "time": .string(time), "level": .string(event.level.rawValue), "message": .string("\(event.message)"),
+            ]
+            for (key, value) in all { object[key] = .string("\(value)") }
+            line = String(decoding: JSONValue.object(object).serialized(), as: UTF8.self)
+        } else {
+            let fields = all.sorted { $0.key < $1.key }.map { " \($0.key)=\(Self.printable("\($0.value)"))" }.joined()
+            line = "\(time) \(event.level.rawValue) \(Self.printable("\(event.message)"))\(fields)"
+        }
+        FileHandle.standardError.write(Data((line + "\n").utf8))
+    }
+
+    /// Text whose control characters cannot forge a line.
+    private static func printable(_ text: String) -> String {
+        String(String.UnicodeScalarView(text.unicodeScalars.map { $0.value < 0x20 || $0.value == 0x7F ? "?" : $0 }))
+    }
+}
