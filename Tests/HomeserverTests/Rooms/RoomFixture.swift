@@ -1,4 +1,5 @@
 import Cryptography
+import Foundation
 import HTTPMessages
 import Homeserver
 import HomeserverStorage
@@ -6,6 +7,7 @@ import Logging
 import MatrixAPI
 import MatrixModel
 import MatrixRooms
+import PostgresEngine
 import SQLDatabase
 import SQLiteEngine
 import Synchronization
@@ -44,7 +46,7 @@ struct RoomFixture {
     static let carol = try! UserID("@carol:elsewhere")
 
     init(database: (any Database)? = nil, sealer: StorageSealer = .plain) async throws {
-        let database = try database ?? SQLiteDatabase.inMemory()
+        let database = if let database { database } else { try await Self.database() }
         try await Migrator.migrate(database, Schema.migrations, oldestCompatible: Schema.oldestCompatible)
         let key = try Ed25519.SigningKey(seed: [UInt8](repeating: 7, count: 32))
         environment = Environment(
@@ -55,6 +57,22 @@ struct RoomFixture {
             logger: Logger(label: "test"))
         reader = RoomReader(environment: environment)
         writer = RoomWriter(environment: environment, reader: reader)
+    }
+
+    /// In memory, or with `FEDCHAT_TEST_POSTGRES_SCHEMAS`, a libpq URL, in a schema of its own on PostgreSQL: that cluster
+    /// must allow three connections for each test.
+    private static func database() async throws -> any Database {
+        guard let url = ProcessInfo.processInfo.environment["FEDCHAT_TEST_POSTGRES_SCHEMAS"] else {
+            return try SQLiteDatabase.inMemory()
+        }
+        let schema = "rooms_" + Hex.encode(SystemRandomSource().bytes(8))
+        var configuration = PostgresConfiguration(url: url)
+        (configuration.readers, configuration.writers) = (1, 1)
+        let maker = try await PostgresDatabase.open(configuration)
+        try await maker.write { _ = try $0.execute(SQL(raw: "CREATE SCHEMA \(schema)")) }
+        await maker.close()
+        configuration.url += (url.contains("?") ? "&" : "?") + "options=-csearch_path%3D\(schema)"
+        return try await PostgresDatabase.open(configuration)
     }
 
     /// Another node on the same database.

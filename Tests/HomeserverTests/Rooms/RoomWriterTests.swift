@@ -1,9 +1,11 @@
+import Foundation
 import Homeserver
 import HomeserverStorage
 import MatrixAPI
 import MatrixModel
 import MatrixRooms
 import SQLDatabase
+import SQLiteEngine
 import Testing
 
 @Suite("Writing rooms") struct RoomWriterTests {
@@ -46,7 +48,14 @@ import Testing
     }
 
     @Test func `concurrent senders on two nodes fork nothing and lose nothing`() async throws {
-        let server = try await RoomFixture()
+        let file = FileManager.default.temporaryDirectory.appendingPathComponent(
+            "rooms-\(UInt64.random(in: 0 ... .max))")
+        defer {
+            for suffix in ["", "-wal", "-shm"] { try? FileManager.default.removeItem(atPath: file.path + suffix) }
+        }
+        // In memory everything runs on the caller's thread; a file has threads of its own.
+        let server = try await RoomFixture(
+            database: try await SQLiteDatabase.open(SQLiteConfiguration(.file(file.path))))
         let other = RoomFixture(node: server)
         let room = try await server.room()
         try await server.join(bob, room.id)
