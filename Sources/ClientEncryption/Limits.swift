@@ -1,1 +1,33 @@
-// What this target owns is in ARCHITECTURE.md.
+/// What this target takes and keeps. Counts unless said otherwise.
+enum Limits {
+    /// Devices taken of one user; a server that names more is lying.
+    static let devicesPerUser = 512
+    /// Users asked for in one `/keys/query`.
+    static let usersPerQuery = 250
+    /// Devices whose one-time keys are claimed at once.
+    static let devicesPerClaim = 250
+    /// Messages in one `/sendToDevice`: about 1,500 bytes each, under a server's limit of a request.
+    static let messagesPerToDevice = 100
+    /// Olm sessions kept per peer device: the oldest unused go.
+    static let olmSessionsPerDevice = 6
+    /// To-device events read in one sync response.
+    static let toDeviceEventsPerSync = 1_000
+    /// Milliseconds after which a device without one-time keys, or a server that did not answer, is asked again.
+    static let claimRetryMilliseconds: Int64 = 5_000
+    /// Milliseconds between new Olm sessions made because a message of a device could not be read.
+    /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#recovering-from-undecryptable-messages>
+    static let unwedgeMilliseconds: Int64 = 3_600_000
+    /// Milliseconds that a Megolm session lives, unless the room says otherwise.
+    /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#mroomencryption>
+    static let rotationMilliseconds: Int64 = 604_800_000
+    /// Messages of a Megolm session, unless the room says otherwise.
+    static let rotationMessages: Int64 = 100
+    /// The shortest life of a Megolm session that a room may ask for, in milliseconds.
+    static let leastRotationMilliseconds: Int64 = 3_600_000
+    /// The most messages that a room may ask for.
+    static let mostRotationMessages: Int64 = 10_000
+    /// Bytes of a decrypted payload: an event's 65,536 with room to spare.
+    static let payloadBytes = 128 << 10
+    /// Bytes of a passphrase.
+    static let passphraseBytes = 4_096
+}

@@ -1,0 +1,114 @@
+internal import Cryptography
+public import MatrixAPI
+public import MatrixModel
+internal import Ratchet
+public import SQLDatabase
+
+/// A `/keys/claim` to be made, and for which devices.
+public struct KeyClaim: Sendable {
+    /// `POST /keys/claim`
+    public let call: APICall
+    let devices: [KnownDevice]
+}
+
+extension EncryptionMachine {
+    /// The claim that is due so that all devices of `users`, and those to whom a new session is owed, can be written to.
+    /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#claiming-one-time-keys>
+    public func keyClaim(for users: [UserID], in connection: any SQLConnection) throws -> KeyClaim? {
+        var wanted: [KnownDevice] = []
+        for user in users {
+            let rows = try connection.query(
+                """
+                SELECT \(KnownDevice.columns) FROM devices WHERE user_id = \(user.text) AND gone = 0 AND changed = 0
+                    AND claim_at <= \(now())
+                    AND NOT EXISTS (SELECT 1 FROM olm_sessions WHERE olm_sessions.curve25519 = devices.curve25519)
+                """)
+            wanted += try rows.map(KnownDevice.init)
+        }
+        let wedged = try connection.query(
+            """
+            SELECT \(KnownDevice.columns) FROM devices WHERE unwedge_wanted = 1 AND gone = 0 AND changed = 0
+                AND claim_at <= \(now())
+            """)
+        for device in try wedged.map(KnownDevice.init) where !wanted.contains(device) { wanted.append(device) }
+        wanted.removeAll { $0.user == user && $0.device == device }
+        wanted = Array(wanted.prefix(Limits.devicesPerClaim))
+        guard !wanted.isEmpty else { return nil }
+        var asked: JSONValue = [:]
+        for device in wanted {
+            var devices = asked[device.user.text] ?? [:]
+            devices[device.device.text] = "signed_curve25519"
+            asked[device.user.text] = devices
+        }
+        return KeyClaim(
+            call: APICall(.claimKeys, body: ["one_time_keys": asked, "timeout": 10_000]), devices: wanted)
+    }
+
+    /// Makes the sessions. A device without a key, or with one that does not verify, is left out for a while.
+    public func claimed(_ claim: KeyClaim, response: JSONView, in connection: any SQLConnection) throws -> SyncOutcome {
+        var outcome = SyncOutcome()
+        let account = try account(in: connection)
+        for device in claim.devices {
+            let keys = response["one_time_keys"]?[device.user.text]?[device.device.text]
+            do {
+                guard let (_, signed) = keys?.members.first(where: { $0.key.hasPrefix("signed_curve25519:") }) else {
+                    throw EncryptionError.malformed(path: "one_time_keys")
+                }
+                let session = try session(with: device, signed, account)
+                try insert(session, with: device.curve25519, receivedAt: 0, in: connection)
+                try postponeClaim(device, nil, in: connection)
+                if try wantsUnwedging(device, in: connection) { try unwedge(device, in: connection) }
+            } catch let error as DatabaseError {
+                throw error
+            } catch {
+                outcome.warnings.append("no session with \(device.user) \(device.device): \(error)")
+                try postponeClaim(device, now() + Limits.claimRetryMilliseconds, in: connection)
+            }
+        }
+        return outcome
+    }
+
+    private func session(
+        with device: KnownDevice, _ signed: JSONView, _ account: OlmAccount
+    ) throws -> OlmSession {
+        guard let fingerprint = Base64.decode(device.ed25519), let identity = Base64.decode(device.curve25519),
+            let oneTime = signed["key"]?.string.flatMap({ Base64.decode($0) })
+        else { throw EncryptionError.malformed(path: "one_time_keys.key") }
+        guard
+            SignedJSON.verify(
+                signed, entity: device.user.text, keyID: "ed25519:\(device.device.text)",
+                key: try Ed25519.PublicKey(fingerprint))
+        else { throw EncryptionError.mismatch(rule: "a one-time key is signed by its device") }
+        return try account.outboundSession(
+            identityKey: try Curve25519.PublicKey(identity), oneTimeKey: try Curve25519.PublicKey(oneTime),
+            random: random)
+    }
+
+    /// When to claim from the device again: at `time`, or whenever it is needed.
+    private func postponeClaim(_ device: KnownDevice, _ time: Int64?, in connection: any SQLConnection) throws {
+        try connection.execute(
+            """
+            UPDATE devices SET claim_at = \(time ?? 0)
+            WHERE user_id = \(device.user.text) AND device_id = \(device.device.text)
+            """)
+    }
+
+    private func wantsUnwedging(_ device: KnownDevice, in connection: any SQLConnection) throws -> Bool {
+        try !connection.query(
+            """
+            SELECT 1 FROM devices WHERE user_id = \(device.user.text) AND device_id = \(device.device.text)
+                AND unwedge_wanted = 1
+            """
+        ).isEmpty
+    }
+
+    /// Tells the other side of the new session, so that it uses it from now on.
+    private func unwedge(_ device: KnownDevice, in connection: any SQLConnection) throws {
+        try connection.execute(
+            """
+            UPDATE devices SET unwedge_wanted = 0, unwedged_at = \(now())
+            WHERE user_id = \(device.user.text) AND device_id = \(device.device.text)
+            """)
+        try enqueue([(device, try encrypt("m.dummy", [:], to: device, in: connection))], in: connection)
+    }
+}

@@ -1,0 +1,74 @@
+internal import Cryptography
+internal import MatrixModel
+internal import Ratchet
+internal import SQLDatabase
+
+/// The Olm sessions with a device: several, of which the one that was last heard on is written to.
+/// Spec: <https://spec.matrix.org/v1.19/client-server-api/#molmv1curve25519-aes-sha2>
+extension EncryptionMachine {
+    func sessions(with curve25519: String, in connection: any SQLConnection) throws -> [OlmSession] {
+        // A session that we made and that nobody has used yet is younger than what was heard before it.
+        try connection.query(
+            """
+            SELECT pickle FROM olm_sessions WHERE curve25519 = \(curve25519)
+            ORDER BY CASE WHEN received_at > created_at THEN received_at ELSE created_at END DESC, session_id
+            """
+        ).map { row in try OlmSession(pickle: try row.bytes(0), key: key.bytes) }
+    }
+
+    func insert(
+        _ session: OlmSession, with curve25519: String, receivedAt: Int64, in connection: any SQLConnection
+    ) throws {
+        let pickle = try session.pickle(key: key.bytes, random: random)
+        try connection.execute(
+            """
+            INSERT INTO olm_sessions VALUES (\(session.id), \(curve25519), \(pickle), \(now()), \(receivedAt))
+            ON CONFLICT (session_id) DO NOTHING
+            """)
+        try connection.execute(
+            """
+            DELETE FROM olm_sessions WHERE curve25519 = \(curve25519) AND session_id NOT IN (
+                SELECT session_id FROM olm_sessions WHERE curve25519 = \(curve25519)
+                ORDER BY CASE WHEN received_at > created_at THEN received_at ELSE created_at END DESC, session_id
+                LIMIT \(Limits.olmSessionsPerDevice))
+            """)
+    }
+
+    func save(_ session: OlmSession, received: Bool, in connection: any SQLConnection) throws {
+        let pickle = try session.pickle(key: key.bytes, random: random)
+        try connection.execute("UPDATE olm_sessions SET pickle = \(pickle) WHERE session_id = \(session.id)")
+        if received {
+            try connection.execute(
+                "UPDATE olm_sessions SET received_at = \(now()) WHERE session_id = \(session.id)")
+        }
+    }
+
+    /// The content of an encrypted to-device event; nil where there is no session.
+    func encrypt(
+        _ type: String, _ content: JSONValue, to device: KnownDevice, in connection: any SQLConnection
+    ) throws -> JSONValue? {
+        guard var session = try sessions(with: device.curve25519, in: connection).first else { return nil }
+        let account = try account(in: connection)
+        let payload: JSONValue = [
+            "type": .string(type),
+            "content": content,
+            "sender": .string(user.text),
+            "sender_device": .string(self.device.text),
+            "recipient": .string(device.user.text),
+            "recipient_keys": ["ed25519": .string(device.ed25519)],
+            "keys": ["ed25519": .string(Base64.encode(account.ed25519Key.bytes))],
+            "sender_device_keys": deviceKeys(account),
+        ]
+        let message = try session.encrypt(payload.serialized(), random: random)
+        try save(session, received: false, in: connection)
+        return [
+            "algorithm": .string(Algorithm.olm),
+            "sender_key": .string(Base64.encode(account.curve25519Key.bytes)),
+            "ciphertext": [
+                device.curve25519: [
+                    "type": .integer(Int64(message.type.rawValue)), "body": .string(Base64.encode(message.bytes)),
+                ]
+            ],
+        ]
+    }
+}

@@ -1,0 +1,52 @@
+internal import Cryptography
+public import MatrixAPI
+internal import MatrixModel
+public import SQLDatabase
+
+/// To-device messages that are encrypted and not yet taken by the server. They survive a crash, and are repeated under
+/// the same transaction id.
+public struct ToDeviceMessages: Sendable {
+    /// `PUT /sendToDevice`
+    public let call: APICall
+    let id: Int64
+}
+
+extension EncryptionMachine {
+    /// Puts messages to devices into the outbox; those without content are left out.
+    func enqueue(
+        _ messages: [(device: KnownDevice, content: JSONValue?)], in connection: any SQLConnection
+    ) throws {
+        var rest = messages.compactMap { message in message.content.map { (message.device, $0) } }[...]
+        while !rest.isEmpty {
+            var body: JSONValue = [:]
+            for (device, content) in rest.prefix(Limits.messagesPerToDevice) {
+                var devices = body[device.user.text] ?? [:]
+                devices[device.device.text] = content
+                body[device.user.text] = devices
+            }
+            rest = rest.dropFirst(Limits.messagesPerToDevice)
+            let transaction = random.token(24)
+            let bytes = JSONValue.object(["messages": body]).serialized()
+            try connection.execute(
+                """
+                INSERT INTO to_device_outbox (transaction_id, event_type, body)
+                VALUES (\(transaction), 'm.room.encrypted', \(bytes))
+                """)
+        }
+    }
+
+    /// The oldest messages that wait. Send them in order, before any message that needs them.
+    public func waitingToDevice(in connection: any SQLConnection) throws -> ToDeviceMessages? {
+        let rows = try connection.query(
+            "SELECT id, transaction_id, event_type, body FROM to_device_outbox ORDER BY id LIMIT 1")
+        guard let row = rows.first else { return nil }
+        var call = APICall(.sendToDevice, ["eventType": try row.text(2), "txnId": try row.text(1)])
+        call.body = try row.bytes(3)
+        return ToDeviceMessages(call: call, id: try row.integer(0))
+    }
+
+    /// After the server took the messages.
+    public func sent(_ messages: ToDeviceMessages, in connection: any SQLConnection) throws {
+        try connection.execute("DELETE FROM to_device_outbox WHERE id = \(messages.id)")
+    }
+}

@@ -1,0 +1,68 @@
+public import SQLDatabase
+
+/// The tables of a device's keys. Secrets are sealed under the store key; public keys and counters are plain.
+public enum EncryptionSchema {
+    /// The first version's statements, for a migration of the store that holds the tables.
+    public static func initial(_ dialect: Dialect) -> [SQL] {
+        let bytes = dialect.bytesType
+        return [
+            """
+            CREATE TABLE olm_account (
+                id BIGINT PRIMARY KEY CHECK (id = 1), pickle \(raw: bytes) NOT NULL, uploaded BIGINT NOT NULL,
+                keys_on_server BIGINT, fallback_unused BIGINT NOT NULL, generation BIGINT NOT NULL)
+            """,
+            """
+            CREATE TABLE tracked_users (
+                user_id TEXT PRIMARY KEY, wanted BIGINT NOT NULL, current BIGINT NOT NULL, retry_at BIGINT NOT NULL)
+            """,
+            """
+            CREATE TABLE devices (
+                user_id TEXT NOT NULL, device_id TEXT NOT NULL, curve25519 TEXT NOT NULL, ed25519 TEXT NOT NULL,
+                gone BIGINT NOT NULL, changed BIGINT NOT NULL, display_name TEXT, first_seen BIGINT NOT NULL,
+                claim_at BIGINT NOT NULL, unwedge_wanted BIGINT NOT NULL, unwedged_at BIGINT NOT NULL,
+                PRIMARY KEY (user_id, device_id))
+            """,
+            "CREATE INDEX devices_by_curve25519 ON devices (curve25519)",
+            """
+            CREATE TABLE olm_sessions (
+                session_id TEXT PRIMARY KEY, curve25519 TEXT NOT NULL, pickle \(raw: bytes) NOT NULL,
+                created_at BIGINT NOT NULL, received_at BIGINT NOT NULL)
+            """,
+            "CREATE INDEX olm_sessions_by_curve25519 ON olm_sessions (curve25519, received_at)",
+            """
+            CREATE TABLE inbound_group_sessions (
+                room_id TEXT NOT NULL, session_id TEXT NOT NULL, user_id TEXT NOT NULL, curve25519 TEXT NOT NULL,
+                ed25519 TEXT NOT NULL, pickle \(raw: bytes) NOT NULL, received_at BIGINT NOT NULL,
+                PRIMARY KEY (room_id, session_id))
+            """,
+            """
+            CREATE TABLE message_indexes (
+                room_id TEXT NOT NULL, session_id TEXT NOT NULL, message_index BIGINT NOT NULL,
+                event_id TEXT NOT NULL, origin_server_ts BIGINT NOT NULL,
+                PRIMARY KEY (room_id, session_id, message_index))
+            """,
+            """
+            CREATE TABLE outbound_group_sessions (
+                room_id TEXT PRIMARY KEY, session_id TEXT NOT NULL, pickle \(raw: bytes) NOT NULL,
+                created_at BIGINT NOT NULL)
+            """,
+            """
+            CREATE TABLE room_key_shares (
+                session_id TEXT NOT NULL, user_id TEXT NOT NULL, device_id TEXT NOT NULL, curve25519 TEXT NOT NULL,
+                message_index BIGINT NOT NULL, PRIMARY KEY (session_id, user_id, device_id))
+            """,
+            """
+            CREATE TABLE withheld_room_keys (
+                room_id TEXT NOT NULL, session_id TEXT NOT NULL, code TEXT NOT NULL, PRIMARY KEY (room_id, session_id))
+            """,
+            """
+            CREATE TABLE to_device_outbox (
+                id \(raw: dialect.generatedKey), transaction_id TEXT NOT NULL, event_type TEXT NOT NULL,
+                body \(raw: bytes) NOT NULL)
+            """,
+        ]
+    }
+
+    /// For a store that holds nothing else.
+    public static let migrations = [Migration(1, "device keys") { initial($0) }]
+}

@@ -1,0 +1,55 @@
+public import MatrixModel
+
+/// What of a `/sync` response concerns the keys of this device.
+/// Spec: <https://spec.matrix.org/v1.19/client-server-api/#extensions-to-sync-1>
+public struct SyncChanges: Sendable {
+    /// `to_device.events`, in order.
+    public var toDevice: [JSONView]
+    /// `device_lists.changed`.
+    public var changedUsers: [UserID]
+    /// `device_lists.left`.
+    public var leftUsers: [UserID]
+    /// `device_one_time_keys_count`; nil if it is missing.
+    public var oneTimeKeyCount: Int64?
+    /// Whether a fallback key is still unused; nil if the server does not say.
+    public var hasUnusedFallbackKey: Bool?
+
+    /// Reads a whole response. What is malformed counts as missing: a server's mistake must not end the sync.
+    public init(response: JSONView) {
+        toDevice = Array(
+            (response["to_device", "events"]?.elements ?? []).prefix(Limits.toDeviceEventsPerSync))
+        changedUsers = Self.users(response["device_lists", "changed"])
+        leftUsers = Self.users(response["device_lists", "left"])
+        // The spec: an algorithm that is not listed has no keys left.
+        oneTimeKeyCount = response["device_one_time_keys_count"].map { $0["signed_curve25519"]?.integer ?? 0 }
+        hasUnusedFallbackKey = response["device_unused_fallback_key_types"].map {
+            $0.elements.contains { $0.string == "signed_curve25519" }
+        }
+    }
+
+    private static func users(_ list: JSONView?) -> [UserID] {
+        (list?.elements ?? []).compactMap { $0.string.flatMap { try? UserID($0) } }
+    }
+}
+
+/// What taking in a sync's changes led to.
+public struct SyncOutcome: Sendable {
+    /// A Megolm session that can be read now, or further back than before.
+    public struct RoomKey: Sendable, Hashable {
+        public let room: RoomID
+        public let session: String
+    }
+
+    /// Room keys that came.
+    public var roomKeys: [RoomKey] = []
+    /// Refused to-device events and changed keys, for the log and the user.
+    public var warnings: [String] = []
+    /// Devices that show other keys than before.
+    public var changedKeys: [ChangedKey] = []
+}
+
+/// A device whose identity keys are not those first seen: they are refused.
+public struct ChangedKey: Sendable, Hashable {
+    public let user: UserID
+    public let device: DeviceID
+}
