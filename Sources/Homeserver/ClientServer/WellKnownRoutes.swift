@@ -1,0 +1,35 @@
+internal import MatrixAPI
+internal import MatrixModel
+
+/// What tells clients and servers where this server is and what it runs.
+/// Spec: <https://spec.matrix.org/v1.19/client-server-api/#well-known-uris>
+public struct WellKnownRoutes: RouteGroup {
+    private let environment: Environment
+    private let version: String
+
+    /// - Parameter version: this program's, as `/_matrix/federation/v1/version` tells it.
+    public init(environment: Environment, version: String) {
+        self.environment = environment
+        self.version = version
+    }
+
+    public func register(on router: inout Router) {
+        let none = MatrixError(.notFound, "There is none")
+        router.onPublic(.getWellknown) { _ in
+            var base = environment.configuration.publicBaseURL
+            while base.hasSuffix("/") { base.removeLast() }
+            return .json(["m.homeserver": ["base_url": .string(base)]])
+        }
+        router.onPublic(.getWellKnown) { _ in
+            guard environment.configuration.federation.isEnabled,
+                let address = WebAddress(environment.configuration.publicBaseURL)
+            else { throw none }
+            return .json(["m.server": .string(address.authority)])
+        }
+        router.onPublic(.getWellknownSupport) { _ in throw none }
+        router.onPublic(.getWellknownPolicy) { _ in throw none }
+        router.onPublic(.getVersion) { _ in
+            .json(["server": ["name": "Fedchat", "version": .string(version)]])
+        }
+    }
+}

@@ -1,0 +1,67 @@
+private import DequeModule
+private import Foundation
+internal import MatrixAPI
+
+/// A few threads for work that blocks, such as files, so that no task waits behind it; how much waits is bounded.
+final class WorkerThreads: Sendable {
+    /// Apart from the owner, so that the threads do not keep it: they end when it does.
+    private final class Queue: @unchecked Sendable {
+        private let condition = NSCondition()
+        private var waiting: Deque<@Sendable () -> Void> = []
+        private var isClosed = false
+        private let maximum: Int
+
+        init(maximum: Int) { self.maximum = maximum }
+
+        func push(_ work: @escaping @Sendable () -> Void) -> Bool {
+            condition.lock()
+            defer { condition.unlock() }
+            guard !isClosed, waiting.count < maximum else { return false }
+            waiting.append(work)
+            condition.signal()
+            return true
+        }
+
+        func pop() -> (@Sendable () -> Void)? {
+            condition.lock()
+            defer { condition.unlock() }
+            while waiting.isEmpty {
+                if isClosed { return nil }
+                condition.wait()
+            }
+            return waiting.removeFirst()
+        }
+
+        func close() {
+            condition.lock()
+            isClosed = true
+            condition.broadcast()
+            condition.unlock()
+        }
+    }
+
+    private let queue: Queue
+
+    init(name: String, count: Int, maximumWaiting: Int) {
+        let queue = Queue(maximum: maximumWaiting)
+        self.queue = queue
+        for _ in 0..<max(1, count) {
+            let thread = Thread { while let work = queue.pop() { work() } }
+            thread.name = name
+            thread.start()
+        }
+    }
+
+    deinit { queue.close() }
+
+    /// Does work on one of the threads. Throws what it throws; `M_LIMIT_EXCEEDED` when too much waits.
+    func run<R: Sendable>(_ work: @escaping @Sendable () throws -> R) async throws -> R {
+        let result: Result<R, any Error> = await withCheckedContinuation { continuation in
+            let isTaken = queue.push { continuation.resume(returning: Result(catching: work)) }
+            if !isTaken {
+                continuation.resume(returning: .failure(MatrixError.limitExceeded(retryAfterMilliseconds: 2_000)))
+            }
+        }
+        return try result.get()
+    }
+}
