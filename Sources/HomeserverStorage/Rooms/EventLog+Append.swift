@@ -242,14 +242,15 @@ extension EventLog {
     }
 
     /// `events <position> <room_nid> <user>…`: the users are those of ours whom the append concerns beside the joined;
-    /// `*` for too many. `redacted <event_nid>…`: caches forget these events.
+    /// `*` for too many. `redacted <event_nid>…`: these events changed (or outliers got a place); caches forget them.
     private func notify(_ append: RoomAppend, _ appended: AppendedPositions) throws {
         if let last = appended.last {
             let users =
                 append.concerned.count > Limits.usersPerNotification ? ["*"] : append.concerned.map(\.text)
             try connection.notify((["events", String(last), String(append.roomNID)] + users).joined(separator: " "))
         }
-        for chunk in append.redactions.map({ String($0.target) }).chunks(of: Limits.bindsPerStatement) {
+        let changed = append.redactions.map(\.target) + append.events.filter(\.isKnown).map(\.nid)
+        for chunk in changed.map({ String($0) }).chunks(of: Limits.bindsPerStatement) {
             try connection.notify("redacted " + chunk.joined(separator: " "))
         }
     }

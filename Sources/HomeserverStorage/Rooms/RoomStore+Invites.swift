@@ -80,7 +80,12 @@ extension RoomStore {
         """
 
     private static func context(_ user: UserID, _ room: RoomID, _ column: String) -> String {
-        "invite:\(column):\(user.text):\(room.text)"
+        inviteContext(user.text, room.text, column)
+    }
+
+    /// What a sealed column of an invite is bound to.
+    static func inviteContext(_ user: String, _ room: String, _ column: String) -> String {
+        "invite:\(column):\(user):\(room)"
     }
 
     private static func invite(_ row: SQLRow, _ sealer: StorageSealer) throws -> ReceivedInvite {
