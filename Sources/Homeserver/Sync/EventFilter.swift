@@ -1,0 +1,86 @@
+internal import MatrixModel
+
+/// Which events a client wants of one kind.
+/// Spec: <https://spec.matrix.org/v1.19/client-server-api/#filtering>
+struct EventFilter: Sendable, Hashable {
+    var limit: Int?
+    var types: [TypePattern]?
+    var notTypes: [TypePattern] = []
+    var senders: Set<String>?
+    var notSenders: Set<String> = []
+    var rooms: Set<String>?
+    var notRooms: Set<String> = []
+    var containsURL: Bool?
+    var lazyLoadsMembers = false
+    var includesRedundantMembers = false
+
+    /// Lets everything through.
+    static let all = EventFilter()
+
+    init() {}
+
+    /// Reads a filter; what is of the wrong kind is as if it were not there, for it was checked when it was defined.
+    init(_ json: JSONView?) {
+        guard let json else { return }
+        limit = json["limit"]?.integer.flatMap { Int(exactly: $0) }.flatMap { $0 >= 0 ? $0 : nil }
+        types = Self.strings(json["types"])?.map(TypePattern.init)
+        notTypes = (Self.strings(json["not_types"]) ?? []).map(TypePattern.init)
+        senders = Self.strings(json["senders"]).map { Set($0) }
+        notSenders = Set(Self.strings(json["not_senders"]) ?? [])
+        rooms = Self.strings(json["rooms"]).map { Set($0) }
+        notRooms = Set(Self.strings(json["not_rooms"]) ?? [])
+        containsURL = json["contains_url"]?.bool
+        lazyLoadsMembers = json["lazy_load_members"]?.bool ?? false
+        includesRedundantMembers = json["include_redundant_members"]?.bool ?? false
+    }
+
+    private static func strings(_ json: JSONView?) -> [String]? {
+        json?.array?.prefix(SyncLimits.filterEntries).compactMap(\.string)
+    }
+
+    /// Whether it says anything about single events.
+    var isSelective: Bool {
+        types != nil || !notTypes.isEmpty || senders != nil || !notSenders.isEmpty || containsURL != nil
+    }
+
+    func allows(room: RoomID) -> Bool {
+        !notRooms.contains(room.text) && rooms.map { $0.contains(room.text) } ?? true
+    }
+
+    func allows(type: String) -> Bool {
+        if notTypes.contains(where: { $0.matches(type) }) { return false }
+        return types.map { $0.contains { $0.matches(type) } } ?? true
+    }
+
+    func allows(sender: String) -> Bool {
+        !notSenders.contains(sender) && senders.map { $0.contains(sender) } ?? true
+    }
+
+    func allows(_ event: PDU) -> Bool {
+        guard isSelective else { return true }
+        guard allows(type: event.type.text), allows(sender: event.sender.text) else { return false }
+        return containsURL.map { ($0 == (event.content["url"]?.string != nil)) } ?? true
+    }
+}
+
+/// An event type in which `*` stands for any characters.
+struct TypePattern: Sendable, Hashable {
+    private let parts: [String]
+
+    init(_ text: String) {
+        parts = text.split(separator: "*", omittingEmptySubsequences: false).map(String.init)
+    }
+
+    func matches(_ type: String) -> Bool {
+        guard let first = parts.first, let last = parts.last else { return false }
+        guard parts.count > 1 else { return Array(type.utf8) == Array(first.utf8) }
+        var rest = Array(type.utf8)[...]
+        guard rest.starts(with: first.utf8) else { return false }
+        rest = rest.dropFirst(first.utf8.count)
+        for part in parts.dropFirst().dropLast() {
+            guard let range = rest.firstRange(of: Array(part.utf8)) else { return false }
+            rest = rest[range.upperBound...]
+        }
+        return rest.count >= last.utf8.count && rest.suffix(last.utf8.count).elementsEqual(last.utf8)
+    }
+}

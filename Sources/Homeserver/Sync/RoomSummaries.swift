@@ -1,0 +1,44 @@
+internal import HomeserverStorage
+internal import MatrixModel
+internal import MatrixRooms
+internal import SQLDatabase
+
+/// What a client shows of a room whose members it does not know.
+/// Spec: <https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3sync_response-200_roomsummary>
+struct RoomSummaries: Sendable {
+    /// What is the same for all members, by the room's state.
+    struct Counts: Sendable {
+        var joined: Int
+        var invited: Int
+        var hasName: Bool
+    }
+
+    private let rooms: RoomReader
+    private let counts = BoundedCache<StateRoot, Counts>(budget: SyncLimits.summaryBytes)
+
+    init(rooms: RoomReader) { self.rooms = rooms }
+
+    /// The counts of a room's current state.
+    /// - Throws: `DatabaseError`, `CorruptState`.
+    func counts(room: Int64, state: StateRoot, _ connection: any SQLConnection) throws -> Counts {
+        if let known = counts.value(state) { return known }
+        let members = try RoomStore(connection).memberCounts(room: room)
+        let named = try rooms.state(
+            at: state, keys: [StateKey(.name, ""), StateKey(.canonicalAlias, "")], in: connection)
+        let found = Counts(
+            joined: members[.join] ?? 0, invited: members[.invite] ?? 0,
+            hasName: named.values.contains { event in
+                let field = event.pdu.type == .name ? "name" : "alias"
+                return event.pdu.content[field]?.string.map { !$0.isEmpty } ?? false
+            })
+        counts.put(state, found, cost: 96)
+        return found
+    }
+
+    /// Those who stand for the name of a room that has none.
+    /// - Throws: `DatabaseError`, `CorruptState`.
+    func heroes(of room: SyncRoom, for user: UserID, _ connection: any SQLConnection) throws -> [UserID] {
+        guard try !counts(room: room.nid, state: room.state, connection).hasName else { return [] }
+        return try SyncRooms(connection).heroes(room: room.nid, for: user, limit: SyncLimits.heroes)
+    }
+}

@@ -1,0 +1,49 @@
+/// The limits of syncing and of reading rooms.
+enum SyncLimits {
+    /// Bytes of a token.
+    static let tokenBytes = 200
+    /// Positions above this are no positions of ours: JSON's greatest safe integer.
+    static let greatestPosition: Int64 = 9_007_199_254_740_991
+    /// Rooms whose local members are kept for waking syncs.
+    static let audienceRooms = 20_000
+    /// Members kept in all those rooms together.
+    static let audienceMembers = 1_000_000
+    /// How often the streams' positions are read again, in case a notification was lost.
+    static let positionInterval = Duration.seconds(5)
+    /// Bytes of events written for clients that are kept.
+    static let eventTextBytes = 32 << 20
+    /// Bytes of room summaries kept.
+    static let summaryBytes = 8 << 20
+    /// Bytes of unread counts and push rules kept.
+    static let unreadBytes = 8 << 20
+    /// Events looked at for unread counts; beyond them the counts stay.
+    static let unreadEvents = 100
+    /// Heroes of a room. Spec: <https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3sync_response-200_roomsummary>
+    static let heroes = 5
+    /// Receipts of one room in a first sync.
+    static let receiptsPerRoom = 2_000
+    /// Users who type in one room at a time.
+    static let typingPerRoom = 100
+    /// Events read, in all, to fill one timeline of which the filter leaves little.
+    static let eventsScanned = 2_000
+    /// Membership events of a user walked back, to see when the user joined.
+    static let membershipSteps = 100
+    /// Entries of one list of a filter.
+    static let filterEntries = 1_000
+    /// Parsed filters kept, in bytes.
+    static let filterBytes = 4 << 20
+    /// Rooms in a page of the public directory.
+    static let publicRoomsPage = 500
+    /// Receipts and presences taken from one EDU.
+    static let itemsPerEDU = 1_000
+    /// Users whose presence is followed on this node.
+    static let presentUsers = 50_000
+    /// Milliseconds without a sync after which a user is offline.
+    static let offlineAfter: Int64 = 30_000
+    /// Milliseconds without activity after which a user who syncs is unavailable.
+    static let unavailableAfter: Int64 = 5 * 60_000
+    /// Milliseconds within which a user was active to count as currently active.
+    static let currentlyActive: Int64 = 60_000
+    /// Bytes of a status message.
+    static let statusBytes = 1_024
+}

@@ -1,0 +1,67 @@
+internal import HomeserverStorage
+internal import MatrixModel
+internal import MatrixRooms
+internal import SQLDatabase
+
+/// What a sync asks for.
+struct SyncRequest: Sendable {
+    var user: UserID
+    var device: DeviceID?
+    /// Where the client stands; nil for a first sync.
+    var since: SyncToken?
+    var fullState = false
+    var filter = SyncFilter()
+    /// The name under which the state at the end of the timelines is sent; nil for that at their begin.
+    /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3sync>, `use_state_after`
+    var stateAfterKey: String?
+    /// Milliseconds since 1970.
+    var now: Int64
+}
+
+/// The answer to a sync.
+struct SyncAnswer: Sendable {
+    /// The JSON object.
+    var body: [UInt8]
+    var next: SyncToken
+    /// Whether it says anything.
+    var hasNews: Bool
+    /// Whether there are to-device messages that the client has received and that can go.
+    var acknowledges: Bool
+}
+
+/// Makes answers to syncs. An answer is a function of two tokens: where the client stands and where the server does.
+struct SyncReader: Sendable {
+    let environment: Environment
+    let rooms: RoomReader
+    let texts: EventTexts
+    let summaries: RoomSummaries
+    let unread: UnreadCounts
+
+    init(environment: Environment, rooms: RoomReader, texts: EventTexts) {
+        self.environment = environment
+        self.rooms = rooms
+        self.texts = texts
+        summaries = RoomSummaries(rooms: rooms)
+        unread = UnreadCounts(rooms: rooms, summaries: summaries)
+    }
+
+    /// The answer as of now.
+    /// - Throws: `DatabaseError`, `CorruptState`.
+    func answer(_ request: SyncRequest) async throws -> SyncAnswer {
+        try await environment.database.read { connection in
+            var assembly = try SyncAssembly(self, request, connection)
+            try assembly.addRooms()
+            return try assembly.finish()
+        }
+    }
+
+    /// Drops what a device has received.
+    func acknowledge(_ request: SyncRequest) async throws {
+        guard let device = request.device, let since = request.since else { return }
+        let sealer = environment.sealer
+        try await environment.database.groupedWrite { connection in
+            try ToDeviceStore(connection, sealer).acknowledge(
+                user: request.user, device: device, upTo: since.toDevice)
+        }
+    }
+}

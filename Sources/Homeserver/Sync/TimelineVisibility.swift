@@ -1,0 +1,85 @@
+internal import HomeserverStorage
+internal import MatrixModel
+internal import MatrixRooms
+internal import SQLDatabase
+
+/// Who may see which events of a room's timeline.
+/// Spec: <https://spec.matrix.org/v1.19/client-server-api/#room-history-visibility>
+struct TimelineVisibility {
+    let rooms: RoomReader
+    let connection: any SQLConnection
+    let user: UserID
+    let roomNID: Int64
+    /// The user's current membership; nil for none.
+    let membership: Membership?
+    /// The place of the user's current membership event; events behind it need no look at the state.
+    private let settled: Int64?
+    /// The place of the user's newest join; what lies before it was followed by a join.
+    private let lastJoin: Int64?
+
+    /// - Parameter memberNID: the user's current membership event.
+    init(
+        rooms: RoomReader, connection: any SQLConnection, user: UserID, roomNID: Int64, membership: Membership?,
+        memberNID: Int64?
+    ) throws {
+        self.rooms = rooms
+        self.connection = connection
+        self.user = user
+        self.roomNID = roomNID
+        self.membership = membership
+        var settled: Int64?
+        var lastJoin: Int64?
+        var next = memberNID
+        var steps = 0
+        while let nid = next, steps < SyncLimits.membershipSteps, lastJoin == nil {
+            guard let event = try rooms.events.events([nid], from: rooms.log(connection))[nid] else { break }
+            // A place may have been given to the event after it was read.
+            let place = try event.position ?? rooms.log(connection).position(of: event.id)
+            if nid == memberNID { settled = place }
+            if (try? RoomMember(event.pdu).membership) == .join { lastJoin = place }
+            next = event.replaces
+            steps += 1
+        }
+        self.settled = settled
+        self.lastJoin = lastJoin
+    }
+
+    /// Whether the user may see an event, and the user's membership at it.
+    /// - Throws: `DatabaseError`, `CorruptState`.
+    func look(_ event: StoredEvent, at position: Int64?) throws -> (isVisible: Bool, membership: Membership) {
+        if membership == .join, let settled, let position, position >= settled { return (true, .join) }
+        let (before, after) = try states(around: event, at: position)
+        let member = StateKey(.member, user.text)
+        let visibility = StateKey(.historyVisibility, "")
+        let (was, became) = (Self.membership(before[member]), Self.membership(after[member]))
+        let joinedLater = lastJoin.map { join in position.map { $0 < join } ?? (membership == .join) } ?? false
+        let audience = EventAudience(
+            HistoryVisibility(before[visibility]?.pdu), after: HistoryVisibility(after[visibility]?.pdu))
+        // One's own membership events are always for oneself.
+        let isOwn = event.pdu.type == .member && event.pdu.stateKey == user.text
+        let isVisible = isOwn || audience.userCanSee(.init(was, after: .some(became), joinedLater: joinedLater))
+        return (isVisible, became ?? .leave)
+    }
+
+    private static func membership(_ event: StoredEvent?) -> Membership? {
+        event.flatMap { try? RoomMember($0.pdu).membership }
+    }
+
+    private func states(
+        around event: StoredEvent, at position: Int64?
+    ) throws -> (before: [StateKey: StoredEvent], after: [StateKey: StoredEvent]) {
+        let keys = [StateKey(.member, user.text), StateKey(.historyVisibility, "")]
+        var root = event.stateAfter
+        if root == nil { root = try rooms.log(connection).stateRoot(room: roomNID, near: position ?? 0) }
+        guard let root else { return ([:], [:]) }
+        let after = try rooms.state(at: root, keys: keys, in: connection)
+        var before = after
+        if let key = StateKey(of: event.pdu), keys.contains(key), event.stateAfter != nil {
+            before[key] = nil
+            if let old = event.replaces {
+                before[key] = try rooms.events.events([old], from: rooms.log(connection))[old]
+            }
+        }
+        return (before, after)
+    }
+}

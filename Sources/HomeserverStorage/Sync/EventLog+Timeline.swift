@@ -1,0 +1,67 @@
+public import MatrixModel
+internal import SQLDatabase
+
+/// Timelines as numbers and positions: the events come from the cache.
+extension EventLog {
+    /// A place in a room's timeline.
+    public struct Place: Sendable, Hashable {
+        public var position: Int64
+        /// `event_nid`
+        public var nid: Int64
+    }
+
+    /// The places of a stretch of a room's timeline: `after` < position <= `upTo`, cut at the end that comes last.
+    /// - Throws: `DatabaseError`.
+    public func places(
+        room: Int64, after: Int64?, upTo: Int64?, limit: Int, newestFirst: Bool
+    ) throws -> [Place] {
+        var statement: SQL =
+            "SELECT position, event_nid FROM events WHERE room_nid = \(room) AND position IS NOT NULL"
+        if let after { statement += " AND position > \(after)" }
+        if let upTo { statement += " AND position <= \(upTo)" }
+        statement += newestFirst ? " ORDER BY position DESC" : " ORDER BY position"
+        statement += " LIMIT \(max(0, limit))"
+        return try connection.query(statement).map { Place(position: try $0.integer(0), nid: try $0.integer(1)) }
+    }
+
+    /// The state near a position: that after the last event at or before it whose state is known, else after the first such
+    /// event that follows. Nil where no state of the room is known.
+    /// - Throws: `DatabaseError`.
+    public func stateRoot(room: Int64, near position: Int64) throws -> StateRoot? {
+        if let root = try stateRoot(room: room, at: position) { return root }
+        let statements: [SQL] = [
+            "AND position <= \(position) ORDER BY position DESC LIMIT 1",
+            "AND position > \(position) ORDER BY position LIMIT 1",
+        ]
+        for clause in statements {
+            let row = try connection.query(
+                """
+                SELECT state_after FROM events WHERE room_nid = \(room) AND position IS NOT NULL
+                AND state_after IS NOT NULL \(clause)
+                """
+            ).first
+            if let root = try row?.optionalBytes(0).flatMap({ StateRoot($0) }) { return root }
+        }
+        return nil
+    }
+
+    /// The event of a room's timeline that was sent closest to a time, before or after it.
+    /// - Parameter timestamp: milliseconds since 1970.
+    /// - Throws: `DatabaseError`.
+    public func event(
+        room: Int64, closestTo timestamp: Int64, forward: Bool
+    ) throws -> (id: EventID, timestamp: Int64)? {
+        let clause: SQL =
+            forward
+            ? "AND origin_server_ts >= \(timestamp) ORDER BY origin_server_ts, position"
+            : "AND origin_server_ts <= \(timestamp) ORDER BY origin_server_ts DESC, position DESC"
+        let row = try connection.query(
+            """
+            SELECT event_id, origin_server_ts FROM events WHERE room_nid = \(room) AND position IS NOT NULL
+            \(clause) LIMIT 1
+            """
+        ).first
+        guard let row, let id = try? EventID(row.text(0)) else { return nil }
+        return (id, try row.integer(1))
+    }
+}

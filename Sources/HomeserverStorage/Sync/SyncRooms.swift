@@ -1,0 +1,101 @@
+public import MatrixModel
+public import SQLDatabase
+
+/// A room of a user as a sync begins with it.
+public struct SyncRoom: Sendable {
+    /// `room_nid`
+    public var nid: Int64
+    public var id: RoomID
+    public var version: RoomVersion
+    public var membership: Membership
+    /// The number of the user's membership event.
+    public var memberNID: Int64
+    /// The position of the stream `events` at which that became current.
+    public var memberPosition: Int64
+    /// The position of the room's newest event.
+    public var lastPosition: Int64
+    /// The room's current state.
+    public var state: StateRoot
+}
+
+/// Finds the rooms that a sync has something to say about.
+public struct SyncRooms {
+    private let connection: any SQLConnection
+
+    /// What this transaction sees.
+    public init(_ connection: any SQLConnection) { self.connection = connection }
+
+    /// All of a user's rooms that are not forgotten, those left only when asked for.
+    /// - Throws: `DatabaseError`.
+    public func all(of user: UserID, includingLeft: Bool) throws -> [SyncRoom] {
+        var clause: SQL = "WHERE m.user_id = \(user.text)"
+        if !includingLeft { clause += " AND m.membership IN ('join', 'invite', 'knock')" }
+        return try rooms(clause)
+    }
+
+    /// The rooms a user is joined to that have news after a position, and those whose membership changed after it.
+    /// - Throws: `DatabaseError`.
+    public func changed(of user: UserID, after position: Int64) throws -> [SyncRoom] {
+        try rooms(
+            """
+            WHERE m.user_id = \(user.text)
+            AND (m.position > \(position) OR (m.membership = 'join' AND r.last_position > \(position)))
+            """)
+    }
+
+    /// Those of `nids` that a user is joined to.
+    /// - Throws: `DatabaseError`.
+    public func joined(_ nids: some Collection<Int64>, of user: UserID) throws -> [SyncRoom] {
+        var found: [Int64: SyncRoom] = [:]
+        for chunk in Array(nids).chunks(of: Limits.bindsPerStatement) {
+            for room in try rooms(
+                "WHERE m.user_id = \(user.text) AND m.membership = 'join' AND m.room_nid IN \(list: chunk)")
+            {
+                found[room.nid] = room
+            }
+        }
+        return Array(found.values)
+    }
+
+    private func rooms(_ clause: SQL) throws -> [SyncRoom] {
+        let statement: SQL =
+            """
+            SELECT m.room_nid, r.room_id, r.version, m.membership, m.event_nid, m.position, r.last_position, r.state
+            FROM room_members m JOIN rooms r ON r.room_nid = m.room_nid \(clause)
+            AND NOT EXISTS (SELECT 1 FROM forgotten_rooms f
+            WHERE f.user_id = m.user_id AND f.room_nid = m.room_nid)
+            """
+        return try connection.query(statement).map { row in
+            guard let id = try? RoomID(row.text(1)), let version = try RoomVersion(row.text(2)),
+                let membership = Membership(rawValue: try row.text(3)), let state = StateRoot(try row.bytes(7))
+            else { throw DatabaseError(.corrupt, "a member's row cannot be read") }
+            return SyncRoom(
+                nid: try row.integer(0), id: id, version: version, membership: membership,
+                memberNID: try row.integer(4), memberPosition: try row.integer(5), lastPosition: try row.integer(6),
+                state: state)
+        }
+    }
+
+    /// Members of a room who may stand for its name, by their names: joined and invited ones, or if there are none those who
+    /// left. `limit` at most, `user` left aside.
+    /// - Throws: `DatabaseError`.
+    public func heroes(room: Int64, for user: UserID, limit: Int) throws -> [UserID] {
+        for memberships: SQL in ["('join', 'invite')", "('leave', 'ban')"] {
+            let found = try connection.query(
+                """
+                SELECT user_id FROM room_members WHERE room_nid = \(room) AND user_id <> \(user.text)
+                AND membership IN \(memberships) ORDER BY user_id LIMIT \(limit)
+                """
+            ).compactMap { try? UserID($0.text(0)) }
+            if !found.isEmpty { return found }
+        }
+        return []
+    }
+
+    /// Joined users of a server, with the position of the stream `events` at which that is so.
+    /// - Throws: `DatabaseError`.
+    public func audience(room: Int64, of server: ServerName) throws -> (users: [UserID], position: Int64) {
+        let position = try StreamPositions(connection).current("events")
+        return (try RoomStore(connection).joinedMembers(room: room, of: server), position)
+    }
+}
