@@ -23,7 +23,7 @@ public final class PrometheusMetrics: MetricsFactory {
     static let maximumSeriesPerName = 2_000
     static let maximumValueBytes = 128
 
-    private static let secondBounds = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
+    static let secondBounds = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
     private static let sizeBounds = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000.0]
 
     private let state = Mutex(State())
@@ -72,7 +72,7 @@ public final class PrometheusMetrics: MetricsFactory {
     public func destroyRecorder(_ handler: any RecorderHandler) {}
     public func destroyTimer(_ handler: any TimerHandler) {}
 
-    private func series(
+    func series(
         _ label: String, _ dimensions: [(String, String)], _ kind: MetricSeries.Kind, bounds: [Double] = []
     ) -> MetricSeries {
         let key = Key(name: Self.name(label), labels: Self.labels(dimensions))

@@ -1,0 +1,145 @@
+import HTTPTypes
+import MatrixAPI
+import MatrixModel
+import Testing
+
+@testable import Homeserver
+
+@Suite("Thumbnails") struct ThumbnailTests {
+    static let hasProgram = ProgramRun.find("vipsthumbnail") != nil
+
+    /// A grey PNG, uncompressed.
+    static func png(_ width: Int, _ height: Int) -> [UInt8] {
+        func number(_ value: Int, _ count: Int = 4) -> [UInt8] {
+            (0..<count).reversed().map { UInt8(truncatingIfNeeded: value >> ($0 * 8)) }
+        }
+        func chunk(_ name: String, _ content: [UInt8]) -> [UInt8] {
+            let body = Array(name.utf8) + content
+            var crc: UInt32 = 0xFFFF_FFFF
+            for byte in body {
+                crc ^= UInt32(byte)
+                for _ in 0..<8 { crc = crc & 1 == 1 ? crc >> 1 ^ 0xEDB8_8320 : crc >> 1 }
+            }
+            return number(content.count) + body + number(Int(~crc))
+        }
+        let raw = [UInt8](repeating: 0, count: (width + 1) * height)
+        var zlib: [UInt8] = [0x78, 0x01]
+        var offset = 0
+        while offset < raw.count {
+            let count = min(65_535, raw.count - offset)
+            let isLast: UInt8 = offset + count == raw.count ? 1 : 0
+            let length = number(count, 2)
+            zlib += [isLast, length[1], length[0], ~length[1], ~length[0]] + raw[offset..<offset + count]
+            offset += count
+        }
+        // Adler-32 of zeros.
+        zlib += number((raw.count % 65_521) << 16 | 1)
+        return [0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A]
+            + chunk("IHDR", number(width) + number(height) + [8, 0, 0, 0, 0]) + chunk("IDAT", zlib)
+            + chunk("IEND", [])
+    }
+
+    @Test(
+        .enabled(if: hasProgram),
+        arguments: [
+            (400, 200, "width=32&height=32&method=crop", 32, 32), (400, 200, "width=60&height=40&method=crop", 96, 64),
+            (400, 200, "width=40&height=40", 192, 96),
+            (400, 200, "width=40&height=40&method=scale&animated=false", 192, 96),
+            (50, 20, "width=96&height=96", 50, 20), (50, 20, "width=96&height=96&method=crop", 20, 20),
+            (1000, 900, "width=300&height=200&method=scale", 320, 288),
+            (100, 100, "width=60000&height=1&method=scale", 100, 100),
+        ])
+    func `an image is made as small as asked, not smaller, never larger`(
+        width: Int, height: Int, query: String, thumbWidth: Int, thumbHeight: Int
+    ) async throws {
+        let server = try await MediaServer()
+        let name = try await server.upload(Self.png(width, height), type: "text/html")
+        let path = "/_matrix/client/v1/media/thumbnail/\(name)?\(query)"
+        let answer = try await server.call(.get, path)
+        #expect(answer.status == 200)
+        #expect(answer.fields[.contentType] == "image/png")
+        #expect(answer.fields[.contentDisposition] == "inline; filename=\"thumbnail.png\"")
+        let header = try #require(ImageHeader(answer.bytes))
+        #expect((header.width, header.height) == (thumbWidth, thumbHeight))
+        #expect(try await server.call(.get, path).bytes == answer.bytes)
+    }
+
+    @Test func `what is no image has no thumbnail`() async throws {
+        let server = try await MediaServer()
+        for content in ["<svg/>", "", "\u{89}PNG", "GIF89a"] {
+            let name = try await server.upload(Array(content.utf8), type: "image/png")
+            let answer = try await server.call(.get, "/_matrix/client/v1/media/thumbnail/\(name)?width=32&height=32")
+            #expect((answer.status, answer.errcode) == (400, "M_UNKNOWN"))
+        }
+        // A header of a size, and nothing of an image: the program itself finds out.
+        let broken = try await server.upload(
+            Array("GIF89a".utf8) + [100, 0, 100, 0, 0, 0, 0] + Array("nothing of an image".utf8))
+        let answer = try await server.call(.get, "/_matrix/client/v1/media/thumbnail/\(broken)?width=32&height=32")
+        #expect((answer.status, answer.errcode) == (400, "M_UNKNOWN"))
+    }
+
+    @Test func `too many pixels are not decoded`() async throws {
+        let server = try await MediaServer()
+        var bomb = Self.png(1, 1)
+        bomb.replaceSubrange(16..<24, with: [0, 0, 0xFF, 0xFF, 0, 0, 0xFF, 0xFF])
+        let name = try await server.upload(bomb)
+        let answer = try await server.call(.get, "/_matrix/client/v1/media/thumbnail/\(name)?width=32&height=32")
+        #expect((answer.status, answer.errcode) == (413, "M_TOO_LARGE"))
+    }
+
+    @Test(arguments: [
+        "width=32", "width=0&height=1", "width=-1&height=5", "width=a&height=5",
+        "width=99999999999999999999&height=1", "width=1&height=1&method=stretch",
+    ])
+    func `nonsense is refused`(query: String) async throws {
+        let server = try await MediaServer()
+        let name = try await server.upload(Self.png(1, 1))
+        let answer = try await server.call(.get, "/_matrix/client/v1/media/thumbnail/\(name)?\(query)")
+        #expect(answer.status == 400)
+    }
+
+    @Test func `sizes of the four formats are read from their headers`() throws {
+        #expect(ImageHeader(Self.png(7, 9)).map { [$0.width, $0.height] } == [7, 9])
+        #expect(ImageHeader(Array("GIF89a".utf8) + [1, 1, 2, 0]).map { [$0.width, $0.height] } == [257, 2])
+        let jpeg: [UInt8] =
+            [0xFF, 0xD8, 0xFF, 0xE1, 0, 10] + Array("Exif\0\0aa".utf8)
+            + [0xFF, 0xC2, 0, 17, 8, 1, 0, 2, 0, 3]
+        let read = try #require(ImageHeader(jpeg))
+        #expect((read.format, read.width, read.height, read.mayBeTurned) == (.jpeg, 512, 256, true))
+        let webP = Array("RIFF____WEBPVP8X____".utf8) + [0, 0, 0, 0, 9, 0, 0, 4, 0, 0]
+        #expect(ImageHeader(webP).map { [$0.width, $0.height] } == [10, 5])
+        // Every beginning of a header is read without harm.
+        for bytes in [jpeg, webP, Self.png(3, 3)] {
+            for count in 0..<bytes.count { _ = ImageHeader(Array(bytes.prefix(count))) }
+        }
+    }
+
+    @Test func `a turned image is never too small`() throws {
+        let jpeg: [UInt8] =
+            [0xFF, 0xD8, 0xFF, 0xE1, 0, 8] + Array("Exif\0\0".utf8)
+            + [0xFF, 0xC0, 0, 17, 8, 0x0B, 0xB8, 0x0F, 0xA0, 3]
+        let image = try #require(ImageHeader(jpeg))
+        #expect((image.width, image.height) == (4000, 3000))
+        let box = ThumbnailSize(width: 320, height: 240, method: .scale).box(for: image)
+        // Within a square, 4000 by 3000 and 3000 by 4000 both come out at least 320 wide and 240 high.
+        #expect(box == ThumbnailSize(width: 427, height: 427, method: .scale))
+    }
+
+    @Test func `a program is ended when its time is over`() throws {
+        let slow = try ProgramRun(
+            "/bin/sh", ["-c", "echo waiting >&2; sleep 100 & sleep 100"], environment: ["PATH=/usr/bin:/bin"],
+            timeout: .milliseconds(100))
+        #expect(slow.end == .timedOut)
+        #expect(slow.errorText == "waiting\n")
+        let silent = try ProgramRun(
+            "/bin/sh", ["-c", "exec 2>&-; sleep 100"], environment: ["PATH=/usr/bin:/bin"],
+            timeout: .milliseconds(100))
+        #expect(silent.end == .timedOut)
+        #expect(try ProgramRun("/bin/sh", ["-c", "exit 3"], environment: [], timeout: .seconds(10)).end == .exited(3))
+        let killed = try ProgramRun("/bin/sh", ["-c", "kill -9 $$"], environment: [], timeout: .seconds(10))
+        #expect(killed.end == .killed(signal: 9))
+        #expect(throws: FileFailure.self) {
+            try ProgramRun("/nonexistent/program", [], environment: [], timeout: .seconds(1))
+        }
+    }
+}
