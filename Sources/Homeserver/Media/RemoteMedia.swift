@@ -55,8 +55,9 @@ struct RemoteMedia: Sendable {
     }
 
     private var maximumBytes: Int {
-        let maximum = environment.configuration.media.maxUploadBytes
-        return Int(clamping: maximum) - min(0, Int(clamping: maximum)) + MediaLimits.multipartOverhead
+        let sum = environment.configuration.media.maxUploadBytes.addingReportingOverflow(
+            Int64(MediaLimits.multipartOverhead))
+        return sum.overflow ? .max : Int(clamping: sum.partialValue)
     }
 
     private func download(_ uri: ContentURI, timeout: Int) async throws -> Fetched {
