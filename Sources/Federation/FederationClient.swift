@@ -59,13 +59,14 @@ public struct FederationClient: Sendable {
     }
 
     /// Calls another server and reads the JSON of its answer. Throws ``FederationError`` for anything but a 200 with JSON.
+    /// - Parameter kind: an object, but for the first version of the invite endpoint.
     public func json(
         _ call: APICall, at server: ServerName, timeout: Duration,
-        maximumBytes: Int = FederationLimits.responseBytes
+        maximumBytes: Int = FederationLimits.responseBytes, kind: JSONKind = .object
     ) async throws(FederationError) -> JSONView {
         let answer = try await send(call, to: server, timeout: timeout, maximumBytes: maximumBytes)
-        guard let document = try? JSONDocument(answer.body, limits: .federation), document.root.kind == .object else {
-            throw .malformed("the answer to \(call.route.operationID) is not a JSON object")
+        guard let document = try? JSONDocument(answer.body, limits: .federation), document.root.kind == kind else {
+            throw .malformed("the answer to \(call.route.operationID) is not a JSON \(kind)")
         }
         return document.root
     }
@@ -101,7 +102,10 @@ public struct FederationClient: Sendable {
             } catch let error as HTTPClientError {
                 failure = .unreachable("\(error)")
                 // A request that may have arrived is not sent to a second address.
-                guard case .couldNotConnect = error else { throw failure }
+                switch error {
+                case .couldNotConnect, .tls, .refusedAddress: continue
+                default: throw failure
+                }
             } catch let error as FederationError {
                 throw error
             } catch {

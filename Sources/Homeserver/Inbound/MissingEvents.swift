@@ -15,26 +15,43 @@ struct MissingEvents: Sendable {
     /// Events of a whole state.
     static let stateEvents = 400_000
 
+    /// Single events fetched at once.
+    static let width = 8
+
     let environment: Environment
     let client: FederationClient
     let verification: PDUVerification
+    /// Monotonic; afterwards nothing more is asked.
+    private var deadline: Duration?
 
-    private var timeout: Duration { .milliseconds(environment.configuration.timeouts.federationRequest) }
+    init(environment: Environment, client: FederationClient, verification: PDUVerification) {
+        self.environment = environment
+        self.client = client
+        self.verification = verification
+    }
 
-    /// Events between what we have and `event`, oldest first. Their signatures are good.
+    /// The same, asking only for so long: whoever answers slowly holds up no more than that.
+    func within(_ time: Duration) -> MissingEvents {
+        var limited = self
+        limited.deadline = environment.clock.monotonic() + time
+        return limited
+    }
+
+    /// Events between what we have and `latest`, without these. Their signatures are good.
     func before(
-        _ event: PDU, having known: [EventID], minimumDepth: Int64, from server: ServerName
+        _ latest: [EventID], room: RoomID, version: RoomVersion, having known: [EventID], from server: ServerName
     ) async -> [PDU] {
+        // No min_depth: depths are not to be trusted, and the limit bounds the answer.
         let call = APICall(
-            .getMissingPreviousEvents, ["roomId": event.roomID.text],
+            .getMissingPreviousEvents, ["roomId": room.text],
             body: [
                 "earliest_events": .array(known.prefix(50).map { .string($0.text) }),
-                "latest_events": [.string(event.id.text)], "limit": .integer(Int64(Self.prevEventsPerRequest)),
-                "min_depth": .integer(max(0, minimumDepth)),
+                "latest_events": .array(latest.prefix(20).map { .string($0.text) }),
+                "limit": .integer(Int64(Self.prevEventsPerRequest)), "min_depth": 0,
             ])
         guard let answer = await ask(call, server) else { return [] }
-        let pdus = parse(answer["events"], event.version, event.roomID, limit: Self.prevEventsPerRequest)
-        return await verification.verified(pdus).sorted { ($0.depth, $0.id) < ($1.depth, $1.id) }
+        return await verification.verified(
+            parse(answer["events"], version, room, limit: Self.prevEventsPerRequest))
     }
 
     /// The auth chain of an event. Signatures are good; nothing else was checked.
@@ -51,6 +68,24 @@ struct MissingEvents: Sendable {
             let pdu = parse(answer["pdus"], version, room, limit: 1).first, pdu.id == id
         else { return nil }
         return try? await verification.verified(pdu)
+    }
+
+    /// Single events, several at once: those that could be had.
+    func events(_ ids: [EventID], room: RoomID, version: RoomVersion, from server: ServerName) async -> [PDU] {
+        await withTaskGroup(of: PDU?.self) { group in
+            var rest = ids[...]
+            func start() {
+                guard let id = rest.popFirst() else { return }
+                group.addTask { await event(id, room: room, version: version, from: server) }
+            }
+            for _ in 0..<Self.width { start() }
+            var found: [PDU] = []
+            for await pdu in group {
+                if let pdu { found.append(pdu) }
+                start()
+            }
+            return found
+        }
     }
 
     /// The state before an event, as ids: those of the state and those of its auth chain.
@@ -89,6 +124,11 @@ struct MissingEvents: Sendable {
     }
 
     private func ask(_ call: APICall, _ server: ServerName) async -> JSONView? {
+        var timeout = Duration.milliseconds(environment.configuration.timeouts.federationRequest)
+        if let deadline {
+            timeout = min(timeout, deadline - environment.clock.monotonic())
+            guard timeout > .zero else { return nil }
+        }
         do {
             return try await client.json(call, at: server, timeout: timeout)
         } catch {

@@ -13,8 +13,29 @@ struct PDUJudgement: Sendable {
         let reason: String
     }
 
+    /// Something it refers to is not here, and fetching was not allowed.
+    struct LacksEvents: Error, Sendable {}
+
+    /// An event that can never be part of the room.
+    struct Unacceptable: Error, Sendable {
+        let reason: String
+    }
+
+    /// Whom to ask for what is lacking, if anybody.
+    private struct Source {
+        var origin: ServerName
+        var missing: MissingEvents?
+
+        func asked() throws(LacksEvents) -> MissingEvents {
+            guard let missing else { throw LacksEvents() }
+            return missing
+        }
+    }
+
     /// How many times earlier events are asked for.
     private static let gapRounds = 5
+    /// How long fetching may take for one event.
+    private static let fetchTime = Duration.seconds(60)
 
     let environment: Environment
     let reader: RoomReader
@@ -22,12 +43,19 @@ struct PDUJudgement: Sendable {
     let missing: MissingEvents
 
     /// Judges an event and writes it, after those before it. Known events are passed over.
-    func receive(_ event: PDU, from origin: ServerName) async throws {
-        guard let room = try await reader.record(event.roomID) else { throw Unjudgeable(reason: "unknown room") }
+    /// - Parameter fetches: whether what it refers to may be fetched; else ``LacksEvents`` is thrown where that is needed.
+    func receive(_ event: PDU, from origin: ServerName, fetches: Bool) async throws {
+        guard let room = try await reader.record(event.roomID) else { throw Unacceptable(reason: "unknown room") }
         if try await isInLog(event.id) { return }
-        let unknown = try await unknownPrevEvents(of: event)
-        if !unknown.isEmpty { try await closeGap(before: event, in: room, from: origin) }
-        try await judgeAndAppend(event, from: origin)
+        // A room has its create event from the start; any other, or an event after nothing, would be a second root.
+        guard !(event.type == .create && event.stateKey == ""), !event.prevEvents.isEmpty else {
+            throw Unacceptable(reason: "a second beginning of the room")
+        }
+        let source = Source(origin: origin, missing: fetches ? missing.within(Self.fetchTime) : nil)
+        if try await !unknown(event.prevEvents).isEmpty {
+            try await closeGap(before: event, in: room, from: origin, by: source.asked())
+        }
+        try await judgeAndAppend(event, from: source)
     }
 
     /// Whether an event is in the log with a verdict; an outlier is not.
@@ -36,49 +64,63 @@ struct PDUJudgement: Sendable {
         return !stored.flags.contains(.outlier)
     }
 
-    private func unknownPrevEvents(of event: PDU) async throws -> [EventID] {
+    /// Those of `ids` after which the state is not known.
+    private func unknown(_ ids: [EventID]) async throws -> [EventID] {
         let known = try await environment.database.read { connection in
-            try reader.log(connection).events(ids: event.prevEvents).filter { $0.value.stateAfter != nil }
+            try reader.log(connection).events(ids: ids).filter { $0.value.stateAfter != nil }
         }
-        return event.prevEvents.filter { known[$0] == nil }
+        return ids.filter { known[$0] == nil }
     }
 
-    /// Fetches and judges the events between ours and this one, as far as they are to be had.
-    private func closeGap(before event: PDU, in room: RoomRecord, from origin: ServerName) async throws {
+    /// Fetches the events between ours and this one, as far as they are to be had, and judges them, earlier ones first.
+    private func closeGap(
+        before event: PDU, in room: RoomRecord, from origin: ServerName, by missing: MissingEvents
+    ) async throws {
+        let known = try await environment.database.read { connection in
+            Array(try reader.log(connection).ids(room.extremities).values)
+        }
+        var found: [EventID: PDU] = [:]
+        var latest = [event.id]
         for _ in 0..<Self.gapRounds {
-            guard let room = try await reader.record(room.id) else { return }
-            let known = try await environment.database.read { connection in
-                Array(try reader.log(connection).ids(room.extremities).values)
+            let answer = await missing.before(
+                latest, room: room.id, version: room.version, having: known, from: origin)
+            let new = answer.filter { $0.id != event.id && found[$0.id] == nil && !$0.prevEvents.isEmpty }
+            guard !new.isEmpty else { break }
+            for earlier in new { found[earlier.id] = earlier }
+            let above = Set(found.values.flatMap(\.prevEvents)).subtracting(found.keys)
+            let open = Set(try await unknown(Array(above)))
+            guard !open.isEmpty else { break }
+            latest = found.values.filter { !open.isDisjoint(with: $0.prevEvents) }.map(\.id)
+        }
+        let source = Source(origin: origin, missing: missing)
+        for earlier in RoomImport.ordered(found, by: \.prevEvents) {
+            if try await isInLog(earlier.id) { continue }
+            do {
+                try await judgeAndAppend(earlier, from: source)
+            } catch let error as Unjudgeable {
+                environment.logger.info(
+                    "an earlier event could not be judged",
+                    metadata: ["event": "\(earlier.id)", "cause": "\(error.reason)"])
             }
-            let found = await missing.before(
-                event, having: known, minimumDepth: max(0, room.depth - 1_000), from: origin)
-            var news = false
-            for earlier in found where earlier.id != event.id {
-                if try await isInLog(earlier.id) { continue }
-                news = true
-                do { try await judgeAndAppend(earlier, from: origin) } catch is Unjudgeable { continue }
-            }
-            if !news { return }
-            if try await unknownPrevEvents(of: event).isEmpty { return }
         }
     }
 
-    private func judgeAndAppend(_ event: PDU, from origin: ServerName) async throws {
-        guard let room = try await reader.record(event.roomID) else { throw Unjudgeable(reason: "unknown room") }
-        let judged = try await judge(event, in: room, from: origin)
+    private func judgeAndAppend(_ event: PDU, from source: Source) async throws {
+        guard let room = try await reader.record(event.roomID) else { throw Unacceptable(reason: "unknown room") }
+        let judged = try await judge(event, in: room, from: source)
         if case .rejected(let reason) = judged.verdict {
             environment.logger.info("rejected", metadata: ["event": "\(event.id)", "reason": "\(reason)"])
         }
-        try await writer.append([judged], to: event.roomID)
+        try await writer.append([judged], to: room.id)
     }
 
-    private func judge(_ event: PDU, in room: RoomRecord, from origin: ServerName) async throws -> JudgedPDU {
+    private func judge(_ event: PDU, in room: RoomRecord, from source: Source) async throws -> JudgedPDU {
         let rules = room.version.rules
         guard let create = try await reader.stateEvent(room, .create) else {
             throw Unjudgeable(reason: "the room has no create event")
         }
         // By its auth events.
-        let auth = try await authEvents(of: event, in: room, from: origin)
+        let auth = try await authEvents(of: event, in: room, from: source)
         do throws(Rejection) {
             try checkAuthEvents(
                 event, authEvents: auth.events.map(\.pdu), by: rules,
@@ -87,10 +129,12 @@ struct PDUJudgement: Sendable {
             if rules.roomIDIsCreateEventHash { allowing.append(create.pdu) }
             try authorize(event, given: RoomState(allowing), by: rules, create: create.pdu)
         } catch {
-            return JudgedPDU(pdu: event, verdict: .rejected("auth events: \(error.reason)"), stateBefore: nil)
+            // It changes nothing: with the state before it, what follows it can be judged without asking.
+            let before = try await reader.stateBefore(event.prevEvents, in: room)
+            return JudgedPDU(pdu: event, verdict: .rejected("auth events: \(error.reason)"), stateBefore: before)
         }
         // By the state before it.
-        let before = try await stateBefore(event, in: room, from: origin)
+        let before = try await stateBefore(event, in: room, from: source)
         if let reason = try await refusal(of: event, at: before, create.pdu, rules) {
             return JudgedPDU(pdu: event, verdict: .rejected("state before: \(reason)"), stateBefore: before)
         }
@@ -117,11 +161,11 @@ struct PDUJudgement: Sendable {
 
     /// The auth events of an event, as they are in the log; those we lack are fetched, checked and kept as outliers.
     private func authEvents(
-        of event: PDU, in room: RoomRecord, from origin: ServerName
+        of event: PDU, in room: RoomRecord, from source: Source
     ) async throws -> (events: [StoredEvent], rejected: Set<EventID>) {
         var known = try await stored(event.authEvents)
         if known.count < Set(event.authEvents).count {
-            try await keep(await missing.authChain(of: event, from: origin), in: room)
+            try await keep(await source.asked().authChain(of: event, from: source.origin), in: room)
             known = try await stored(event.authEvents)
         }
         guard known.count == Set(event.authEvents).count else {
@@ -139,7 +183,8 @@ struct PDUJudgement: Sendable {
     private func keep(_ events: [PDU], in room: RoomRecord) async throws {
         let known = try await stored(events.map(\.id))
         let new = Dictionary(
-            events.filter { known[$0.id] == nil && $0.isState }.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
+            events.filter { known[$0.id] == nil && $0.isState }.map { ($0.id, $0) },
+            uniquingKeysWith: { first, _ in first })
         guard !new.isEmpty, let create = try await reader.stateEvent(room, .create) else { return }
         var allowed: [EventID: PDU] = [:]
         var rejected: Set<EventID> = []
@@ -171,9 +216,10 @@ struct PDUJudgement: Sendable {
 
     /// The state before an event: from the events before it, else as the origin tells it.
     private func stateBefore(
-        _ event: PDU, in room: RoomRecord, from origin: ServerName
+        _ event: PDU, in room: RoomRecord, from source: Source
     ) async throws -> StateRoot {
         if let root = try await reader.stateBefore(event.prevEvents, in: room) { return root }
+        let (missing, origin) = (try source.asked(), source.origin)
         guard let told = await missing.stateIDs(before: event, from: origin) else {
             throw Unjudgeable(reason: "the state before it could not be fetched")
         }
@@ -182,17 +228,17 @@ struct PDUJudgement: Sendable {
         if !lacking.isEmpty {
             var events: [PDU] = []
             if lacking.count <= MissingEvents.stateEventsOneByOne {
-                for id in lacking {
-                    let event = await missing.event(id, room: room.id, version: room.version, from: origin)
-                    if let event { events.append(event) }
-                }
+                events = await missing.events(
+                    Array(lacking), room: room.id, version: room.version, from: origin)
             } else {
                 events = await missing.state(before: event, from: origin)
             }
             try await keep(events, in: room)
             known = try await stored(told.state)
         }
-        let usable = told.state.compactMap { known[$0] }.filter { !$0.flags.contains(.rejected) && $0.roomNID == room.nid }
+        let usable = told.state.compactMap { known[$0] }.filter {
+            !$0.flags.contains(.rejected) && $0.roomNID == room.nid
+        }
         guard usable.contains(where: { $0.pdu.type == .create }) else {
             throw Unjudgeable(reason: "the state before it could not be fetched")
         }

@@ -8,8 +8,8 @@ struct PDUVerification: Sendable {
         let reason: String
     }
 
-    /// Events whose signatures are checked at once.
-    private static let width = 8
+    /// Events whose signatures are checked at once: most of the time goes into waiting for servers' keys.
+    private static let width = 64
 
     let environment: Environment
     let keyRing: KeyRing

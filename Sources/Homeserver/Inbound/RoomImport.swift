@@ -25,7 +25,9 @@ struct RoomImport: Sendable {
         var stateIDs: [EventID] = []
         for (views, isState) in [(state, true), (authChain, false)] {
             for view in views {
-                guard let pdu = try? PDU(parsing: view, version: version), pdu.roomID == room, pdu.isState else { continue }
+                guard let pdu = try? PDU(parsing: view, version: version), pdu.roomID == room, pdu.isState else {
+                    continue
+                }
                 parsed[pdu.id] = pdu
                 if isState { stateIDs.append(pdu.id) }
             }
@@ -69,8 +71,11 @@ struct RoomImport: Sendable {
         return accepted
     }
 
-    /// Events so that each comes after its auth events. Without recursion, since chains may be long.
-    static func inAuthOrder(_ events: [EventID: PDU]) -> [PDU] {
+    /// Events so that each comes after its auth events.
+    static func inAuthOrder(_ events: [EventID: PDU]) -> [PDU] { ordered(events, by: \.authEvents) }
+
+    /// Events so that each comes after those it names. Without recursion, since chains may be long.
+    static func ordered(_ events: [EventID: PDU], by names: (PDU) -> [EventID]) -> [PDU] {
         var order: [PDU] = []
         var done: Set<EventID> = []
         var entered: Set<EventID> = []
@@ -83,7 +88,7 @@ struct RoomImport: Sendable {
                     order.append(event)
                 } else if entered.insert(id).inserted {
                     stack.append((id, true))
-                    for auth in event.authEvents where !done.contains(auth) { stack.append((auth, false)) }
+                    for named in names(event) where !done.contains(named) { stack.append((named, false)) }
                 }
             }
         }

@@ -6,22 +6,26 @@ internal import SQLDatabase
 internal import Synchronization
 
 /// Judges what was taken in, room by room and in order, many rooms at once. What was staged survives a crash, and is found
-/// again by looking.
+/// again by looking. An event for which something must be fetched leaves the room's line and waits in one of its own.
 final class StagedEvents: Sendable {
-    private static let rooms = 16
-    private static let perTurn = 100
+    private static let lanes = 32
+    private static let perTurn = 20
     private static let poll = Duration.seconds(2)
-    /// Milliseconds.
-    private static let lease: Int64 = 120_000
+    /// Milliseconds; longer than a turn takes.
+    private static let lease: Int64 = 180_000
     /// Afterwards an event that cannot be judged is dropped: its sender has it still.
-    private static let tries = 4
+    private static let tries = 5
+    /// Milliseconds until the first new try; four times as many until each next.
+    private static let firstPause: Int64 = 5_000
+    /// What else a server sent for a room waits so long after something of it could not be fetched, milliseconds.
+    private static let othersPause: Int64 = 15_000
 
     private let environment: Environment
     private let judgement: PDUJudgement
     private let node: String
-    private let active = Mutex<Set<String>>([])
-    private let wakes: AsyncStream<String>
-    private let wake: AsyncStream<String>.Continuation
+    private let turns = WorkTurns(limit: lanes)
+    private let wakes: AsyncStream<InboundStaging.Lane>
+    private let wake: AsyncStream<InboundStaging.Lane>.Continuation
 
     init(_ environment: Environment, judgement: PDUJudgement) {
         self.environment = environment
@@ -31,80 +35,97 @@ final class StagedEvents: Sendable {
     }
 
     /// Something was staged for a room.
-    func notify(_ room: String) { wake.yield(room) }
+    func notify(_ room: String) { wake.yield(.init(roomID: room, fetches: false)) }
 
     /// Runs until the task is cancelled.
     func run() async {
         await withDiscardingTaskGroup { group in
             group.addTask { [self] in await look() }
-            for await room in wakes {
-                let starts = active.withLock { $0.count < Self.rooms && $0.insert(room).inserted }
-                guard starts else { continue }
+            for await lane in wakes {
+                // Those that fetch get at most half of the places.
+                turns.note(lane.key, isSlow: lane.fetches)
+                guard turns.begin(lane.key) else { continue }
                 group.addTask { [self] in
-                    await work(room)
-                    active.withLock { _ = $0.remove(room) }
+                    await work(lane)
+                    for next in turns.end(lane.key) { wake.yield(Self.lane(next)) }
                 }
             }
         }
     }
 
+    private static func lane(_ key: String) -> InboundStaging.Lane {
+        let slow = InboundStaging.Lane(roomID: "", fetches: true).key
+        return key.hasPrefix(slow)
+            ? .init(roomID: String(key.dropFirst(slow.count)), fetches: true) : .init(roomID: key, fetches: false)
+    }
+
     private func look() async {
+        let node = node
         while !Task.isCancelled {
-            let rooms = try? await environment.database.read { try InboundStaging($0).rooms(limit: 100) }
-            for room in rooms ?? [] { wake.yield(room) }
+            let now = environment.clock.now()
+            let lanes = try? await environment.database.read {
+                try InboundStaging($0).lanes(now: now, holder: node, limit: 200)
+            }
+            for lane in lanes ?? [] { wake.yield(lane) }
             do { try await environment.clock.sleep(for: Self.poll) } catch { break }
         }
         wake.finish()
     }
 
-    private func work(_ room: String) async {
+    private func work(_ lane: InboundStaging.Lane) async {
         let node = node
         do {
             while !Task.isCancelled {
                 let now = environment.clock.now()
                 let staged: [InboundStaging.Staged] = try await environment.database.write { connection in
                     let staging = InboundStaging(connection)
-                    guard try staging.lease(room, holder: node, now: now, until: now + Self.lease) else { return [] }
-                    return try staging.staged(in: room, limit: Self.perTurn)
+                    guard try staging.lease(lane, holder: node, now: now, until: now + Self.lease) else { return [] }
+                    return try staging.staged(in: lane, now: now, limit: lane.fetches ? 1 : Self.perTurn)
                 }
                 if staged.isEmpty { break }
-                for event in staged { try await judge(event) }
+                for event in staged { try await judge(event, lane) }
             }
-            try await environment.database.write { try InboundStaging($0).release(room, holder: node) }
         } catch is CancellationError {
             return
         } catch {
-            environment.logger.warning("staged events", metadata: ["room": "\(room)", "cause": "\(error)"])
+            environment.logger.warning("staged events", metadata: ["room": "\(lane.roomID)", "cause": "\(error)"])
         }
+        _ = try? await environment.database.write { try InboundStaging($0).release(lane, holder: node) }
     }
 
-    /// Judges one. Whatever goes wrong with it concerns it alone.
-    private func judge(_ staged: InboundStaging.Staged) async throws {
-        var isDone = true
+    /// Judges one. Whatever goes wrong with it concerns it alone; only a database out of order ends the turn.
+    private func judge(_ staged: InboundStaging.Staged, _ lane: InboundStaging.Lane) async throws {
         do {
             guard let origin = try? ServerName(staged.origin), let roomID = try? RoomID(staged.roomID),
                 let record = try await judgement.reader.record(roomID)
-            else { return try await finish(staged, true) }
+            else { return try await remove(staged) }
             let pdu = try PDU(
                 parsing: staged.body, version: record.version, knownID: try? EventID(staged.eventID))
-            try await judgement.receive(pdu, from: origin)
+            try await judgement.receive(pdu, from: origin, fetches: lane.fetches)
         } catch is CancellationError {
             throw CancellationError()
-        } catch let error as DatabaseError where error.kind != .other && error.kind != .constraint {
-            // The database is at fault, not the event.
+        } catch is PDUJudgement.LacksEvents {
+            try await environment.database.groupedWrite { try InboundStaging($0).needsFetch(staged.nid) }
+            wake.yield(.init(roomID: lane.roomID, fetches: true))
+            return
+        } catch let error as DatabaseError where [.busy, .unavailable, .full].contains(error.kind) {
             throw error
         } catch {
             environment.logger.info(
-                "an event could not be judged", metadata: ["event": "\(staged.eventID)", "cause": "\(error)"])
-            isDone = !(error is PDUJudgement.Unjudgeable) || staged.tries + 1 >= Self.tries
+                "an event could not be judged",
+                metadata: ["event": "\(staged.eventID)", "origin": "\(staged.origin)", "cause": "\(error)"])
+            guard !(error is MalformedEvent), !(error is PDUJudgement.Unacceptable), staged.tries + 1 < Self.tries
+            else { return try await remove(staged) }
+            let now = environment.clock.now()
+            let retry = now + Self.firstPause << Int64(2 * min(max(staged.tries, 0), Self.tries))
+            return try await environment.database.groupedWrite {
+                try InboundStaging($0).postpone(staged, until: retry, others: now + Self.othersPause)
+            }
         }
-        try await finish(staged, isDone)
+        try await remove(staged)
     }
 
-    private func finish(_ staged: InboundStaging.Staged, _ isDone: Bool) async throws {
-        try await environment.database.groupedWrite { connection in
-            let staging = InboundStaging(connection)
-            if isDone { try staging.remove([staged.nid]) } else { try staging.noteTry(staged.nid) }
-        }
+    private func remove(_ staged: InboundStaging.Staged) async throws {
+        try await environment.database.groupedWrite { try InboundStaging($0).remove([staged.nid]) }
     }
 }

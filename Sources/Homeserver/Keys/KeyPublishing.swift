@@ -78,21 +78,22 @@ struct KeyPublishing: RouteGroup {
     /// What we know of servers' keys, each with our signature beside the server's own. Servers of which nothing is known
     /// are left out.
     private func answer(_ servers: [(ServerName, Int64)]) async throws -> APIResponse {
-        var entries: [JSONValue] = []
-        for (server, minimum) in servers {
-            if server == environment.serverName {
-                entries.append(ownKeys())
-                continue
-            }
-            var kept = try await environment.database.read { try ServerKeyStore($0).answer(of: server.text) }
-            if kept.map({ $0.validUntil < minimum }) ?? true {
-                // Asking for a key nobody has makes the ring ask the server, if it was not asked just now.
-                _ = await keyRing.key("ed25519:", of: server, for: .request)
-                kept = try await environment.database.read { try ServerKeyStore($0).answer(of: server.text) }
-            }
-            guard let kept, let value = try? JSONValue.parse(kept.body) else { continue }
-            entries.append(sign(value))
+        let entries = try await withThrowingTaskGroup(of: JSONValue?.self) { group in
+            for (server, minimum) in servers { group.addTask { try await answer(of: server, minimum) } }
+            return try await group.reduce(into: [JSONValue]()) { if let entry = $1 { $0.append(entry) } }
         }
         return .json(["server_keys": .array(entries)])
+    }
+
+    private func answer(of server: ServerName, _ minimum: Int64) async throws -> JSONValue? {
+        if server == environment.serverName { return ownKeys() }
+        var kept = try await environment.database.read { try ServerKeyStore($0).answer(of: server.text) }
+        if kept.map({ $0.validUntil < minimum }) ?? true {
+            // Asking for a key nobody has makes the ring ask the server, if it was not asked just now.
+            _ = await keyRing.key("ed25519:", of: server, for: .request)
+            kept = try await environment.database.read { try ServerKeyStore($0).answer(of: server.text) }
+        }
+        guard let kept, let value = try? JSONValue.parse(kept.body) else { return nil }
+        return sign(value)
     }
 }

@@ -21,23 +21,20 @@ final class KeyRing: Sendable {
 
     typealias Keys = [String: ServerKeyStore.Key]
 
-    private struct Known {
-        var keys: Keys
-        var at: Duration
-    }
-
     /// Servers whose keys are remembered.
     private static let maximumServers = 10_000
     /// A server that was asked is not asked again sooner.
     private static let pause = Duration.seconds(30)
-    /// Spec: validity is never trusted further ahead than seven days.
+    /// Servers that are asked at once; more are left unasked, so that invented names cost no more than that.
+    private static let maximumAsked = 500
+    /// Spec: validity is never trusted further ahead than seven days, counted from when the key was fetched.
     private static let maximumValidity: Int64 = 7 * 86_400_000
 
     private let environment: Environment
     private let client: FederationClient
-    private let known = Mutex<[ServerName: Known]>([:])
+    private let known = Mutex<[ServerName: Keys]>([:])
     private let asked = Mutex<[ServerName: Duration]>([:])
-    private let waiting = Mutex<[ServerName: [CheckedContinuation<Bool, Never>]]>([:])
+    private let waiting = Mutex<[ServerName: [CheckedContinuation<Turn, Never>]]>([:])
 
     init(_ environment: Environment, client: FederationClient) {
         self.environment = environment
@@ -48,27 +45,31 @@ final class KeyRing: Sendable {
     func key(_ keyID: String, of server: ServerName, for purpose: Purpose) async -> Ed25519.PublicKey? {
         if server == environment.serverName { return ownKey(keyID, for: purpose) }
         if let key = await stored(server)[keyID], isUsable(key, for: purpose) { return try? .init(key.publicKey) }
+        // Another node may have learned it.
+        if let key = await reread(server)[keyID], isUsable(key, for: purpose) { return try? .init(key.publicKey) }
         // One asks, the others that come meanwhile wait for what it learns.
-        if await enter(server) {
+        switch await enter(server) {
+        case .asks:
             defer { leave(server) }
             if mayAsk(server) {
                 let minimum = if case .event(let time, true) = purpose { time } else { environment.clock.now() }
-                _ = await fetch(server, keyID: keyID, minimumValidUntil: minimum)
+                await fetch(server, keyID: keyID, minimumValidUntil: minimum)
             }
+        case .waited: break
+        case .refused: return nil
         }
         guard let key = await stored(server)[keyID], isUsable(key, for: purpose) else { return nil }
         return try? .init(key.publicKey)
     }
 
     private func isUsable(_ key: ServerKeyStore.Key, for purpose: Purpose) -> Bool {
-        let now = environment.clock.now()
         switch purpose {
         case .request:
-            return key.expired == nil && min(key.validUntil, now + Self.maximumValidity) >= now
+            let now = environment.clock.now()
+            return key.expired == nil && key.validUntil >= now
         case .event(_, false): return true
         case .event(let time, true):
-            if let expired = key.expired { return time <= expired }
-            return time <= min(key.validUntil, now + Self.maximumValidity)
+            return time <= key.expired ?? key.validUntil
         }
     }
 
@@ -82,7 +83,11 @@ final class KeyRing: Sendable {
     }
 
     private func stored(_ server: ServerName) async -> Keys {
-        if let known = known.withLock({ $0[server] }) { return known.keys }
+        if let known = known.withLock({ $0[server] }) { return known }
+        return await reread(server)
+    }
+
+    private func reread(_ server: ServerName) async -> Keys {
         let rows = try? await environment.database.read { try ServerKeyStore($0).keys(of: server.text) }
         let keys = Dictionary((rows ?? []).map { ($0.keyID, $0) }, uniquingKeysWith: { $1 })
         if !keys.isEmpty { remember(keys, of: server) }
@@ -90,31 +95,39 @@ final class KeyRing: Sendable {
     }
 
     private func remember(_ keys: Keys, of server: ServerName) {
-        let now = environment.clock.monotonic()
         known.withLock { known in
             if known.count >= Self.maximumServers { known.removeAll(keepingCapacity: true) }
-            known[server] = Known(keys: keys, at: now)
+            known[server] = keys
         }
     }
 
-    /// Takes the turn to ask a server; `false` after waiting for another's turn to end.
-    private func enter(_ server: ServerName) async -> Bool {
+    private enum Turn: Sendable {
+        case asks
+        /// Another had the turn, and it is over.
+        case waited
+        /// Too many are asked at once.
+        case refused
+    }
+
+    /// Takes the turn to ask a server, or waits for another's to end.
+    private func enter(_ server: ServerName) async -> Turn {
         await withCheckedContinuation { continuation in
-            let isFirst = waiting.withLock { waiting in
-                guard waiting[server] != nil else {
-                    waiting[server] = []
-                    return true
+            let turn: Turn? = waiting.withLock { waiting in
+                if waiting[server] != nil {
+                    waiting[server]?.append(continuation)
+                    return nil
                 }
-                waiting[server]?.append(continuation)
-                return false
+                guard waiting.count < Self.maximumAsked else { return .refused }
+                waiting[server] = []
+                return .asks
             }
-            if isFirst { continuation.resume(returning: true) }
+            if let turn { continuation.resume(returning: turn) }
         }
     }
 
     private func leave(_ server: ServerName) {
         let others = waiting.withLock { $0.removeValue(forKey: server) } ?? []
-        for other in others { other.resume(returning: false) }
+        for other in others { other.resume(returning: .waited) }
     }
 
     /// Whether a server may be asked now; asking is noted.
@@ -128,16 +141,19 @@ final class KeyRing: Sendable {
         }
     }
 
-    private func fetch(_ server: ServerName, keyID: String, minimumValidUntil: Int64) async -> Keys {
+    private func fetch(_ server: ServerName, keyID: String, minimumValidUntil: Int64) async {
         let timeout = Duration.milliseconds(environment.configuration.timeouts.keyFetch)
         do {
             let answer = try await client.json(
                 APICall(.getServerKey), at: server, timeout: timeout, maximumBytes: ServerKeyAnswer.maximumBytes)
-            if let keys = await accept(answer, from: server), keys[keyID] != nil { return keys }
+            if let keys = await accept(answer, from: server), keys[keyID] != nil { return }
         } catch {
             environment.logger.debug("server keys", metadata: ["server": "\(server)", "cause": "\(error)"])
         }
-        for notary in environment.configuration.federation.notaryTrustedServers
+        let notaries = environment.configuration.federation.notaryTrustedServers
+        // A notary's own keys it tells itself: else two that ask each other would wait for ever.
+        guard !notaries.contains(server) else { return }
+        for notary in notaries
         where notary != server && notary != environment.serverName {
             let call = APICall(
                 .perspectivesKeyQuery, ["serverName": server.text],
@@ -149,10 +165,9 @@ final class KeyRing: Sendable {
             for entry in (answer["server_keys"]?.elements ?? []).prefix(32)
             where entry["server_name"]?.string == server.text {
                 guard await isSigned(entry, by: notary), let keys = await accept(entry, from: server) else { continue }
-                if keys[keyID] != nil { return keys }
+                if keys[keyID] != nil { return }
             }
         }
-        return await stored(server)
     }
 
     /// Whether a notary signed an answer, by a key of its own that it publishes itself.
@@ -172,9 +187,15 @@ final class KeyRing: Sendable {
         guard let read = ServerKeyAnswer(answer, of: server) else { return nil }
         let now = environment.clock.now()
         let body = Array(answer.rawBytes)
+        let trusted = read.keys.map { key in
+            var key = key
+            key.validUntil = min(key.validUntil, now + Self.maximumValidity)
+            key.expired = key.expired.map { min($0, now) }
+            return key
+        }
         let keys = try? await environment.database.write { connection in
             let store = ServerKeyStore(connection)
-            try store.save(read.keys, of: server.text, now: now)
+            try store.save(trusted, of: server.text, now: now)
             try store.save(answer: body, of: server.text, validUntil: read.validUntil, now: now)
             return try store.keys(of: server.text)
         }

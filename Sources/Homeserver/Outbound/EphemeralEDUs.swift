@@ -40,7 +40,8 @@ final class EphemeralEDUs: Sendable {
         }
     }
 
-    func isEmpty(_ destination: String) -> Bool { waiting.withLock { $0[destination] == nil } }
+    /// For whom something waits.
+    var destinations: [String] { waiting.withLock { Array($0.keys) } }
 
     /// Forgets what waits for a destination that does not answer.
     func drop(_ destination: String) { waiting.withLock { _ = $0.removeValue(forKey: destination) } }

@@ -46,13 +46,19 @@ struct InviteReceiving: RouteGroup {
         }
         guard pdu.type == .member, pdu.sender.serverName == origin, (try? RoomMember(pdu).membership) == .invite,
             let text = pdu.stateKey, let invited = try? UserID(text), environment.isLocal(invited)
-        else { throw MatrixError(.invalidParameter, "The event is not an invite of a user of this server by the origin") }
+        else {
+            throw MatrixError(.invalidParameter, "The event is not an invite of a user of this server by the origin")
+        }
         guard state.count <= Self.maximumState else { throw MatrixError(.tooLarge, "Too much state with the invite") }
-        do { _ = try await verification.verified(pdu) } catch {
-            throw MatrixError(.forbidden, "The invite is not acceptable: \(error.reason)")
+        guard ContentHash.matches(pdu), (try? await verification.verified(pdu)) != nil else {
+            throw MatrixError(.invalidParameter, "The invite's hash or signature is not good")
+        }
+        let room = try await reader.record(pdu.roomID)
+        if let room, try await !ServerACLCheck(reader: reader).allows(origin, in: room) {
+            throw MatrixError(.forbidden, "The room's access list forbids this server")
         }
         guard try await accountExists(invited) else { throw MatrixError(.notFound, "No such user here") }
-        try checkState(state, pdu)
+        try await checkState(state, pdu)
 
         let keys = environment.signingKeys
         let signed: PDU
@@ -60,14 +66,14 @@ struct InviteReceiving: RouteGroup {
             signed = try pdu.signed(by: environment.serverName, keyID: keys.keyID, key: keys.current)
         } catch { throw MatrixError(error) }
         // In a room we are in, the invite comes again as an event of the room.
-        if let room = try await reader.record(pdu.roomID),
+        if let room,
             try await reader.joinedServers(room).contains(environment.serverName)
         {
             return JSONValue(signed.document.root)
         }
         let invite = ReceivedInvite(
             user: invited, roomID: pdu.roomID, version: version, sender: pdu.sender, membership: .invite,
-            eventID: pdu.id, event: signed.canonicalJSON, strippedState: stripped(state, signed))
+            eventID: pdu.id, event: signed.canonicalJSON, strippedState: Self.stripped(state, signed))
         let sealer = environment.sealer
         try await environment.database.write { connection in
             _ = try RoomStore(connection).saveInvite(invite, sealer: sealer)
@@ -75,19 +81,24 @@ struct InviteReceiving: RouteGroup {
         return JSONValue(signed.document.root)
     }
 
-    /// From room version 12 the create event must be there, and be the room's.
-    private func checkState(_ state: [JSONView], _ invite: PDU) throws(MatrixError) {
+    /// From room version 12 the create event must be there, and everything be an event of the room, rightly signed. Before,
+    /// servers may send stripped state, which nobody can check.
+    private func checkState(_ state: [JSONView], _ invite: PDU) async throws {
         guard invite.version.rules.roomIDIsCreateEventHash else { return }
-        guard let create = state.first(where: { $0["type"]?.string == EventType.create.text }) else {
+        guard state.contains(where: { $0["type"]?.string == EventType.create.text }) else {
             throw MatrixError(.missingParameter, "invite_room_state lacks the create event")
         }
-        guard let pdu = try? PDU(parsing: create, version: invite.version), pdu.roomID == invite.roomID else {
-            throw MatrixError(.invalidParameter, "The create event is not the room's")
+        let pdus = state.compactMap { try? PDU(parsing: $0, version: invite.version) }
+        guard pdus.count == state.count, pdus.allSatisfy({ $0.roomID == invite.roomID && $0.isState }) else {
+            throw MatrixError(.invalidParameter, "invite_room_state has what is no state event of the room")
+        }
+        guard await verification.verified(pdus).count == pdus.count else {
+            throw MatrixError(.invalidParameter, "invite_room_state has an event without a good signature")
         }
     }
 
     /// What the client is shown of the room: type, state key, content and sender of each, and nothing else.
-    private func stripped(_ state: [JSONView], _ invite: PDU) -> [UInt8] {
+    static func stripped(_ state: [JSONView], _ invite: PDU) -> [UInt8] {
         var writer = JSONWriter()
         writer.beginArray()
         for event in state where event["type"]?.string != nil {

@@ -7,6 +7,9 @@ internal import SQLDatabase
 /// Lets users of other servers into and out of rooms that this server is in: the resident's part of the handshakes.
 /// Spec: <https://spec.matrix.org/v1.19/server-server-api/#joining-rooms>
 struct JoinAnswering: RouteGroup {
+    /// Rooms looked at for a restricted join.
+    private static let maximumConditions = 100
+
     let environment: Environment
     let reader: RoomReader
     let writer: RoomWriter
@@ -18,6 +21,8 @@ struct JoinAnswering: RouteGroup {
         router.onServer(.makeLeave) { request, origin in try await template(request, origin, .leave) }
         router.onServer(.sendJoinV2) { request, origin in try await join(request, origin) }
         router.onServer(.sendLeaveV2) { request, origin in try await leave(request, origin) }
+        router.onServer(.makeKnock) { request, origin in try await template(request, origin, .knock) }
+        router.onServer(.sendKnock) { request, origin in try await knock(request, origin) }
     }
 
     // MARK: Templates
@@ -38,7 +43,7 @@ struct JoinAnswering: RouteGroup {
         let room = try await room(request.roomID(), origin)
         let user = try request.userID()
         guard user.serverName == origin else { throw MatrixError(.forbidden, "The user is of another server") }
-        if membership == .join {
+        if membership != .leave {
             let versions = request.queryValues("ver")
             guard (versions.isEmpty ? ["1"] : versions).contains(room.version.text) else {
                 throw MatrixError(
@@ -62,25 +67,37 @@ struct JoinAnswering: RouteGroup {
 
     /// The user of ours who vouches for a join by a restricted room's rules; `nil` when none is needed.
     private func authorizing(_ user: UserID, in room: RoomRecord) async throws -> UserID? {
+        guard try await meetsConditions(user, room) else { return nil }
+        return try await inviter(in: room)
+    }
+
+    /// Whether a user may join a restricted room only since it is in another room, and is; `false` when it needs no such
+    /// reason. Throws when it has none, or this server cannot tell.
+    private func meetsConditions(_ user: UserID, _ room: RoomRecord) async throws -> Bool {
         guard room.version.rules.authorization.restrictedJoins,
-            let rules = try await reader.stateEvent(room, .joinRules),
-            let rule = rules.pdu.content["join_rule"]?.string, rule == "restricted" || rule == "knock_restricted"
-        else { return nil }
-        let current = try await reader.membership(of: user, in: room.id)?.membership
-        if current == .join || current == .invite { return nil }
-        var couldTell = false
-        for condition in (rules.pdu.content["allow"]?.elements ?? []).prefix(100)
-        where condition["type"]?.string == "m.room_membership" {
-            guard let text = condition["room_id"]?.string, let id = try? RoomID(text),
-                let other = try await reader.record(id),
-                try await reader.joinedServers(other).contains(environment.serverName)
-            else { continue }
-            couldTell = true
-            guard try await reader.membership(of: user, in: id)?.membership == .join else { continue }
-            return try await inviter(in: room)
+            let event = try await reader.stateEvent(room, .joinRules)
+        else { return false }
+        let rules = JoinRules(event.pdu)
+        guard rules.rule == .restricted || rules.rule == .knockRestricted else { return false }
+        switch try await reader.membership(of: user, in: room.id)?.membership {
+        case .join, .invite: return false
+        case .ban: throw MatrixError(.forbidden, "The user is banned")
+        default: break
         }
-        if couldTell { throw MatrixError(.forbidden, "The user is in none of the rooms that would let it in") }
-        throw MatrixError(.unableToAuthorizeJoin, "This server cannot tell whether the user may join")
+        var canTell = true
+        for id in rules.allowedRooms.prefix(Self.maximumConditions) {
+            guard let other = try await reader.record(id),
+                try await reader.joinedServers(other).contains(environment.serverName)
+            else {
+                canTell = false
+                continue
+            }
+            if try await reader.membership(of: user, in: id)?.membership == .join { return true }
+        }
+        guard canTell else {
+            throw MatrixError(.unableToAuthorizeJoin, "This server cannot tell whether the user may join")
+        }
+        throw MatrixError(.forbidden, "The user is in none of the rooms that would let it in")
     }
 
     /// A joined user of ours who may invite.
@@ -90,8 +107,10 @@ struct JoinAnswering: RouteGroup {
         let members = try await environment.database.read {
             try RoomStore($0).joinedMembers(room: room.nid, of: environment.serverName)
         }
-        for member in members {
-            if let level = try? levels.level(of: member), let needed = try? levels.required(for: .invite), level >= needed {
+        for member in members.sorted() {
+            if let level = try? levels.level(of: member), let needed = try? levels.required(for: .invite),
+                level >= needed
+            {
                 return member
             }
         }
@@ -109,9 +128,12 @@ struct JoinAnswering: RouteGroup {
         guard pdu.type == .member, pdu.roomID == room.id, pdu.stateKey == pdu.sender.text,
             pdu.sender.serverName == origin, (try? RoomMember(pdu).membership) == membership
         else { throw MatrixError(.badJSON, "The event is not a \(membership.rawValue) of a user of the origin") }
-        if pdu.content["join_authorised_via_users_server"]?.string.flatMap({ try? UserID($0) })?.serverName
-            == environment.serverName, room.version.rules.authorization.restrictedJoins
+        if membership == .join, room.version.rules.authorization.restrictedJoins,
+            let text = pdu.content["join_authorised_via_users_server"]?.string, let vouching = try? UserID(text),
+            environment.isLocal(vouching)
         {
+            // Our signature says that the conditions hold; whether the user may invite, the authorization rules check.
+            _ = try await meetsConditions(pdu.sender, room)
             let keys = environment.signingKeys
             do {
                 pdu = try pdu.signed(by: environment.serverName, keyID: keys.keyID, key: keys.current)
@@ -125,11 +147,6 @@ struct JoinAnswering: RouteGroup {
     private func join(_ request: APIRequest, _ origin: ServerName) async throws -> APIResponse {
         let room = try await room(request.roomID(), origin)
         let pdu = try await membershipEvent(request, room, origin, .join)
-        if let vouching = pdu.content["join_authorised_via_users_server"]?.string,
-            let expected = try await authorizing(pdu.sender, in: room), vouching != expected.text
-        {
-            throw MatrixError(.forbidden, "The user is not vouched for by that user")
-        }
         let (event, before) = try await accept(pdu, room)
         let state = Array(try await reader.state(at: before).values)
         let chain = try await serving.authChain(of: state + [event])
@@ -156,6 +173,20 @@ struct JoinAnswering: RouteGroup {
         return .empty
     }
 
+    private func knock(_ request: APIRequest, _ origin: ServerName) async throws -> APIResponse {
+        let room = try await room(request.roomID(), origin)
+        let pdu = try await membershipEvent(request, room, origin, .knock)
+        _ = try await accept(pdu, room)
+        let keys = StrippedState.types.map { StateKey($0, "") }
+        let state = Array(try await reader.state(at: room.state, keys: keys).values)
+        return .json { writer in
+            writer.beginObject()
+            writer.key("knock_room_state")
+            RoomServing.write(state, into: &writer)
+            writer.endObject()
+        }
+    }
+
     /// Judges a membership event by the state before it and the current state, writes it and passes it on to the others.
     private func accept(_ pdu: PDU, _ room: RoomRecord) async throws -> (StoredEvent, StateRoot) {
         let rules = room.version.rules
@@ -173,7 +204,8 @@ struct JoinAnswering: RouteGroup {
                 pdu, authEvents: auth, by: rules,
                 isRejected: { known[$0]?.flags.contains(.rejected) ?? true })
             try authorize(
-                pdu, given: RoomState(auth + (rules.roomIDIsCreateEventHash ? [create] : [])), by: rules, create: create)
+                pdu, given: RoomState(auth + (rules.roomIDIsCreateEventHash ? [create] : [])), by: rules, create: create
+            )
         } catch { throw MatrixError(error) }
         for root in [before, room.state] {
             let keys = authEventKeys(for: pdu) + [StateKey(.create, ""), StateKey(.powerLevels, "")]

@@ -46,11 +46,12 @@ struct RoomServing: RouteGroup {
     private func state(_ request: APIRequest, _ origin: ServerName, idsOnly: Bool) async throws -> APIResponse {
         let room = try await room(request.roomID(), for: origin)
         let eventID: EventID = try request.identifier("event_id")
-        guard let event = try await reader.event(eventID), event.roomNID == room.nid, let after = event.stateAfter else {
+        guard let event = try await reader.event(eventID), event.roomNID == room.nid, let after = event.stateAfter
+        else {
             throw MatrixError(.notFound, "The state at that event is not known here")
         }
         var state = try await reader.state(at: after)
-        if let key = StateKey(of: event.pdu) {
+        if let key = StateKey(of: event.pdu), !event.flags.contains(.rejected) {
             let old = try await environment.database.read { connection in
                 try event.replaces.flatMap { try reader.log(connection).event(nid: $0) }
             }
@@ -116,7 +117,8 @@ struct RoomServing: RouteGroup {
         let latest = try ids("latest_events")
         let earliest = Set(try ids("earliest_events"))
         let start = try await prevEvents(of: latest, in: room)
-        var found = try await walk(back: start.filter { !earliest.contains($0) }, in: room, limit: limit, stop: earliest)
+        var found = try await walk(
+            back: start.filter { !earliest.contains($0) }, in: room, limit: limit, stop: earliest)
         found = found.filter { $0.pdu.depth >= minimumDepth }.sorted { ($0.pdu.depth, $0.id) < ($1.pdu.depth, $1.id) }
         let visible = try await visible(found, to: origin)
         return .json { writer in
@@ -162,9 +164,10 @@ struct RoomServing: RouteGroup {
 
     /// Events as a server may see them: those of times when none of its users could see them are redacted.
     private func visible(_ events: [StoredEvent], to server: ServerName) async throws -> [PDU] {
+        var known: [StateRoot: Bool] = [:]
         var pdus: [PDU] = []
         for event in events {
-            if try await isVisible(event, to: server) {
+            if try await isVisible(event, to: server, &known) {
                 pdus.append(event.pdu)
             } else if let redacted = try? event.pdu.redacted() {
                 pdus.append(redacted)
@@ -173,10 +176,20 @@ struct RoomServing: RouteGroup {
         return pdus
     }
 
-    private func isVisible(_ event: StoredEvent, to server: ServerName) async throws -> Bool {
+    private func isVisible(
+        _ event: StoredEvent, to server: ServerName, _ known: inout [StateRoot: Bool]
+    ) async throws -> Bool {
         guard event.pdu.stateKey == nil, event.pdu.sender.serverName != server, let root = event.stateAfter else {
             return true
         }
+        if let answer = known[root] { return answer }
+        let answer = try await isVisible(at: root, to: server)
+        known[root] = answer
+        return answer
+    }
+
+    /// Whether a server may see what was said in a state.
+    private func isVisible(at root: StateRoot, to server: ServerName) async throws -> Bool {
         let key = StateKey(.historyVisibility, "")
         let text = try await reader.state(at: root, keys: [key])[key]?.pdu.content["history_visibility"]?.string
         let visibility = text.flatMap { HistoryVisibility(rawValue: $0) } ?? .shared

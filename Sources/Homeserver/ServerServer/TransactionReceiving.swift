@@ -34,7 +34,9 @@ struct TransactionReceiving: RouteGroup {
 
     private func receive(_ request: APIRequest, from origin: ServerName) async throws -> APIResponse {
         let transaction = request.parameter("txnId")
-        guard transaction.utf8.count <= 255 else { throw MatrixError(.invalidParameter, "The transaction id is too long") }
+        guard transaction.utf8.count <= 255 else {
+            throw MatrixError(.invalidParameter, "The transaction id is too long")
+        }
         let limits = environment.configuration.limits
         let (earlier, waiting) = try await environment.database.read { connection in
             let staging = InboundStaging(connection)
@@ -50,11 +52,51 @@ struct TransactionReceiving: RouteGroup {
         guard pdus.count <= Self.maximumPDUs, edus.count <= Self.maximumEDUs else {
             throw MatrixError(.tooLarge, "At most \(Self.maximumPDUs) PDUs and \(Self.maximumEDUs) EDUs", status: 400)
         }
+        // EDUs first: keys are there before what they open, and if this server ends here, the transaction comes again.
+        for edu in edus { try await take(edu, from: origin) }
+        let (taken, results) = try await check(pdus, from: origin)
+        let answer = JSONValue.object(["pdus": .object(results)]).serialized()
+        let now = environment.clock.now()
+        let rows = taken.map { (room: $0.roomID.text, event: $0.id.text, body: $0.canonicalJSON) }
+        let saved = try await environment.database.groupedWrite { connection in
+            let staging = InboundStaging(connection)
+            for row in rows {
+                try staging.stage(
+                    origin: origin.text, roomID: row.room, eventID: row.event, body: row.body, now: now)
+            }
+            return try staging.save(answer: answer, origin: origin.text, transactionID: transaction, now: now)
+        }
+        for room in Set(rows.map(\.room)) { staged.notify(room) }
+        return .json(bytes: saved)
+    }
 
+    /// Takes an EDU in. A bad one concerns itself alone; but if the database is out of order, all must come again.
+    private func take(_ edu: JSONView, from origin: ServerName) async throws {
+        do {
+            try await edus.take(edu, from: origin)
+        } catch let error as DatabaseError where [.busy, .unavailable, .full].contains(error.kind) {
+            throw error
+        } catch {
+            environment.logger.info("EDU dropped", metadata: ["origin": "\(origin)", "cause": "\(error)"])
+        }
+    }
+
+    /// Checks PDUs, several at once, since keys may have to be fetched. The good ones are in their order.
+    private func check(
+        _ pdus: [JSONView], from origin: ServerName
+    ) async throws -> (taken: [PDU], results: [String: JSONValue]) {
+        let checked = try await withThrowingTaskGroup(of: (Int, EventID?, Result).self) { group in
+            for (index, view) in pdus.enumerated() {
+                group.addTask {
+                    let (id, result) = try await check(view, from: origin)
+                    return (index, id, result)
+                }
+            }
+            return try await group.reduce(into: []) { $0.append($1) }.sorted { $0.0 < $1.0 }
+        }
         var results: [String: JSONValue] = [:]
         var taken: [PDU] = []
-        for view in pdus {
-            let (id, result) = try await check(view, from: origin)
+        for (_, id, result) in checked {
             guard let id else { continue }
             switch result {
             case .taken(let pdu):
@@ -64,51 +106,56 @@ struct TransactionReceiving: RouteGroup {
             case .refused(let reason): results[id.text] = ["error": .string(reason)]
             }
         }
-        let answer = JSONValue.object(["pdus": .object(results)]).serialized()
-        let now = environment.clock.now()
-        let rows = taken.map { (room: $0.roomID.text, event: $0.id.text, body: $0.canonicalJSON) }
-        try await environment.database.groupedWrite { connection in
-            let staging = InboundStaging(connection)
-            for row in rows {
-                try staging.stage(
-                    origin: origin.text, roomID: row.room, eventID: row.event, body: row.body, now: now)
-            }
-            try staging.save(answer: answer, origin: origin.text, transactionID: transaction, now: now)
-        }
-        for room in Set(rows.map(\.room)) { staged.notify(room) }
-        for edu in edus {
-            // One bad EDU concerns itself alone.
-            do { try await self.edus.take(edu, from: origin) } catch {
-                environment.logger.info("EDU dropped", metadata: ["origin": "\(origin)", "cause": "\(error)"])
-            }
-        }
-        return .json(bytes: answer)
+        return (taken, results)
     }
 
     /// Format, size, access list and signatures.
     private func check(_ view: JSONView, from origin: ServerName) async throws -> (EventID?, Result) {
-        guard let room = try Self.roomID(view) else { return (nil, .ignored) }
-        guard let record = try await reader.record(room) else {
-            // Without the room's version, the id cannot be told.
-            return (view["event_id"]?.string.flatMap { try? EventID($0) }, .ignored)
+        guard let room = view["room_id"]?.string.flatMap({ try? RoomID($0) }) else { return (nil, .ignored) }
+        let record = try await reader.record(room)
+        guard let record, try await reader.joinedServers(record).contains(environment.serverName) else {
+            return try await withdrawInvite(view, room)
         }
         let pdu: PDU
         do { pdu = try PDU(parsing: view, version: record.version) } catch {
             return (view["event_id"]?.string.flatMap { try? EventID($0) }, .refused(error.rule))
         }
-        let servers = try await reader.joinedServers(record)
-        guard servers.contains(environment.serverName) else { return (pdu.id, .ignored) }
-        guard try await ServerACLCheck(reader: reader).allows(origin, in: record),
-            try await ServerACLCheck(reader: reader).allows(pdu.sender.serverName, in: record)
-        else { return (pdu.id, .refused("The room's access list forbids this server")) }
+        guard try await ServerACLCheck(reader: reader).allows(origin, in: record) else {
+            return (pdu.id, .refused("The room's access list forbids this server"))
+        }
+        let waiting = try await environment.database.read { try InboundStaging($0).counts(in: [room.text]) }
+        guard waiting[room.text] ?? 0 < environment.configuration.limits.stagedPerRoom else {
+            return (pdu.id, .refused("Too many events of the room wait"))
+        }
         do { return (pdu.id, .taken(try await verification.verified(pdu))) } catch {
             return (pdu.id, .refused(error.reason))
         }
     }
 
-    /// The room of an event that was not parsed yet; of a version 12 create event there is none, and it is not sent alone.
-    private static func roomID(_ view: JSONView) throws -> RoomID? {
-        view["room_id"]?.string.flatMap { try? RoomID($0) }
+    /// In a room that we are not in, all that concerns us is that an invite or a knock of a user of ours was taken back.
+    private func withdrawInvite(_ view: JSONView, _ room: RoomID) async throws -> (EventID?, Result) {
+        // Without the room's version, the id cannot be told.
+        let unread = (view["event_id"]?.string.flatMap { try? EventID($0) }, Result.ignored)
+        let sealer = environment.sealer
+        guard view["type"]?.string == EventType.member.text,
+            let user = view["state_key"]?.string.flatMap({ try? UserID($0) }),
+            environment.isLocal(user),
+            let invite = try await environment.database.read({
+                try RoomStore($0).invite(of: user, to: room, sealer: sealer)
+            })
+        else { return unread }
+        guard let pdu = try? PDU(parsing: view, version: invite.version) else { return unread }
+        let membership = try? RoomMember(pdu).membership
+        // Without the room's state its power levels are not known: only those who invited may take it back, or for a knock,
+        // whoever is of the room's server.
+        let inviter = invite.membership == .invite ? invite.sender.serverName : room.serverName
+        guard membership == .leave || membership == .ban, pdu.sender.serverName == inviter || inviter == nil,
+            (try? await verification.verified(pdu)) != nil
+        else { return (pdu.id, .ignored) }
+        try await environment.database.write { connection in
+            _ = try RoomStore(connection).removeInvite(of: user, to: room)
+        }
+        return (pdu.id, .ignored)
     }
 }
 

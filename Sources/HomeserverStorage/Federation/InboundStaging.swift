@@ -12,6 +12,21 @@ public struct InboundStaging {
         public var tries: Int
     }
 
+    /// A room's staged events, of one kind: those that can be judged from what is here, and those for which something must
+    /// be fetched first. So a server that is slow to tell what it refers to holds up nobody but itself.
+    public struct Lane: Sendable, Hashable {
+        public var roomID: String
+        public var fetches: Bool
+
+        public init(roomID: String, fetches: Bool) {
+            self.roomID = roomID
+            self.fetches = fetches
+        }
+
+        /// Names it. No room id has a blank before its first character.
+        public var key: String { fetches ? "slow " + roomID : roomID }
+    }
+
     private let connection: any SQLConnection
 
     public init(_ connection: any SQLConnection) { self.connection = connection }
@@ -34,19 +49,40 @@ public struct InboundStaging {
         ).first?.int(0) ?? 0
     }
 
-    /// Rooms with staged events, oldest first.
-    public func rooms(limit: Int) throws -> [String] {
-        try connection.query(
-            "SELECT room_id FROM inbound_staging GROUP BY room_id ORDER BY MIN(staged_nid) LIMIT \(limit)"
-        ).map { try $0.text(0) }
+    /// How many wait in each of some rooms.
+    public func counts(in rooms: [String]) throws -> [String: Int] {
+        var counts: [String: Int] = [:]
+        for chunk in rooms.chunks(of: Limits.bindsPerStatement) {
+            for row in try connection.query(
+                """
+                SELECT room_id, COUNT(*) FROM inbound_staging WHERE room_id IN \(list: chunk) GROUP BY room_id
+                """)
+            {
+                counts[try row.text(0)] = try row.int(1)
+            }
+        }
+        return counts
     }
 
-    /// A room's oldest staged events.
-    public func staged(in roomID: String, limit: Int) throws -> [Staged] {
+    /// Lanes in which something may be judged now, the oldest first, without those that another node works on.
+    public func lanes(now: Int64, holder: String, limit: Int) throws -> [Lane] {
+        try connection.query(
+            """
+            SELECT s.room_id, s.needs_fetch FROM inbound_staging s WHERE s.not_before <= \(now) AND NOT EXISTS (
+                SELECT 1 FROM room_leases l WHERE l.until > \(now) AND l.holder <> \(holder)
+                AND l.lane = CASE WHEN s.needs_fetch = 1 THEN 'slow ' ELSE '' END || s.room_id)
+            GROUP BY s.room_id, s.needs_fetch ORDER BY MIN(s.staged_nid) LIMIT \(limit)
+            """
+        ).map { Lane(roomID: try $0.text(0), fetches: try $0.integer(1) == 1) }
+    }
+
+    /// A lane's events that may be judged now: the oldest of those tried least.
+    public func staged(in lane: Lane, now: Int64, limit: Int) throws -> [Staged] {
         try connection.query(
             """
             SELECT staged_nid, origin, room_id, event_id, body, tries FROM inbound_staging
-            WHERE room_id = \(roomID) ORDER BY staged_nid LIMIT \(limit)
+            WHERE room_id = \(lane.roomID) AND needs_fetch = \(lane.fetches ? 1 : 0) AND not_before <= \(now)
+            ORDER BY tries, staged_nid LIMIT \(limit)
             """
         ).map {
             Staged(
@@ -60,8 +96,23 @@ public struct InboundStaging {
         _ = try connection.execute("DELETE FROM inbound_staging WHERE staged_nid IN \(list: nids)")
     }
 
-    public func noteTry(_ nid: Int64) throws {
-        _ = try connection.execute("UPDATE inbound_staging SET tries = tries + 1 WHERE staged_nid = \(nid)")
+    /// Puts an event in the lane of those for which something must be fetched.
+    public func needsFetch(_ nid: Int64) throws {
+        _ = try connection.execute("UPDATE inbound_staging SET needs_fetch = 1 WHERE staged_nid = \(nid)")
+    }
+
+    /// Notes that an event could not be judged, and when to try it again. What else the same server sent for the room, and
+    /// would have to be fetched too, waits until `others`, so that one server does not hold up the rest.
+    public func postpone(_ staged: Staged, until time: Int64, others: Int64) throws {
+        _ = try connection.executeAll([
+            """
+            UPDATE inbound_staging SET not_before = \(others) WHERE room_id = \(staged.roomID)
+            AND origin = \(staged.origin) AND needs_fetch = 1 AND not_before < \(others)
+            """,
+            """
+            UPDATE inbound_staging SET tries = tries + 1, not_before = \(time) WHERE staged_nid = \(staged.nid)
+            """,
+        ])
     }
 
     /// The answer that a transaction got.
@@ -74,12 +125,15 @@ public struct InboundStaging {
         ).first?.bytes(0)
     }
 
-    public func save(answer: [UInt8], origin: String, transactionID: String, now: Int64) throws {
-        _ = try connection.execute(
-            """
-            INSERT INTO received_transactions (origin, transaction_id, response, received)
-            VALUES (\(origin), \(transactionID), \(answer), \(now)) ON CONFLICT (origin, transaction_id) DO NOTHING
-            """)
+    /// Keeps the answer to a transaction. Returns the one that counts: the first.
+    public func save(answer: [UInt8], origin: String, transactionID: String, now: Int64) throws -> [UInt8] {
+        let isFirst =
+            try connection.execute(
+                """
+                INSERT INTO received_transactions (origin, transaction_id, response, received)
+                VALUES (\(origin), \(transactionID), \(answer), \(now)) ON CONFLICT (origin, transaction_id) DO NOTHING
+                """) == 1
+        return isFirst ? answer : try self.answer(origin: origin, transactionID: transactionID) ?? answer
     }
 
     /// Forgets the answers to old transactions.
@@ -87,17 +141,17 @@ public struct InboundStaging {
         _ = try connection.execute("DELETE FROM received_transactions WHERE received < \(time)")
     }
 
-    /// Takes or keeps the right to judge a room's staged events.
-    public func lease(_ roomID: String, holder: String, now: Int64, until: Int64) throws -> Bool {
+    /// Takes or keeps the right to work on a lane.
+    public func lease(_ lane: Lane, holder: String, now: Int64, until: Int64) throws -> Bool {
         try connection.execute(
             """
-            INSERT INTO room_leases (room_id, holder, until) VALUES (\(roomID), \(holder), \(until))
-            ON CONFLICT (room_id) DO UPDATE SET holder = excluded.holder, until = excluded.until
+            INSERT INTO room_leases (lane, holder, until) VALUES (\(lane.key), \(holder), \(until))
+            ON CONFLICT (lane) DO UPDATE SET holder = excluded.holder, until = excluded.until
             WHERE room_leases.until <= \(now) OR room_leases.holder = \(holder)
             """) == 1
     }
 
-    public func release(_ roomID: String, holder: String) throws {
-        _ = try connection.execute("DELETE FROM room_leases WHERE room_id = \(roomID) AND holder = \(holder)")
+    public func release(_ lane: Lane, holder: String) throws {
+        _ = try connection.execute("DELETE FROM room_leases WHERE lane = \(lane.key) AND holder = \(holder)")
     }
 }

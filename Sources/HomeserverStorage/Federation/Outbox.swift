@@ -24,6 +24,15 @@ public struct Outbox {
         public var sentPosition: Int64
     }
 
+    /// A destination to be served.
+    public struct Due: Sendable, Hashable {
+        public var name: String
+        /// Whether the last attempt failed.
+        public var isFailing: Bool
+    }
+
+    private static let destinationsPerRoundTrip = 64
+
     private let connection: any SQLConnection
 
     public init(_ connection: any SQLConnection) { self.connection = connection }
@@ -31,23 +40,38 @@ public struct Outbox {
     // MARK: Writing
 
     /// Puts an event in the way of each destination; in the transaction that appends it.
+    ///
+    /// On PostgreSQL the destinations' rows are held until the commit, shared with other writers: whoever ends a
+    /// destination's catching up waits, and then sees what was put in its way (`caughtUp`).
     public func enqueue(eventNID: Int64, position: Int64, roomNID: Int64, destinations: [String]) throws {
-        for destination in destinations {
-            _ = try connection.executeAll([
-                """
-                INSERT INTO destinations (destination) VALUES (\(destination)) ON CONFLICT (destination) DO NOTHING
-                """,
+        // In one order everywhere, so that two writers cannot wait for each other.
+        let sorted = destinations.sorted()
+        for start in stride(from: 0, to: sorted.count, by: Self.destinationsPerRoundTrip) {
+            let chunk = Array(sorted[start..<min(start + Self.destinationsPerRoundTrip, sorted.count)])
+            let listed = chunk.chunks(of: Self.destinationsPerRoundTrip).first ?? chunk
+            var statements: [SQL] = chunk.map {
+                "INSERT INTO destinations (destination) VALUES (\($0)) ON CONFLICT (destination) DO NOTHING"
+            }
+            if connection.dialect == .postgres {
+                statements.append(
+                    """
+                    SELECT 1 FROM destinations WHERE destination IN \(list: listed) ORDER BY destination FOR KEY SHARE
+                    """)
+            }
+            statements += chunk.map {
                 """
                 INSERT INTO destination_rooms (destination, room_nid, position)
-                VALUES (\(destination), \(roomNID), \(position))
+                VALUES (\($0), \(roomNID), \(position))
                 ON CONFLICT (destination, room_nid) DO UPDATE SET position = excluded.position
-                """,
+                """
+            }
+            statements.append(
                 """
                 INSERT INTO outbox (destination, position, event_nid)
-                SELECT destination, \(position), \(eventNID) FROM destinations
-                WHERE destination = \(destination) AND catching_up = 0
-                """,
-            ])
+                SELECT destination, CAST(\(position) AS BIGINT), CAST(\(eventNID) AS BIGINT) FROM destinations
+                WHERE destination IN \(list: listed) AND catching_up = 0
+                """)
+            _ = try connection.executeAll(statements)
         }
         try notify(destinations)
     }
@@ -76,17 +100,17 @@ public struct Outbox {
 
     // MARK: Sending
 
-    /// Destinations for which something waits and whose time has come.
-    public func due(now: Int64, limit: Int) throws -> [String] {
+    /// Destinations for which something waits and whose time has come: those that answer before those that failed.
+    public func due(now: Int64, limit: Int) throws -> [Due] {
         try connection.query(
             """
-            SELECT d.destination FROM destinations d WHERE d.retry_at <= \(now) AND d.lease_until <= \(now) AND (
+            SELECT d.destination, d.failures FROM destinations d WHERE d.retry_at <= \(now) AND d.lease_until <= \(now) AND (
                 d.catching_up = 1
                 OR EXISTS (SELECT 1 FROM outbox o WHERE o.destination = d.destination)
                 OR EXISTS (SELECT 1 FROM outbox_edus e WHERE e.destination = d.destination))
-            ORDER BY d.retry_at LIMIT \(limit)
+            ORDER BY CASE WHEN d.failures > 0 THEN 1 ELSE 0 END, d.retry_at, d.destination LIMIT \(limit)
             """
-        ).map { try $0.text(0) }
+        ).map { Due(name: try $0.text(0), isFailing: try $0.integer(1) > 0) }
     }
 
     public func destination(_ name: String) throws -> Destination? {
@@ -101,7 +125,10 @@ public struct Outbox {
 
     /// Takes or keeps the right to send to a destination. One node at a time, so that order holds.
     public func lease(_ destination: String, holder: String, now: Int64, until: Int64) throws -> Bool {
+        // Where only EDUs that may be lost wait, there is no row yet.
         try connection.execute(
+            "INSERT INTO destinations (destination) VALUES (\(destination)) ON CONFLICT (destination) DO NOTHING")
+        return try connection.execute(
             """
             UPDATE destinations SET lease_holder = \(holder), lease_until = \(until)
             WHERE destination = \(destination) AND (lease_until <= \(now) OR lease_holder = \(holder))
@@ -196,12 +223,18 @@ public struct Outbox {
             """)
     }
 
-    /// Ends catching up, if nothing newer than `position` is missing. Returns whether it ended.
-    public func caughtUp(_ destination: String, position: Int64) throws -> Bool {
-        try connection.execute(
+    /// Ends catching up, if nothing is missing. Writers that put something in the destination's way meanwhile are waited
+    /// for, and those after see that it keeps up again. Returns whether it ended.
+    public func caughtUp(_ destination: String) throws -> Bool {
+        // A statement of its own, so that the next sees what was committed while this one waited.
+        _ = try connection.query(
+            "SELECT 1 FROM destinations WHERE destination = \(destination) \(raw: connection.dialect.forUpdate)")
+        return try connection.execute(
             """
             UPDATE destinations SET catching_up = 0 WHERE destination = \(destination) AND NOT EXISTS (
-                SELECT 1 FROM destination_rooms WHERE destination = \(destination) AND position > \(position))
+                SELECT 1 FROM destination_rooms r
+                JOIN events e ON e.room_nid = r.room_nid AND e.position = r.position
+                WHERE r.destination = destinations.destination AND r.position > destinations.sent_position)
             """) == 1
     }
 

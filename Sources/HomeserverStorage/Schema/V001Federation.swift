@@ -52,13 +52,15 @@ enum V001Federation {
                         created BIGINT NOT NULL)
                     """),
             SQL(raw: "CREATE INDEX outbox_edus_by_destination ON outbox_edus (destination, edu_nid)"),
-            SQL(raw: "CREATE UNIQUE INDEX outbox_edus_by_key ON outbox_edus (destination, dedupe_key)"),
-            // PDUs that were taken in and not judged yet.
+            SQL(raw: "CREATE INDEX outbox_edus_by_key ON outbox_edus (destination, dedupe_key)"),
+            // PDUs that were taken in and not judged yet. needs_fetch: 1 where something it refers to must be fetched.
+            // not_before: milliseconds; not tried again sooner.
             SQL(
                 raw: """
                     CREATE TABLE inbound_staging (
                         staged_nid \(key), origin TEXT NOT NULL, room_id TEXT NOT NULL, event_id TEXT NOT NULL,
                         body \(bytes) NOT NULL, received BIGINT NOT NULL, tries BIGINT NOT NULL DEFAULT 0,
+                        needs_fetch BIGINT NOT NULL DEFAULT 0, not_before BIGINT NOT NULL DEFAULT 0,
                         UNIQUE (room_id, event_id))
                     """),
             SQL(raw: "CREATE INDEX inbound_staging_by_origin ON inbound_staging (origin)"),
@@ -70,10 +72,10 @@ enum V001Federation {
                         received BIGINT NOT NULL, PRIMARY KEY (origin, transaction_id))
                     """),
             SQL(raw: "CREATE INDEX received_transactions_by_age ON received_transactions (received)"),
-            // The node that judges a room's staged events.
+            // The node that judges a room's staged events, and the one (slow + room) that fetches what they lack.
             SQL(
                 raw: """
-                    CREATE TABLE room_leases (room_id TEXT PRIMARY KEY, holder TEXT NOT NULL, until BIGINT NOT NULL)
+                    CREATE TABLE room_leases (lane TEXT PRIMARY KEY, holder TEXT NOT NULL, until BIGINT NOT NULL)
                     """),
         ]
     }
