@@ -19,6 +19,7 @@ public struct Instance: Sendable {
     private let sender: FederationSender
     private let staged: StagedEvents
     private let housekeeping: Housekeeping
+    private let ephemeral: EphemeralIntake
 
     /// Brings a database to the newest schema. Throws `DatabaseError` when it is newer than this program.
     public static func migrate(_ database: any Database) async throws {
@@ -26,8 +27,13 @@ public struct Instance: Sendable {
     }
 
     /// Assembles a homeserver. Nothing runs yet.
-    /// - Parameter resolver: looks SRV records up for discovery.
-    public init(_ environment: Environment, resolver: any SRVResolving) {
+    /// - Parameters:
+    ///   - resolver: looks SRV records up for discovery.
+    ///   - version: this program's, told to other servers.
+    ///   - metrics: what `/metrics` shows; nil shows none.
+    public init(
+        _ environment: Environment, resolver: any SRVResolving, version: String = "0", metrics: PrometheusMetrics? = nil
+    ) {
         let configuration = environment.configuration
         self.environment = environment
         limiter = RateLimiter(configuration.rateLimits, clock: environment.clock)
@@ -55,9 +61,14 @@ public struct Instance: Sendable {
         // Rooms.
         let reader = RoomReader(environment: environment)
         let writer = RoomWriter(environment: environment, reader: reader)
+        let remote = RemoteMembership(
+            environment: environment, client: client, verification: verification,
+            imports: RoomImport(environment: environment, verification: verification, writer: writer))
         let missing = MissingEvents(environment: environment, client: client, verification: verification)
         let judgement = PDUJudgement(environment: environment, reader: reader, writer: writer, missing: missing)
         staged = StagedEvents(environment, judgement: judgement)
+        let collaborators = RoomCollaborators(remoteJoining: remote, inviteSending: remote)
+        let memberships = MembershipEditing(writer: writer, collaborators: collaborators)
 
         // Devices and accounts.
         let deviceLists = DeviceLists(environment: environment)
@@ -68,33 +79,57 @@ public struct Instance: Sendable {
                 cost: configuration.registration.passwordHashCost, random: environment.random),
             limiter: limiter,
             collaborators: AccountCollaborators(
-                deviceLists: deviceLists, profiles: nil,
+                deviceLists: deviceLists, profiles: memberships,
                 remoteProfiles: FederatedProfiles(
                     client: client, timeout: .milliseconds(configuration.timeouts.federationRequest)),
-                departure: nil))
+                departure: memberships))
 
         // What is new, and who waits for it.
         let authenticator = authenticator
         let staged = staged
+        let texts = EventTexts(events: reader.events, sealer: environment.sealer)
         let watcher = StreamWatcher(
             environment: environment,
             hooks: [
                 .init(prefix: "tokens") { authenticator.received($0) },
-                .init(prefix: "redacted") { reader.received($0) },
+                .init(prefix: "redacted") {
+                    reader.received($0)
+                    texts.received($0)
+                },
                 .init(prefix: "outbox") { sender.notify($0.split(separator: " ").dropFirst().map(String.init)) },
             ])
         self.watcher = watcher
-        housekeeping = Housekeeping(environment: environment)
+        let presence = PresenceKeeper(environment: environment, sender: sender)
+        let receipts = ReceiptKeeper(environment: environment, rooms: reader, sender: sender)
+        let ephemeral = EphemeralIntake(environment: environment, receipts: receipts, presence: presence)
+        self.ephemeral = ephemeral
+        let media = MediaRoutes(environment: environment, federation: client)
+        housekeeping = Housekeeping(environment: environment, media: media)
 
         // Who answers what.
         let serving = RoomServing(environment: environment, reader: reader)
         let database = environment.database
         let groups: [any RouteGroup] = [
             accounts,
+            RoomCreating(writer: writer, memberships: memberships, limiter: limiter),
+            RoomSending(writer: writer, memberships: memberships, limiter: limiter),
+            MembershipChanging(memberships: memberships, limiter: limiter),
+            AliasEditing(writer: writer, collaborators: collaborators),
+            RoomUpgrading(writer: writer),
+            RoomReading(environment: environment, rooms: reader, texts: texts, backfill: nil),
+            PublicRoomListing(
+                environment: environment, rooms: reader, listed: PublicRooms(rooms: reader),
+                remote: nil),
+            Syncing(environment: environment, rooms: reader, texts: texts, watcher: watcher, presence: presence),
+            ReceiptSending(receipts: receipts),
+            TypingSending(environment: environment, receipts: receipts),
+            PresenceKeeping(environment: environment, presence: presence),
             KeyPublishing(environment: environment, keyRing: keyRing),
             KeyUploading(environment: environment, deviceLists: deviceLists),
             KeyQuerying(environment: environment, client: client, remote: remoteDevices, limiter: limiter),
-            CrossSigning(environment: environment, deviceLists: deviceLists, interactive: accounts.confirmation),
+            CrossSigning(
+                environment: environment, deviceLists: deviceLists, interactive: accounts.confirmation,
+                remote: remoteDevices),
             ToDeviceSending(environment: environment),
             serving,
             JoinAnswering(
@@ -103,11 +138,16 @@ public struct Instance: Sendable {
                 environment: environment, reader: reader, writer: writer, verification: verification,
                 accountExists: { user in try await database.read { try AccountStore($0).account(user) != nil } }),
             QueryAnswering(environment: environment, reader: reader),
+            media,
+            WellKnownRoutes(environment: environment, version: version),
+            HealthRoutes(environment: environment),
+            TurnServerRoutes(environment: environment),
             TransactionReceiving(
                 environment: environment, reader: reader, verification: verification, staged: staged,
-                edus: EDUIntake(environment: environment, remoteDevices: remoteDevices, ephemeral: nil)),
+                edus: EDUIntake(environment: environment, remoteDevices: remoteDevices, ephemeral: ephemeral)),
         ]
         var router = Router()
+        if let metrics { MetricsRoutes(metrics: metrics).register(on: &router) }
         for group in groups { group.register(on: &router) }
         self.router = router
     }
@@ -128,6 +168,7 @@ public struct Instance: Sendable {
                 group.addTask { await staged.run() }
             }
             group.addTask { await housekeeping.run() }
+            group.addTask { await ephemeral.run() }
             await group.waitForAll()
         }
     }

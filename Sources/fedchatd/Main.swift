@@ -1,11 +1,10 @@
 import ArgumentParser
-import Glibc
+import Foundation
 
 /// Runs a command and maps its failures to the exit statuses of the contract.
 @main
 enum Main {
     static func main() async {
-        setvbuf(stdout, nil, _IOLBF, 0)
         do {
             var command = try Fedchatd.parseAsRoot()
             if var command = command as? any AsyncParsableCommand {
@@ -31,7 +30,7 @@ enum Main {
     }
 
     private static func end(_ message: String, _ status: Int32) -> Never {
-        fputs(message + "\n", stderr)
+        FileHandle.standardError.write(Data((message + "\n").utf8))
         exit(status)
     }
 }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Homeserver
+import HomeserverStorage
 
 /// `fedchatd registration-tokens`
 struct RegistrationTokens: AsyncParsableCommand {

@@ -19,9 +19,11 @@ struct Serve: AsyncParsableCommand {
         let file = options.config
         _ = HTTPServer.raiseDescriptorLimit()
         let database = try await Wiring.database(loaded)
+        let metrics = loaded.homeserver.metricsEnabled ? PrometheusMetrics.bootstrap() : nil
         let environment = try Wiring.environment(loaded, database)
         let logger = environment.logger
-        let instance = Instance(environment, resolver: NoSRVRecords())
+        let instance = Instance(
+            environment, resolver: NoSRVRecords(), version: Fedchatd.version, metrics: metrics)
         let listeners = loaded.effectiveListeners.map { listener in
             HTTPListener(
                 bind: listener.bind, port: listener.port,

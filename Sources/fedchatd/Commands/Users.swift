@@ -2,6 +2,8 @@ import ArgumentParser
 import Foundation
 import Glibc
 import Homeserver
+import HomeserverStorage
+import MatrixModel
 import SQLDatabase
 
 /// `fedchatd users`

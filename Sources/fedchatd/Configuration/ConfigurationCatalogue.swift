@@ -1,14 +1,17 @@
 import Cryptography
+import Foundation
 import Homeserver
 import MatrixModel
 
 /// All keys, in the order in which `fedchatd init` writes them.
 enum ConfigurationCatalogue {
-    static let keys: [ConfigurationKey] =
+    static var keys: [ConfigurationKey] {
         basics + storage + rooms + federation + outbound + registration + rateLimits + clients + media + others
         + limits + timeouts + logging
+    }
 
-    private static let basics: [ConfigurationKey] = [
+    private static var basics: [ConfigurationKey] {
+        [
         ConfigurationKey("server_name", nil, "The name after the colon in ids; never changes.") {
             c, s throws(Setting.Wrong) in
             do { c.serverName = try ServerName(try s.string) } catch {
@@ -30,8 +33,10 @@ enum ConfigurationCatalogue {
             "bind, port, tls.certificate and tls.private_key (PEM), resources, x_forwarded. Without any: 8008 plain."
         ) { c, s throws(Setting.Wrong) in c.listeners = try ListenerReading.listeners(s, c) },
     ]
+    }
 
-    private static let storage: [ConfigurationKey] = [
+    private static var storage: [ConfigurationKey] {
+        [
         ConfigurationKey("database.sqlite", nil, "The database's file; or database.postgres.") {
             c, s throws(Setting.Wrong) in c.sqlitePath = c.path(try s.string)
         },
@@ -52,8 +57,10 @@ enum ConfigurationCatalogue {
             "signing_key_file", "federation-keys/signing.key", "Made if missing; old keys are in retired/ beside it."
         ) { c, s throws(Setting.Wrong) in c.signingKeyFile = c.path(try s.string) },
     ]
+    }
 
-    private static let rooms: [ConfigurationKey] = [
+    private static var rooms: [ConfigurationKey] {
+        [
         ConfigurationKey("rooms.default_version", "\"12\"", "The version of rooms created here.") {
             c, s throws(Setting.Wrong) in
             guard let version = RoomVersion(try s.string) else {
@@ -66,8 +73,10 @@ enum ConfigurationCatalogue {
             "rooms.require_membership_for_aliases", \.rooms.requireMembershipForAliases,
             "Only members may give a room an alias."),
     ]
+    }
 
-    private static let federation: [ConfigurationKey] = [
+    private static var federation: [ConfigurationKey] {
+        [
         flag("federation.enabled", \.federation.isEnabled, "Whether to speak to other servers at all."),
         list("federation.allow", \.federation.allow, "Server name patterns; none named: all."),
         list("federation.deny", \.federation.deny, "Server name patterns."),
@@ -97,13 +106,17 @@ enum ConfigurationCatalogue {
             c.homeserver.federation.notaryTrustedServers = names
         },
     ]
+    }
 
-    private static let outbound: [ConfigurationKey] = [
+    private static var outbound: [ConfigurationKey] {
+        [
         fixed("outbound.verify_tls", "true", "For push gateways and the like."),
         fixed("outbound.allow_private_addresses", "false", "For push gateways and the like."),
     ]
+    }
 
-    private static let registration: [ConfigurationKey] = [
+    private static var registration: [ConfigurationKey] {
+        [
         flag("registration.open", \.registration.isOpen, "Anybody may register."),
         fixed("registration.guests", "false", "Guests may register."),
         fixed("registration.require_verification", "false", "New users must confirm an address."),
@@ -120,27 +133,33 @@ enum ConfigurationCatalogue {
                 ])
             }
         ]
+    }
 
-    private static let rateLimits: [ConfigurationKey] =
+    private static var rateLimits: [ConfigurationKey] {
         [flag("rate_limits.enabled", \.rateLimits.isEnabled, "Per user, or per address.")]
         + rate("messages", \.rateLimits.messages) + rate("logins", \.rateLimits.logins)
         + rate("registrations", \.rateLimits.registrations) + rate("joins", \.rateLimits.joins)
         + rate("invites", \.rateLimits.invites) + rate("key_claims", \.rateLimits.keyClaims)
         + rate("federation", \.rateLimits.federation) + rate("other", \.rateLimits.other)
+    }
 
-    private static let clients: [ConfigurationKey] = [
+    private static var clients: [ConfigurationKey] {
+        [
         flag("clients.access_token_in_query", \.clients.accessTokenInQuery, "For old clients."),
         flag("clients.legacy_media", \.clients.legacyMedia, "Unauthenticated media for all media."),
         fixed("clients.public_rooms_without_authentication", "false", "The room directory without a token."),
         fixed("clients.sync_response_cache_ms", "0", "Keeps sync answers so long."),
     ]
+    }
 
-    private static let media: [ConfigurationKey] = [
+    private static var media: [ConfigurationKey] {
+        [
         integer64("media.max_upload_bytes", \.media.maxUploadBytes, 1...(1 << 40), "One upload."),
         fixed("media.store", "local", "Where media lie."),
     ]
+    }
 
-    private static let others: [ConfigurationKey] =
+    private static var others: [ConfigurationKey] {
         [
             fixed("search.index_plaintext", "false", "Server-side search of unencrypted rooms."),
             fixed("url_previews.enabled", "false", "Previews of links."),
@@ -165,8 +184,10 @@ enum ConfigurationCatalogue {
                 throw Setting.Wrong("not available in this version of fedchatd; remove the key")
             }
         }
+    }
 
-    private static let logging: [ConfigurationKey] = [
+    private static var logging: [ConfigurationKey] {
+        [
         ConfigurationKey("log.level", "info", "trace, debug, info, notice, warning, error, critical.") {
             c, s throws(Setting.Wrong) in
             c.logLevel = try s.choice(["trace", "debug", "info", "notice", "warning", "error", "critical"])
@@ -175,4 +196,5 @@ enum ConfigurationCatalogue {
             c.logFormat = try s.choice(["text", "json"])
         },
     ]
+    }
 }

@@ -1,4 +1,5 @@
 import Foundation
+import Homeserver
 import Yams
 
 /// Reads and writes the configuration file.

@@ -69,7 +69,8 @@ extension ConfigurationCatalogue {
         }
     }
 
-    static let limits: [ConfigurationKey] = [
+    static var limits: [ConfigurationKey] {
+        [
         count("limits.devices_per_user", \.limits.devicesPerUser, "A count."),
         count("limits.one_time_keys_per_device", \.limits.oneTimeKeysPerDevice, "A count."),
         count("limits.to_device_messages_per_device", \.limits.toDeviceMessagesPerDevice, "A count."),
@@ -89,8 +90,10 @@ extension ConfigurationCatalogue {
         count("limits.aliases_per_room", \.limits.aliasesPerRoom, "A count."),
         count("limits.federation_concurrent_destinations", \.limits.federationConcurrentDestinations, "A count."),
     ]
+    }
 
-    static let timeouts: [ConfigurationKey] = [
+    static var timeouts: [ConfigurationKey] {
+        [
         integer64("timeouts.sync_maximum_ms", \.timeouts.syncMaximum, 1...(1 << 40), "Milliseconds."),
         integer64("timeouts.federation_request_ms", \.timeouts.federationRequest, 1...(1 << 40), "Milliseconds."),
         integer64("timeouts.federation_transaction_ms", \.timeouts.federationTransaction, 1...(1 << 40), "Milliseconds."),
@@ -102,4 +105,5 @@ extension ConfigurationCatalogue {
         integer64("timeouts.federation_backoff_maximum_ms", \.timeouts.federationBackoffMaximum, 1...(1 << 40), "Milliseconds."),
         integer64("timeouts.thumbnail_ms", \.timeouts.thumbnail, 1...(1 << 40), "Milliseconds."),
     ]
+    }
 }
