@@ -12,4 +12,10 @@ enum Limits {
     static let authEdgeCacheBytes = 16 << 20
     /// Users named in one notification; more, and everybody looks.
     static let usersPerNotification = 50
+    /// One-time keys of a device that were given out and are remembered, in case their upload is repeated.
+    static let claimedKeysPerDevice = 200
+    /// Devices kept of one user of another server.
+    static let remoteDevicesPerUser = 1_000
+    /// Users named when messages to their devices arrive: PostgreSQL bounds a notification to 8,000 bytes.
+    static let usersPerToDeviceNotification = 25
 }

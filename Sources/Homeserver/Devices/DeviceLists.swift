@@ -25,13 +25,11 @@ struct DeviceLists: DeviceListAnnouncing {
     /// Notes that a device has new keys.
     func keysChanged(of user: UserID, device: DeviceID, keys: JSONValue, in connection: any SQLConnection) throws {
         let change = try DeviceKeyStore(connection).noteChange(of: user)
-        var content: JSONValue = [
+        // The device's name stays here: what a user calls a device is no business of other servers.
+        let content: JSONValue = [
             "user_id": .string(user.text), "device_id": .string(device.text), "stream_id": .integer(change.position),
             "prev_id": .array(change.previous == 0 ? [] : [.integer(change.previous)]), "deleted": false, "keys": keys,
         ]
-        if let name = try DeviceStore(connection).device(device, of: user)?.displayName {
-            content["device_display_name"] = .string(name)
-        }
         try send("m.device_list_update", key: "device_list:\(user):\(device)", content, of: user, connection)
     }
 
@@ -39,11 +37,12 @@ struct DeviceLists: DeviceListAnnouncing {
     func crossSigningChanged(of user: UserID, in connection: any SQLConnection) throws {
         let store = DeviceKeyStore(connection)
         _ = try store.noteChange(of: user)
-        let signatures = try store.signatures(on: user, readableBy: nil)
+        let keys = try store.keys(of: user, readableBy: nil)
         var content: JSONValue = ["user_id": .string(user.text)]
-        for key in try store.crossSigningKeys(of: user) where key.usage != "user_signing" {
-            let body = SignedKeys.adding(signatures[key.keyID] ?? [], to: key.body)
-            content[key.usage == "master" ? "master_key" : "self_signing_key"] = body
+        for (usage, field) in [("master", "master_key"), ("self_signing", "self_signing_key")] {
+            if let key = keys.key(usage) {
+                content[field] = SignedKeys.adding(keys.signatures[key.keyID] ?? [], to: key.body)
+            }
         }
         try send("m.signing_key_update", key: "signing_key:\(user)", content, of: user, connection)
         // Servers that know only device lists see a gap and ask.

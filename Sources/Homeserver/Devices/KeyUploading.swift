@@ -5,22 +5,11 @@ internal import SQLDatabase
 
 /// Devices publish their keys. Spec: <https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3keysupload>
 struct KeyUploading: RouteGroup {
-    /// Keys of one request.
-    static let maximumKeys = 1_000
-    /// Bytes of one key object.
-    static let maximumKeyBytes = 10_000
-
     let environment: Environment
     let deviceLists: DeviceLists
 
     func register(on router: inout Router) {
         router.on(.uploadKeys) { request, requester in try await upload(request, requester) }
-    }
-
-    private struct Key: Sendable {
-        var algorithm: String
-        var id: String
-        var body: [UInt8]
     }
 
     private func upload(_ request: APIRequest, _ requester: Requester) async throws -> APIResponse {
@@ -32,38 +21,47 @@ struct KeyUploading: RouteGroup {
         if let deviceKeys { try check(deviceKeys, user, device) }
         let oneTime = try keys(request.optionalObject("one_time_keys"))
         let fallback = try keys(request.optionalObject("fallback_keys"))
+        guard Set(fallback.map(\.algorithm)).count == fallback.count else {
+            throw MatrixError(.invalidParameter, "There are two fallback keys of one algorithm")
+        }
         let kept = deviceKeys.map { SignedKeys.stripped($0, user: user) }
-        let body = try kept.map { try CanonicalJSON.encode($0, strict: false) }
+        let body: [UInt8]?
+        do { body = try kept.map { try CanonicalJSON.encode($0, strict: false) } } catch {
+            throw MatrixError(.badJSON, "device_keys has no canonical form")
+        }
         let limit = environment.configuration.limits.oneTimeKeysPerDevice
         let deviceLists = deviceLists
 
+        // Clients ask so how many keys are left.
+        if body == nil, oneTime.isEmpty, fallback.isEmpty {
+            return answer(
+                try await environment.database.read { try OneTimeKeyStore($0).counts(user: user, device: device) })
+        }
         let counts: [String: Int] = try await environment.database.write { connection in
             let store = OneTimeKeyStore(connection)
             let keyStore = DeviceKeyStore(connection)
+            // The device may have been deleted since the token was read.
+            guard try DeviceStore(connection).device(device, of: user) != nil else {
+                throw MatrixError(.unknownToken, "This device was deleted")
+            }
+            switch try store.add(oneTime, user: user, device: device, limit: limit) {
+            case .added: break
+            case .conflict(let name):
+                throw MatrixError(.invalidParameter, "Another one-time key is called \(name)")
+            case .full: throw MatrixError(.tooLarge, "At most \(limit) one-time keys", status: 400)
+            }
+            for key in fallback { try store.setFallback(key, user: user, device: device) }
             if let body, let kept, try keyStore.deviceKeys(of: user, device: device) != body {
                 try keyStore.save(body, user: user, device: device)
                 try deviceLists.keysChanged(of: user, device: device, keys: kept, in: connection)
             }
-            var total = try store.counts(user: user, device: device).values.reduce(0, +)
-            for key in oneTime {
-                let existing = try store.existing(user: user, device: device, algorithm: key.algorithm, id: key.id)
-                if let existing {
-                    // The same key again is a retry; another under the same id is a broken client.
-                    guard existing == key.body else {
-                        throw MatrixError(.invalidParameter, "A one-time key of this id was uploaded before")
-                    }
-                    continue
-                }
-                guard total < limit else { throw MatrixError(.tooLarge, "At most \(limit) one-time keys", status: 400) }
-                try store.add(user: user, device: device, algorithm: key.algorithm, id: key.id, body: key.body)
-                total += 1
-            }
-            for key in fallback {
-                try store.setFallback(user: user, device: device, algorithm: key.algorithm, id: key.id, body: key.body)
-            }
             return try store.counts(user: user, device: device)
         }
-        return .json { writer in
+        return answer(counts)
+    }
+
+    private func answer(_ counts: [String: Int]) -> APIResponse {
+        .json { writer in
             writer.beginObject()
             writer.key("one_time_key_counts")
             Self.write(counts, into: &writer)
@@ -90,28 +88,28 @@ struct KeyUploading: RouteGroup {
         guard keys["algorithms"]?.kind == .array, keys["keys"]?.kind == .object,
             keys["signatures"]?.kind == .object
         else { throw MatrixError(.badJSON, "device_keys lacks algorithms, keys or signatures") }
-        guard keys.rawBytes.count <= Self.maximumKeyBytes else {
+        guard keys.rawBytes.count <= DeviceLimits.keyBytes else {
             throw MatrixError(.tooLarge, "device_keys is too large")
         }
     }
 
-    private func keys(_ view: JSONView?) throws(MatrixError) -> [Key] {
+    private func keys(_ view: JSONView?) throws(MatrixError) -> [OneTimeKeyStore.Key] {
         guard let members = view?.members else { return [] }
-        guard members.count <= Self.maximumKeys else {
-            throw MatrixError(.tooLarge, "At most \(Self.maximumKeys) keys at once")
+        guard members.count <= DeviceLimits.keysPerUpload else {
+            throw MatrixError(.tooLarge, "At most \(DeviceLimits.keysPerUpload) keys at once")
         }
-        var keys: [Key] = []
+        var keys: [OneTimeKeyStore.Key] = []
         for (name, value) in members {
             let parts = name.split(separator: ":", maxSplits: 1).map(String.init)
-            guard parts.count == 2, name.utf8.count <= 255, value.kind == .object || value.kind == .string else {
+            guard parts.count == 2, DeviceLimits.isName(name), value.kind == .object || value.kind == .string else {
                 throw MatrixError(.badJSON, "A key is not named ALGORITHM:ID")
             }
-            guard value.rawBytes.count <= Self.maximumKeyBytes else {
+            guard value.rawBytes.count <= DeviceLimits.keyBytes else {
                 throw MatrixError(.tooLarge, "A key is too large")
             }
             do {
                 keys.append(
-                    Key(algorithm: parts[0], id: parts[1], body: try CanonicalJSON.encode(value, strict: false)))
+                    .init(algorithm: parts[0], id: parts[1], body: try CanonicalJSON.encode(value, strict: false)))
             } catch { throw MatrixError(.badJSON, "A key has no canonical form") }
         }
         return keys

@@ -8,12 +8,18 @@ internal import SQLDatabase
 /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#put_matrixclientv3sendtodeviceeventtypetxnid>
 struct ToDeviceSending: RouteGroup {
     /// Devices addressed by one request.
-    static let maximumRecipients = 10_000
+    static let maximumRecipients = DeviceLimits.recipients
 
     let environment: Environment
 
     func register(on router: inout Router) {
         router.on(.sendToDevice) { request, requester in try await send(request, requester) }
+    }
+
+    /// Messages of one EDU.
+    private struct Batch {
+        var messages: [String: [String: JSONValue]] = [:]
+        var bytes = 0
     }
 
     private func send(_ request: APIRequest, _ requester: Requester) async throws -> APIResponse {
@@ -22,44 +28,37 @@ struct ToDeviceSending: RouteGroup {
         guard type.utf8.count <= 255, transaction.utf8.count <= 255 else {
             throw MatrixError(.invalidParameter, "The event type or transaction id is too long")
         }
-        let origin = SendOrigin(
-            user: requester.user, device: requester.device, scope: "sendToDevice/\(type)", transactionID: transaction)
         var local: [(user: UserID, device: String, body: [UInt8])] = []
-        var remote: [ServerName: [String: [String: JSONValue]]] = [:]
+        var remote: [ServerName: [Batch]] = [:]
         var count = 0
         for (name, devices) in try request.object("messages").members {
             guard let user = try? UserID(name) else {
                 throw MatrixError(.invalidParameter, "A recipient is no user id")
             }
+            guard devices.kind == .object else { throw MatrixError(.badJSON, "Devices are not an object") }
+            count += devices.count
+            guard count <= Self.maximumRecipients else {
+                throw MatrixError(.tooLarge, "At most \(Self.maximumRecipients) devices at once")
+            }
             for (device, content) in devices.members {
-                count += 1
-                guard count <= Self.maximumRecipients else {
-                    throw MatrixError(.tooLarge, "At most \(Self.maximumRecipients) devices at once")
-                }
                 guard content.kind == .object else { throw MatrixError(.badJSON, "A message is not an object") }
+                guard content.rawBytes.count <= DeviceLimits.messageBytes else {
+                    throw MatrixError(.tooLarge, "A message is larger than \(DeviceLimits.messageBytes) bytes")
+                }
                 if environment.isLocal(user) {
                     local.append((user, device, Self.message(type, from: requester.user, content)))
                 } else {
-                    remote[user.serverName, default: [:]][user.text, default: [:]][device] = content.value
+                    Self.add(content, to: device, of: user, in: &remote[user.serverName, default: []])
                 }
             }
         }
+        let origin = SendOrigin(
+            user: requester.user, device: requester.device, scope: "sendToDevice/\(type)", transactionID: transaction)
         let now = environment.clock.now()
         let limit = environment.configuration.limits.toDeviceMessagesPerDevice
         let sealer = environment.sealer
-        let edus = remote.map { server, messages in
-            (
-                server,
-                FederationSender.edu(
-                    "m.direct_to_device",
-                    [
-                        "sender": .string(requester.user.text), "type": .string(type),
-                        "message_id": .string(environment.random.token(16)),
-                        "messages": .object(messages.mapValues { .object($0) }),
-                    ])
-            )
-        }
         let rows = local
+        let edus = environment.configuration.federation.isEnabled ? edus(remote, type, from: requester.user) : []
         try await environment.database.groupedWrite { connection in
             // A retry of the same transaction sends nothing twice.
             guard try ReplyLog(connection).record([0x7B, 0x7D], to: origin, now: now) else { return }
@@ -69,6 +68,31 @@ struct ToDeviceSending: RouteGroup {
             }
         }
         return .empty
+    }
+
+    private static func add(_ content: JSONView, to device: String, of user: UserID, in batches: inout [Batch]) {
+        let bytes = content.rawBytes.count + device.utf8.count + user.text.utf8.count
+        var batch = Batch()
+        if let last = batches.last, last.bytes + bytes <= DeviceLimits.eduBytes { batch = batches.removeLast() }
+        batch.messages[user.text, default: [:]][device] = content.value
+        batch.bytes += bytes
+        batches.append(batch)
+    }
+
+    /// Spec: <https://spec.matrix.org/v1.19/server-server-api/#send-to-device-messaging>
+    private func edus(
+        _ messages: [ServerName: [Batch]], _ type: String, from sender: UserID
+    ) -> [(ServerName, [UInt8])] {
+        messages.flatMap { server, batches in
+            batches.map { batch in
+                let content: JSONValue = [
+                    "sender": .string(sender.text), "type": .string(type),
+                    "message_id": .string(environment.random.token(16)),
+                    "messages": .object(batch.messages.mapValues { .object($0) }),
+                ]
+                return (server, FederationSender.edu("m.direct_to_device", content))
+            }
+        }
     }
 
     /// A message as the device gets it.

@@ -37,9 +37,12 @@ public struct ToDeviceStore {
                 """)
         }
         _ = try connection.executeAll(statements)
-        for message in messages {
-            let user = message.user.text
-            let device = message.device.text
+        struct Recipient: Hashable {
+            var user: String
+            var device: String
+        }
+        for recipient in Set(messages.map { Recipient(user: $0.user.text, device: $0.device.text) }) {
+            let (user, device) = (recipient.user, recipient.device)
             _ = try connection.execute(
                 """
                 DELETE FROM to_device_messages WHERE user_id = \(user) AND device_id = \(device) AND position <= COALESCE((
@@ -47,7 +50,9 @@ public struct ToDeviceStore {
                     ORDER BY position DESC LIMIT 1 OFFSET \(limit)), 0)
                 """)
         }
-        let users = Set(messages.map(\.user.text)).sorted().prefix(50).joined(separator: " ")
+        // Few users are named; without any, everybody looks.
+        let names = Set(messages.map(\.user.text))
+        let users = names.count < Limits.usersPerToDeviceNotification ? names.sorted().joined(separator: " ") : ""
         try connection.notify("to_device \(last) \(users)")
         return last
     }

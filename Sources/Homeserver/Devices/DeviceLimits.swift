@@ -1,0 +1,40 @@
+/// The limits of keys, device lists and messages to devices.
+enum DeviceLimits {
+    /// Keys in one upload.
+    static let keysPerUpload = 1_000
+    /// Bytes of one key object.
+    static let keyBytes = 10_000
+    /// Bytes of the name of a key, a device or an algorithm.
+    static let nameBytes = 255
+    /// Users in one question for keys.
+    static let usersPerQuery = 5_000
+    /// Devices of one user in one claim.
+    static let devicesPerClaim = 1_000
+    /// Milliseconds that asking other servers may take, if the client says nothing.
+    static let defaultTimeout: Int64 = 10_000
+    /// Milliseconds that a client may have us ask.
+    static let maximumTimeout: Int64 = 30_000
+    /// Users of one server whose lists are fetched one by one, to be kept; those beyond are asked for all at once.
+    static let listsPerQuery = 100
+    /// Lists fetched from one server at a time.
+    static let listsAtOnce = 8
+    /// Devices of one user of another server.
+    static let devicesPerUser = 1_000
+    /// Bytes of an answer with keys.
+    static let answerBytes = 16 << 20
+    /// Signatures in one upload.
+    static let signaturesPerUpload = 1_000
+    /// Signatures by one user on one key.
+    static let signaturesPerKey = 16
+    /// Devices addressed by one request.
+    static let recipients = 10_000
+    /// Bytes of one message to a device; as much as an event.
+    static let messageBytes = 65_536
+    /// Bytes of messages in one EDU: servers refuse large ones.
+    static let eduBytes = 48_000
+
+    /// Whether a text can name a key, a device or an algorithm: bounded, and without the NUL that PostgreSQL cannot hold.
+    static func isName(_ text: String) -> Bool {
+        (1...nameBytes).contains(text.utf8.count) && !text.utf8.contains(0)
+    }
+}
