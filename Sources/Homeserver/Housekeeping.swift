@@ -12,6 +12,7 @@ struct Housekeeping: Sendable {
     static let resealingPause = Duration.milliseconds(50)
 
     let environment: Environment
+    let media: MediaRoutes
 
     /// Runs until the task is cancelled.
     func run() async {
@@ -25,6 +26,7 @@ struct Housekeeping: Sendable {
                     try ToDeviceStore(connection, sealer).forgetReceived(before: now - EDUIntake.messageIDsKept)
                     try ReplyLog(connection).removeAnswers(before: now - Self.repliesKept)
                 }
+                try await media.sweep()
             } catch {
                 environment.logger.warning("housekeeping", metadata: ["cause": "\(error)"])
             }
