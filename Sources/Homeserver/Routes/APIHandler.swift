@@ -117,6 +117,7 @@ public struct APIHandler: HTTPHandler {
         }
         if case .json(let maximum) = match.route.body, incoming.method != .get, incoming.method != .head {
             bytes = try await collect(incoming.body, maximum)
+            if bytes.isEmpty, incoming.method == .put { throw MatrixError(.notJSON, "The body is empty") }
             body = try parse(bytes)
         }
         switch match.handler {
