@@ -162,6 +162,7 @@ public final class HTTPServer: Sendable {
 
     private func makeServer(_ setup: ConnectionSetup, index: Int, _ accepting: Accepting) -> ListeningServer {
         let listener = setup.listener
+        let maximum = min(limits.maximumConnections, Self.descriptorShare(of: setups.count))
         let bind = listener.bind == "::" && !Self.hasIPv6 ? "0.0.0.0" : listener.bind
         var quiet = logger
         quiet.logLevel = max(logger.logLevel, .warning)
@@ -169,7 +170,7 @@ public final class HTTPServer: Sendable {
             childChannelSetup: setup,
             configuration: ServerConfiguration(
                 address: .hostname(bind, port: listener.port), backlog: limits.backlog,
-                availableConnectionsDelegate: MaximumAvailableConnections(limits.maximumConnections, logger: quiet)),
+                availableConnectionsDelegate: MaximumAvailableConnections(maximum, logger: quiet)),
             onServerRunning: { channel in
                 await accepting.add(
                     AcceptingListener(
@@ -177,6 +178,16 @@ public final class HTTPServer: Sendable {
                         isTLS: listener.tls != nil))
             },
             eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: quiet)
+    }
+
+    /// The connections that one of `listeners` listeners may hold so that descriptors are left for files, the database and
+    /// other servers. Accepting without descriptors would fail again and again, at full speed.
+    private static func descriptorShare(of listeners: Int) -> Int {
+        var limit = rlimit()
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return .max }
+        let all = Int(clamping: limit.rlim_cur)
+        let kept = min(1024, all / 4 + 32)
+        return max(16, (all - kept) / max(1, listeners))
     }
 
     /// Some containers have no IPv6 at all; `::` then means every IPv4 address.

@@ -7,7 +7,8 @@ public struct HTTPServerLimits: Sendable {
     /// Header fields in a request.
     public var maximumHeaderFields = 128
 
-    /// Open connections of one listener; more wait in the backlog. An idle long poll takes 19 KiB, with TLS 38 KiB.
+    /// Open connections of one listener, fewer where the process may open few files; more wait in the backlog. An idle
+    /// long poll takes 19 KiB, with TLS 38 KiB.
     public var maximumConnections = 20_000
 
     /// Connections that the kernel keeps until they are accepted (it may lower this to its own `somaxconn`).
