@@ -34,7 +34,7 @@ def init(world):
     done = world.server.run(*arguments)
     expect_equal(done.returncode, 0, said(done))
     text = (folder / "fedchatd.yaml").read_text()
-    for key in ("server_name", "public_base_url", "sqlite", "registration", "rate_limits", "retention", "timeouts", "limits"):
+    for key in ("server_name", "public_base_url", "sqlite", "registration", "rate_limits", "timeouts", "limits"):
         expect(key in text, f"{key} is not in fedchatd.yaml")
     key = folder / "federation-keys" / "signing.key"
     expect_equal(stat.S_IMODE(key.stat().st_mode), 0o600, "the key's mode")

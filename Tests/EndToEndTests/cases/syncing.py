@@ -66,7 +66,8 @@ def gap(world):
         page = user.messages(room, "b", 12, start)
         expect(page["chunk"], "the gap is filled")
         before += [event["event_id"] for event in page["chunk"]]
-        start = page["end"]
+        start = page.get("end")
+        expect(start or len(before) >= 30, "the gap is filled")
     expect_equal(before[:30], sent[:30][::-1])
 
 
