@@ -243,9 +243,7 @@ struct RemoteMembership: RemoteJoining, InviteSending {
                 else {
                     return nil
                 }
-                if let hash = reference.elements.last?["sha256"]?.string.flatMap({ Base64.decode($0) }) {
-                    hashes[id] = hash
-                }
+                hashes[id] = reference.elements.last?["sha256"]?.string.flatMap { Base64.decode($0) } ?? []
                 return id
             }
         }

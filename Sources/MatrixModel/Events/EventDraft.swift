@@ -35,7 +35,7 @@ public struct EventDraft: Sendable, Hashable {
     ///   - auth: the events that allow this one, as `authEventKeys` names them, at most 10.
     ///   - depth: one more than the greatest of `prev`; the version's greatest depth at most.
     ///   - timestamp: milliseconds since 1970.
-    ///   - referenceHashes: of all in `prev` and `auth`; needed in room versions 1 and 2 only.
+    ///   - referenceHashes: of all in `prev` and `auth`; needed in room versions 1 and 2 only. An empty one is left out.
     /// - Throws: `MalformedEvent` where the event breaks the format: too large, a field too long, a fraction in its content.
     public func seal(
         version: RoomVersion, prev: [EventID], auth: [EventID], depth: Int64, timestamp: Int64, server: ServerName,
@@ -78,10 +78,10 @@ public struct EventDraft: Sendable, Hashable {
             guard let hash = hashes[id] else {
                 throw MalformedEvent(.badFormat, "in this room version references need the reference hash")
             }
-            pairs.append(
-                .array([
-                    .string(id.text), .object(["sha256": .string(Base64.encode(hash, .standardUnpadded))]),
-                ]))
+            // Other servers leave hashes out that they did not keep; an empty one stands for that.
+            let hashes: JSONValue =
+                hash.isEmpty ? .object([:]) : .object(["sha256": .string(Base64.encode(hash, .standardUnpadded))])
+            pairs.append(.array([.string(id.text), hashes]))
         }
         return .array(pairs)
     }
