@@ -46,6 +46,9 @@ public struct SyncOutcome: Sendable {
     public var warnings: [String] = []
     /// Devices that show other keys than before.
     public var changedKeys: [ChangedKey] = []
+
+    /// Nothing.
+    public init() {}
 }
 
 /// A device whose identity keys are not those first seen: they are refused.

@@ -1,1 +1,45 @@
-// What this target owns is in ARCHITECTURE.md.
+/// What the client takes and keeps. Counts unless said otherwise.
+public enum ClientLimits {
+    /// Bytes of an ordinary answer.
+    public static let answerBytes = 64 << 20
+    /// Bytes of a sync response.
+    public static let syncBytes = 256 << 20
+    /// Events per room in one sync response; more make a gap, which is filled from `/messages`.
+    public static let timelineEvents = 50
+    /// Events in one page of `/messages`.
+    public static let pageEvents = 100
+    /// Pages fetched to fill a gap.
+    public static let gapPages = 50
+    /// Event ids that a listener remembers, so that it shows none twice.
+    public static let rememberedEvents = 20_000
+    /// Events held back by a listener because the key of one has not come.
+    public static let heldEvents = 10_000
+    /// How long a listener waits for the key of a message before it shows it undecrypted.
+    public static let keyPatience = Duration.seconds(3)
+    /// Updates that wait for a slow listener.
+    public static let waitingUpdates = 4_096
+    /// Messages of a room encrypted in one transaction.
+    public static let messagesPerBatch = 64
+    /// Messages that wait in the queue, all rooms together.
+    public static let queuedMessages = 10_000
+    /// Bytes of a message's content before encryption: an event of 65,536 bytes must hold it in base64.
+    public static let contentBytes = 40_000
+    /// How long the server may hold a sync, in milliseconds.
+    public static let longPollMilliseconds: Int64 = 30_000
+    /// How long an ordinary call may take.
+    public static let callTimeout = Duration.seconds(60)
+    /// Attempts of a call that the network or an overloaded server fails.
+    public static let attempts = 6
+    /// The first pause between attempts; it doubles.
+    public static let firstPause = Duration.milliseconds(250)
+    /// The longest pause between attempts, and between syncs while the server is away.
+    public static let longestPause = Duration.seconds(10)
+    /// The longest wait that a server's `retry_after_ms` is honored for.
+    public static let longestRetryAfter = Duration.seconds(30)
+    /// How long a command waits for the first sync.
+    public static let firstSync = Duration.seconds(30)
+    /// How long `create` and `join` wait for the room to come in a sync.
+    public static let roomArrival = Duration.seconds(15)
+    /// Aliases and ids that a person may type, in bytes.
+    public static let argumentBytes = 512
+}

@@ -1,0 +1,67 @@
+public import ClientEncryption
+public import HTTPMessages
+public import MatrixAPI
+
+/// Why the client could not do what it was asked.
+public enum ClientError: Error, Sendable {
+    /// The server refused.
+    case server(MatrixError)
+    /// The server did not answer, or not as a Matrix server does.
+    case network(HTTPClientError)
+    /// The answer is not what the specification says; `path` names the field.
+    case malformedAnswer(path: String)
+    /// There is no session, or the server has ended it.
+    case notLoggedIn
+    /// There is no such room, user or device.
+    case notFound(String)
+    /// Several rooms fit.
+    case ambiguous(String)
+    /// Encryption refused.
+    case encryption(EncryptionError)
+    /// The message stays in the queue and is sent when the server answers again.
+    case queued(String)
+    /// What was asked for makes no sense.
+    case usage(String)
+    /// The server speaks no flow that we do.
+    case unsupportedFlow([String])
+    /// It took too long.
+    case timedOut(String)
+}
+
+extension ClientError: CustomStringConvertible {
+    /// For a person; holds no secret and no text of a message.
+    public var description: String {
+        switch self {
+        case .server(let error): "the server refuses (\(error.code.text)): \(error.message)"
+        case .network(let error): "no answer from the server: \(error)"
+        case .malformedAnswer(let path): "the server's answer is malformed: \(path)"
+        case .notLoggedIn: "not logged in"
+        case .notFound(let what): "not found: \(what)"
+        case .ambiguous(let what): what
+        case .encryption(.changedKey(let user, let device)):
+            """
+            the keys of \(user)'s device \(device) have changed: nothing is sent to it. If \(user) confirms it, run \
+            "fedchat devices \(user) --accept \(device)"
+            """
+        case .encryption(let error): "encryption: \(error)"
+        case .queued(let why): "not sent yet, it stays queued: \(why)"
+        case .usage(let what): what
+        case .unsupportedFlow(let flows):
+            "the server wants what this client cannot do: \(flows.joined(separator: ", "))"
+        case .timedOut(let what): "timed out: \(what)"
+        }
+    }
+
+    /// Whether trying again later can help.
+    var isTransient: Bool {
+        switch self {
+        case .network(let error):
+            switch error {
+            case .timedOut, .couldNotConnect, .overloaded, .other: true
+            default: false
+            }
+        case .server(let error): error.status == 429 || error.status >= 500
+        default: false
+        }
+    }
+}

@@ -1,0 +1,59 @@
+internal import ClientEncryption
+internal import MatrixAPI
+public import MatrixModel
+internal import SQLDatabase
+
+/// A device as `devices` lists it.
+public struct ListedDevice: Sendable {
+    public let user: UserID
+    public let device: DeviceID
+    /// What its owner calls it.
+    public let displayName: String?
+    /// Its `ed25519` key, base64; nil where it has none.
+    public let fingerprint: String?
+    /// Whether it shows other keys than at first.
+    public let hasChanged: Bool
+}
+
+extension Client {
+    /// Our devices, or another user's. Throws ``ClientError``.
+    public func devices(of other: UserID? = nil) async throws -> [ListedDevice] {
+        let machine = machine
+        let owner = other ?? user
+        try await caughtUp()
+        try await database.write { try machine.track([owner], in: $0) }
+        try await keyTurns.hold {
+            try await self.uploadKeys()
+            try await self.queryKeys(for: [owner])
+        }
+        let known = try await database.read { try machine.devices(of: owner, in: $0) }
+        guard owner == user else {
+            return known.map {
+                ListedDevice(
+                    user: owner, device: $0.device, displayName: $0.displayName, fingerprint: $0.ed25519,
+                    hasChanged: $0.hasChanged)
+            }
+        }
+        let answer = try await call(APICall(.getDevices))
+        return try answer.requiredArray("devices").compactMap { each in
+            guard let device = each["device_id"]?.string.flatMap({ try? DeviceID($0) }) else { return nil }
+            let keys = known.first { $0.device == device }
+            return ListedDevice(
+                user: owner, device: device, displayName: each["display_name"]?.string, fingerprint: keys?.ed25519,
+                hasChanged: keys?.hasChanged ?? false)
+        }
+    }
+
+    /// Takes the new keys of a device at the user's word.
+    public func acceptNewKeys(of user: UserID, _ device: DeviceID) async throws {
+        let machine = machine
+        try await database.write { try machine.acceptNewKeys(of: user, device, in: $0) }
+        try await keyTurns.hold { try await self.queryKeys(for: [user]) }
+    }
+
+    /// This device's `ed25519` key, base64.
+    public func fingerprint() async throws -> String {
+        let machine = machine
+        return try await database.read { try machine.fingerprint(in: $0) }
+    }
+}

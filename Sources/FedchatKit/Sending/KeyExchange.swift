@@ -1,0 +1,72 @@
+internal import ClientEncryption
+internal import MatrixAPI
+internal import MatrixModel
+internal import SQLDatabase
+
+/// The calls that encryption needs. Each is made within `keyTurns`.
+extension Client {
+    /// Uploads keys that are due; nothing else needs to wait for it.
+    func uploadKeys() async throws {
+        let machine = machine
+        guard let upload = try await database.write({ try machine.keyUpload(in: $0) }) else { return }
+        let answer = try await call(upload.call)
+        try await database.write { try machine.uploaded(upload, response: answer, in: $0) }
+    }
+
+    /// Asks for devices until all are known that can be.
+    func queryKeys(for users: [UserID]?) async throws {
+        let machine = machine
+        for _ in 0..<64 {
+            guard let query = try await database.read({ try machine.keyQuery(for: users, in: $0) }) else { return }
+            let answer = try await call(query.call)
+            report(try await database.write { try machine.queried(query, response: answer, in: $0) })
+        }
+    }
+
+    /// Makes the Olm sessions that are missing.
+    func claimKeys(for users: [UserID]) async throws {
+        let machine = machine
+        for _ in 0..<64 {
+            guard let claim = try await database.read({ try machine.keyClaim(for: users, in: $0) }) else { return }
+            let answer = try await call(claim.call)
+            report(try await database.write { try machine.claimed(claim, response: answer, in: $0) })
+        }
+    }
+
+    /// Sends what waits for devices, in order.
+    func flushToDevice() async throws {
+        let machine = machine
+        while let messages = try await database.read({ try machine.waitingToDevice(in: $0) }) {
+            _ = try await call(messages.call)
+            try await database.write { try machine.sent(messages, in: $0) }
+        }
+    }
+
+    /// Sees to it that all who should read the next messages of the room can.
+    func prepareRoomKey(of summary: RoomSummary, _ settings: RoomEncryptionSettings) async throws {
+        let (store, machine) = (store, machine)
+        // Invited people may read what is said before they join, unless the room says otherwise.
+        let memberships = summary.historyVisibility == "joined" ? ["join"] : ["join", "invite"]
+        let room = summary.room
+        try await keyTurns.hold {
+            let recipients = try await self.database.write { connection in
+                let users = try store.members(of: room, memberships, in: connection).map(\.user)
+                try machine.track(users, in: connection)
+                return users
+            }
+            try await self.queryKeys(for: recipients)
+            try await self.claimKeys(for: recipients)
+            try await self.database.write {
+                try machine.prepareRoomKey(for: room, recipients: recipients, settings: settings, in: $0)
+            }
+            try await self.flushToDevice()
+        }
+    }
+}
+
+extension Client {
+    /// Publishes this device's keys, so that others can write to it. Part of a login.
+    public func publishKeys() async throws {
+        try await keyTurns.hold { try await self.uploadKeys() }
+    }
+}

@@ -1,0 +1,37 @@
+internal import ClientEncryption
+public import SQLDatabase
+
+/// The tables of a client's store, in numbered migrations that are never edited once released.
+public enum ClientSchema {
+    /// The oldest schema whose programs can use the newest.
+    public static let oldestCompatible = 1
+
+    /// All steps.
+    public static let migrations = [
+        Migration(1, "keys, session, rooms, queue") { dialect in
+            EncryptionSchema.initial(dialect) + initial(dialect)
+        }
+    ]
+
+    private static func initial(_ dialect: Dialect) -> [SQL] {
+        let bytes = dialect.bytesType
+        return [
+            "CREATE TABLE sealed_values (name TEXT PRIMARY KEY, value \(raw: bytes) NOT NULL)",
+            """
+            CREATE TABLE rooms (
+                room_id TEXT PRIMARY KEY, membership TEXT NOT NULL, details \(raw: bytes) NOT NULL)
+            """,
+            """
+            CREATE TABLE members (
+                room_id TEXT NOT NULL, user_id TEXT NOT NULL, membership TEXT NOT NULL,
+                PRIMARY KEY (room_id, user_id))
+            """,
+            """
+            CREATE TABLE send_queue (
+                id \(raw: dialect.generatedKey), room_id TEXT NOT NULL, transaction_id TEXT NOT NULL,
+                event_type TEXT NOT NULL, content \(raw: bytes) NOT NULL, wire_type TEXT, wire_content \(raw: bytes))
+            """,
+            "CREATE INDEX send_queue_by_room ON send_queue (room_id, id)",
+        ]
+    }
+}

@@ -1,0 +1,89 @@
+internal import ClientEncryption
+internal import Cryptography
+public import MatrixModel
+internal import SQLDatabase
+
+/// A room as this device knows it.
+public struct RoomSummary: Sendable, Hashable {
+    public let room: RoomID
+    /// `join`, `invite`, `leave` or `ban`.
+    public var membership: String
+    /// `m.room.name`
+    public var name: String?
+    /// `m.room.canonical_alias`
+    public var alias: String?
+    /// `m.room.history_visibility`
+    public var historyVisibility: String?
+    /// The content of `m.room.encryption`; nil for a room in the clear.
+    public var encryption: JSONValue?
+    /// Who invited us.
+    public var inviter: String?
+
+    /// Whether messages are encrypted.
+    public var isEncrypted: Bool { encryption != nil }
+
+    init(room: RoomID, membership: String) {
+        self.room = room
+        self.membership = membership
+    }
+
+    init(_ row: SQLRow, _ store: ClientStore) throws {
+        room = try RoomID(try row.text(0))
+        membership = try row.text(1)
+        let details = try store.opened(try row.bytes(2), place: "room \(room)")
+        name = details["name"]?.string
+        alias = details["alias"]?.string
+        historyVisibility = details["history_visibility"]?.string
+        encryption = details["encryption"]
+        inviter = details["inviter"]?.string
+    }
+
+    var details: JSONValue {
+        .fields([
+            "name": name.map { .string($0) }, "alias": alias.map { .string($0) },
+            "history_visibility": historyVisibility.map { .string($0) }, "encryption": encryption,
+            "inviter": inviter.map { .string($0) },
+        ])
+    }
+}
+
+extension ClientStore {
+    func room(_ room: RoomID, in connection: any SQLConnection) throws -> RoomSummary? {
+        try connection.query("SELECT room_id, membership, details FROM rooms WHERE room_id = \(room.text)").first
+            .map { try RoomSummary($0, self) }
+    }
+
+    func rooms(in connection: any SQLConnection) throws -> [RoomSummary] {
+        try connection.query("SELECT room_id, membership, details FROM rooms ORDER BY room_id")
+            .map { try RoomSummary($0, self) }
+    }
+
+    func save(_ summary: RoomSummary, in connection: any SQLConnection) throws {
+        let sealed = try key.seal(summary.details.serialized(), place: "room \(summary.room)", random: random)
+        try connection.execute(
+            """
+            INSERT INTO rooms VALUES (\(summary.room.text), \(summary.membership), \(sealed))
+            ON CONFLICT (room_id) DO UPDATE SET membership = excluded.membership, details = excluded.details
+            """)
+    }
+
+    func setMember(_ user: String, _ membership: String, of room: RoomID, in connection: any SQLConnection) throws {
+        try connection.execute(
+            """
+            INSERT INTO members VALUES (\(room.text), \(user), \(membership))
+            ON CONFLICT (room_id, user_id) DO UPDATE SET membership = excluded.membership
+            """)
+    }
+
+    /// Users of a room with one of these memberships.
+    func members(
+        of room: RoomID, _ memberships: [String], in connection: any SQLConnection
+    ) throws -> [(user: UserID, membership: String)] {
+        try connection.query(
+            """
+            SELECT user_id, membership FROM members
+            WHERE room_id = \(room.text) AND membership IN \(list: memberships) ORDER BY user_id
+            """
+        ).compactMap { row in (try? UserID(try row.text(0))).map { ($0, (try? row.text(1)) ?? "") } }
+    }
+}

@@ -1,0 +1,98 @@
+internal import ClientEncryption
+internal import MatrixModel
+internal import SQLDatabase
+
+/// Takes a `/sync` response into the store, in one transaction with the position after it: after a crash the same
+/// response comes again.
+/// Spec: <https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3sync>
+struct SyncApplying: Sendable {
+    let store: ClientStore
+    let machine: EncryptionMachine
+
+    func apply(_ response: JSONView, in connection: any SQLConnection) throws -> ClientUpdate {
+        var update = ClientUpdate()
+        guard let token = response["next_batch"]?.string else {
+            throw ClientError.malformedAnswer(path: "next_batch")
+        }
+        update.outcome = try machine.receive(SyncChanges(response: response), in: connection)
+        update.roomKeys = update.outcome.roomKeys
+        for (name, view) in response["rooms", "join"]?.members ?? [] {
+            guard let room = try? RoomID(name) else { continue }
+            update.timelines[room] = try join(room, view, in: connection)
+        }
+        for (name, view) in response["rooms", "invite"]?.members ?? [] {
+            guard let room = try? RoomID(name) else { continue }
+            try invite(room, view, in: connection)
+        }
+        for (name, view) in response["rooms", "leave"]?.members ?? [] {
+            guard let room = try? RoomID(name) else { continue }
+            try leave(room, view, in: connection)
+        }
+        for event in response["account_data", "events"]?.elements ?? [] where event["type"]?.string == "m.direct" {
+            try store.setValue(event["content"]?.value, "m.direct", in: connection)
+        }
+        try store.setSyncToken(token, in: connection)
+        return update
+    }
+
+    private func join(
+        _ room: RoomID, _ view: JSONView, in connection: any SQLConnection
+    ) throws -> ClientUpdate.Timeline {
+        var summary = try store.room(room, in: connection) ?? RoomSummary(room: room, membership: "join")
+        let before = summary
+        let isNew = summary.membership != "join"
+        summary.membership = "join"
+        let events = view["timeline", "events"]?.elements ?? []
+        for event in (view["state", "events"]?.elements ?? []) + events {
+            try note(event, &summary, in: connection)
+        }
+        if isNew || summary != before || before == RoomSummary(room: room, membership: "join") {
+            try store.save(summary, in: connection)
+        }
+        let isLimited = view["timeline", "limited"]?.bool ?? false
+        return ClientUpdate.Timeline(
+            events: events, gap: isLimited ? view["timeline", "prev_batch"]?.string : nil)
+    }
+
+    private func invite(_ room: RoomID, _ view: JSONView, in connection: any SQLConnection) throws {
+        var summary = RoomSummary(room: room, membership: "invite")
+        for event in view["invite_state", "events"]?.elements ?? [] {
+            if event["type"]?.string == "m.room.member", event["state_key"]?.string == machine.user.text {
+                summary.inviter = event["sender"]?.string
+            } else {
+                try note(event, &summary, in: connection)
+            }
+        }
+        summary.membership = "invite"
+        try store.save(summary, in: connection)
+    }
+
+    private func leave(_ room: RoomID, _ view: JSONView, in connection: any SQLConnection) throws {
+        var summary = try store.room(room, in: connection) ?? RoomSummary(room: room, membership: "leave")
+        summary.membership = "leave"
+        try connection.execute("DELETE FROM members WHERE room_id = \(room.text)")
+        try machine.discardRoomKey(of: room, in: connection)
+        try store.save(summary, in: connection)
+    }
+
+    /// Takes in one state event; others are passed over.
+    func note(_ event: JSONView, _ summary: inout RoomSummary, in connection: any SQLConnection) throws {
+        guard let key = event["state_key"]?.string, let content = event["content"] else { return }
+        switch event["type"]?.string {
+        case "m.room.member":
+            guard (try? UserID(key)) != nil, let membership = content["membership"]?.string else { return }
+            try store.setMember(key, String(membership.prefix(16)), of: summary.room, in: connection)
+        case "m.room.encryption" where key.isEmpty:
+            // Encryption is never turned off again: a server could otherwise make us speak in the clear.
+            if content["algorithm"]?.string != nil { summary.encryption = content.value }
+        case "m.room.name" where key.isEmpty:
+            summary.name = content["name"]?.string.flatMap { $0.isEmpty ? nil : String($0.prefix(255)) }
+        case "m.room.canonical_alias" where key.isEmpty:
+            summary.alias = content["alias"]?.string.map { String($0.prefix(255)) }
+        case "m.room.history_visibility" where key.isEmpty:
+            summary.historyVisibility = content["history_visibility"]?.string.map { String($0.prefix(32)) }
+        default:
+            return
+        }
+    }
+}

@@ -1,0 +1,126 @@
+internal import ClientEncryption
+internal import Logging
+internal import MatrixAPI
+internal import MatrixModel
+internal import SQLDatabase
+
+extension Client {
+    /// Keeps in step with the server until the task is cancelled (returns) or the session has ended (throws
+    /// `notLoggedIn`). A server that is away is asked again and again.
+    public func run() async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await self.syncForever() }
+            group.addTask { await self.keepUp() }
+            defer { group.cancelAll() }
+            try await group.next()
+        }
+    }
+
+    private func syncForever() async throws {
+        var pause = ClientLimits.firstPause
+        var wasAway = true
+        while !Task.isCancelled {
+            do {
+                try await syncOnce(holding: wasAway ? 0 : ClientLimits.longPollMilliseconds)
+                pause = ClientLimits.firstPause
+                wasAway = false
+                upkeep.continuation.yield()
+            } catch ClientError.notLoggedIn {
+                throw ClientError.notLoggedIn
+            } catch {
+                guard !Task.isCancelled else { return }
+                logger.warning("sync failed", metadata: ["error": "\(error)"])
+                wasAway = true
+                do { try await clock.sleep(for: pause) } catch { return }
+                pause = min(pause * 2, ClientLimits.longestPause)
+            }
+        }
+    }
+
+    /// One `/sync`; the server may hold it so many milliseconds.
+    func syncOnce(holding milliseconds: Int64) async throws {
+        let (store, machine) = (store, machine)
+        var query = [("timeout", "\(milliseconds)"), ("filter", Self.filter), ("set_presence", "offline")]
+        if let since = try await database.read({ try store.syncToken(in: $0) }) { query.append(("since", since)) }
+        let response = try await call(
+            APICall(.sync, query: query), attempts: 1,
+            timeout: .milliseconds(milliseconds) + ClientLimits.callTimeout, maximumBytes: ClientLimits.syncBytes)
+        let update = try await database.write {
+            try SyncApplying(store: store, machine: machine).apply(response, in: $0)
+        }
+        report(update.outcome)
+        hasSynced = true
+        for listener in listeners.values { listener.yield(update) }
+    }
+
+    private static let filter: String = {
+        let filter: JSONValue = [
+            "room": [
+                "timeline": ["limit": .integer(Int64(ClientLimits.timelineEvents))],
+                "ephemeral": ["types": []],
+            ],
+            "presence": ["types": []],
+        ]
+        return String(decoding: filter.serialized(), as: UTF8.self)
+    }()
+
+    func report(_ outcome: SyncOutcome) {
+        for warning in outcome.warnings { logger.warning("\(warning)") }
+        for changed in outcome.changedKeys {
+            logger.warning("the keys of \(changed.user)'s device \(changed.device) have changed: refused")
+        }
+    }
+
+    /// After each sync: uploads keys that are due, asks for devices that changed, sends what was left over.
+    private func keepUp() async {
+        for await _ in upkeep.stream {
+            do {
+                try await keyTurns.hold {
+                    try await self.uploadKeys()
+                    try await self.queryKeys(for: nil)
+                    try await self.claimKeys(for: [])
+                    try await self.flushToDevice()
+                }
+                try await sendLeftOver()
+            } catch {
+                guard !Task.isCancelled else { return }
+                logger.warning("upkeep failed", metadata: ["error": "\(error)"])
+            }
+        }
+    }
+
+    /// What each sync brings from now on.
+    func updates() -> (id: Int, stream: AsyncStream<ClientUpdate>) {
+        let (stream, continuation) = AsyncStream<ClientUpdate>.makeStream(
+            bufferingPolicy: .bufferingNewest(ClientLimits.waitingUpdates))
+        nextListener += 1
+        listeners[nextListener] = continuation
+        return (nextListener, stream)
+    }
+
+    func stopUpdates(_ id: Int) {
+        listeners.removeValue(forKey: id)?.finish()
+    }
+
+    /// Waits until the first sync since the start is taken in. Throws `timedOut` or `notLoggedIn`.
+    public func caughtUp() async throws {
+        guard !isLoggedOut else { throw ClientError.notLoggedIn }
+        guard !hasSynced else { return }
+        try await wait(ClientLimits.firstSync, "the first sync") { _ in true }
+    }
+
+    /// Waits until `condition` holds, asking it after each sync.
+    func wait(
+        _ limit: Duration, _ what: String, until condition: @escaping @Sendable (isolated Client) async throws -> Bool
+    ) async throws {
+        let (id, stream) = updates()
+        defer { stopUpdates(id) }
+        if hasSynced, try await condition(self) { return }
+        try await within(limit, what) {
+            for await _ in stream {
+                if try await condition(self) { return }
+            }
+            throw ClientError.timedOut(what)
+        }
+    }
+}

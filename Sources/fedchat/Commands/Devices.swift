@@ -1,0 +1,34 @@
+import ArgumentParser
+import MatrixModel
+
+struct Devices: ParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "List your devices, or another user's.")
+    @OptionGroup var options: CommonOptions
+
+    @Argument(help: "@user:server; yourself if left out.")
+    var user: String?
+
+    @Option(help: "Take the changed keys of this device of that user: only after they have confirmed them.")
+    var accept: String?
+
+    func run() throws {
+        if let user, (try? UserID(user)) == nil { throw Failure("not a user: \(user)", Failure.Status.usage) }
+        let daemon = try DaemonClient.connect(try options.begin())
+        if let accept {
+            guard let user else { throw Failure("--accept needs the user", Failure.Status.usage) }
+            try daemon.ask("accept", ["user": .string(user), "device": .string(accept)])
+        }
+        let answer = try daemon.ask("devices", .fields(["user": user.map { .string($0) }]))
+        for device in answer["devices"]?.elements ?? [] {
+            let notes = [
+                device["own"]?.bool == true ? "this device" : nil,
+                device["changed"]?.bool == true ? "KEYS CHANGED" : nil,
+            ].compactMap { $0 }
+            let parts = [
+                device["device_id"]?.string ?? "", device["ed25519"]?.string ?? "no keys",
+                device["display_name"]?.string ?? "", notes.joined(separator: ", "),
+            ]
+            options.show(device, Output.plain(parts.joined(separator: "\t")))
+        }
+    }
+}

@@ -1,0 +1,47 @@
+import ArgumentParser
+import Foundation
+import MatrixModel
+
+struct Listen: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Print a room's events as they come, decrypted.",
+        discussion: """
+            With --json each event is one object: the event with type and content in the clear, room_id, and encrypted; \
+            undecryptable says why a message could not be read, which is printed once more if its key comes.
+            """)
+    @OptionGroup var options: CommonOptions
+
+    @Argument(help: roomHelp)
+    var room: String
+
+    @Option(help: "\"start\" begins with the room's first event.")
+    var since: String = "now"
+
+    @Flag(name: .customLong("no-follow"), help: "End after the last event there is; 9 if one could not be decrypted.")
+    var isBrief = false
+
+    func validate() throws {
+        guard ["now", "start"].contains(since) else { throw ValidationError("--since is \"start\" or \"now\".") }
+    }
+
+    func run() throws {
+        let profile = try options.begin()
+        let answer = try DaemonClient.connect(profile).ask(
+            "listen", ["room": .string(room), "since": .string(since), "follow": .bool(!isBrief)]
+        ) { event in
+            if options.json { options.show(event, "") } else { show(event) }
+        }
+        if answer["undecryptable"]?.bool == true {
+            throw Failure("some messages could not be decrypted", Failure.Status.undecryptable)
+        }
+    }
+
+    private func show(_ event: JSONValue) {
+        let sender = event["sender"]?.string ?? ""
+        if let reason = event["undecryptable"]?.string {
+            Output.line(Array(Output.plain("\(sender): (cannot be read: \(reason))").utf8))
+        } else if event["type"]?.string == "m.room.message", let body = event["content", "body"]?.string {
+            Output.line(Array(Output.plain("\(sender): \(body)").utf8))
+        }
+    }
+}

@@ -1,0 +1,71 @@
+import ArgumentParser
+import FedchatKit
+import Foundation
+import MatrixModel
+
+/// What every verb takes.
+struct CommonOptions: ParsableArguments {
+    @Flag(help: "Print JSON, one object a line.")
+    var json = false
+
+    @Option(help: "Which of several sessions of yours. (default: default)")
+    var profile: String?
+
+    @Option(name: .customLong("config-dir"), help: "One folder for all files, instead of the XDG ones.")
+    var configFolder: String?
+
+    @Option(help: "End with status 124 after so many seconds.")
+    var timeout: Double?
+
+    @Option(name: .customLong("ca-file"), help: "A PEM file with authorities to trust beside the system's.")
+    var authorityFile: String?
+
+    /// Starts the timer, and says which session is meant.
+    func begin() throws -> Profile {
+        signal(SIGINT) { _ in _exit(Failure.Status.interrupted) }
+        signal(SIGTERM) { _ in _exit(128 + SIGTERM) }
+        if let timeout {
+            guard timeout > 0, timeout <= 31_536_000 else { throw Failure("--timeout is in seconds", 1) }
+            signal(SIGALRM) { _ in _exit(Failure.Status.timeout) }
+            var timer = itimerval()
+            timer.it_value.tv_sec = Int(timeout)
+            timer.it_value.tv_usec = max(Int((timeout - timeout.rounded(.down)) * 1_000_000), timeout < 1 ? 1 : 0)
+            setitimer(__itimer_which_t(ITIMER_REAL.rawValue), &timer, nil)
+        }
+        return try Profile(
+            name: profile, folder: configFolder, authorityFile: authorityFile,
+            environment: ProcessInfo.processInfo.environment)
+    }
+
+    /// Prints one object, or what stands for it in plain text.
+    func show(_ value: JSONValue, _ text: @autoclosure () -> String) {
+        if json {
+            var versioned = value
+            versioned["v"] = 1
+            Output.line(versioned.serialized())
+        } else {
+            Output.line(Array(text().utf8))
+        }
+    }
+}
+
+/// Standard output, a line at a time and at once.
+enum Output {
+    static func line(_ bytes: [UInt8]) {
+        var rest = (bytes + [0x0A])[...]
+        while !rest.isEmpty {
+            let written = rest.withUnsafeBytes { write(1, $0.baseAddress, $0.count) }
+            if written > 0 { rest = rest.dropFirst(written) } else if errno != EINTR { exit(0) }
+        }
+    }
+
+    /// Text of others without what could drive the terminal.
+    static func plain(_ text: String) -> String {
+        String(
+            String.UnicodeScalarView(
+                text.unicodeScalars.map { scalar in
+                    scalar.properties.generalCategory == .control && scalar != "\n" && scalar != "\t"
+                        ? "\u{FFFD}" : scalar
+                }))
+    }
+}

@@ -1,0 +1,169 @@
+import Cryptography
+import FedchatKit
+import Foundation
+import MatrixModel
+
+/// What a command may ask the process that owns the keys.
+struct DaemonRequests: Sendable {
+    let client: Client
+    let opening: StoreOpening
+    let end: @Sendable () -> Void
+
+    func answer(_ method: String, _ params: JSONValue, _ connection: DaemonConnection) async throws -> JSONValue {
+        switch method {
+        case "hello":
+            ["version": .integer(RPC.version), "user_id": .string(client.user.text)]
+        case "send": try await send(params)
+        case "listen": try await listen(params, connection)
+        case "create": try await create(params)
+        case "join": try await join(params)
+        case "invite":
+            try await named(params) { room in
+                try await client.invite(try params.requiredIdentifier("user"), to: room)
+            }
+        case "leave": try await named(params) { try await client.leave($0) }
+        case "rooms": try await rooms()
+        case "members": try await members(params)
+        case "devices": try await devices(params)
+        case "accept": try await accept(params)
+        case "doctor": try await doctor()
+        case "logout": try await logout()
+        case "stop": [:]
+        default: throw Failure("no method \(method)", Failure.Status.unexpected)
+        }
+    }
+
+    /// What ends the process does so once its answer has gone out.
+    func afterAnswer(_ method: String) {
+        if method == "logout" || method == "stop" { end() }
+    }
+
+    private func text(_ params: JSONValue, _ key: String) throws -> String {
+        guard let text = params[key]?.string else { throw Failure("\(key) is missing", Failure.Status.unexpected) }
+        return text
+    }
+
+    private func user(_ params: JSONValue, _ key: String) throws -> UserID {
+        do { return try UserID(try text(params, key)) } catch is InvalidIdentifier {
+            throw Failure("not a user: @name:server is expected", Failure.Status.usage)
+        }
+    }
+
+    private func named(_ params: JSONValue, _ work: (RoomID) async throws -> Void) async throws -> JSONValue {
+        let room = try await client.room(named: try text(params, "room"))
+        try await work(room)
+        return ["room_id": .string(room.text)]
+    }
+
+    private func send(_ params: JSONValue) async throws -> JSONValue {
+        let room = try await client.room(named: try text(params, "room"), creating: true)
+        let content: JSONValue = [
+            "msgtype": .string(params["msgtype"]?.string ?? "m.text"), "body": .string(try text(params, "body")),
+        ]
+        let event = try await client.send("m.room.message", content, to: room)
+        return ["event_id": .string(event.text), "room_id": .string(room.text)]
+    }
+
+    private func listen(_ params: JSONValue, _ connection: DaemonConnection) async throws -> JSONValue {
+        let room = try await client.room(named: try text(params, "room"))
+        let timeline = Timeline(of: room, client: client) { event in
+            guard await connection.write(RPC.notification("event", event.json)) else { throw CancellationError() }
+        }
+        try await timeline.run(
+            fromStart: params["since"]?.string == "start", following: params["follow"]?.bool ?? true)
+        return ["undecryptable": .bool(await timeline.hasFailures)]
+    }
+
+    private func create(_ params: JSONValue) async throws -> JSONValue {
+        var creation = RoomCreation()
+        creation.name = params["name"]?.string
+        creation.topic = params["topic"]?.string
+        creation.aliasLocalpart = params["alias"]?.string
+        creation.version = params["room_version"]?.string
+        creation.isPublic = params["public"]?.bool ?? false
+        creation.isEncrypted = params["encrypted"]?.bool ?? true
+        creation.invite = try (params["invite"]?.elements ?? []).map { each in
+            try user(["user": each], "user")
+        }
+        let room = try await client.create(creation)
+        return ["room_id": .string(room.text)]
+    }
+
+    private func join(_ params: JSONValue) async throws -> JSONValue {
+        let name = try text(params, "room")
+        let servers = params["via"]?.elements.compactMap(\.string) ?? []
+        let room: RoomID
+        if name.hasPrefix("!") || name.hasPrefix("#") {
+            room = try await client.join(name, via: servers)
+        } else {
+            room = try await client.join(try await client.invitation(named: name).text, via: servers)
+        }
+        return ["room_id": .string(room.text)]
+    }
+
+    private func rooms() async throws -> JSONValue {
+        [
+            "rooms": .array(
+                try await client.rooms().map { room in
+                    .fields([
+                        "room_id": .string(room.room.text), "membership": .string(room.membership),
+                        "name": room.name.map { .string($0) }, "alias": room.alias.map { .string($0) },
+                        "encrypted": .bool(room.isEncrypted), "inviter": room.inviter.map { .string($0) },
+                    ])
+                })
+        ]
+    }
+
+    private func members(_ params: JSONValue) async throws -> JSONValue {
+        let room = try await client.room(named: try text(params, "room"))
+        return [
+            "members": .array(
+                try await client.members(of: room).map {
+                    ["user_id": .string($0.user.text), "membership": .string($0.membership)]
+                })
+        ]
+    }
+
+    private func devices(_ params: JSONValue) async throws -> JSONValue {
+        let owner = params["user"] == nil ? nil : try user(params, "user")
+        return [
+            "devices": .array(
+                try await client.devices(of: owner).map { device in
+                    .fields([
+                        "user_id": .string(device.user.text), "device_id": .string(device.device.text),
+                        "display_name": device.displayName.map { .string($0) },
+                        "ed25519": device.fingerprint.map { .string($0) },
+                        "changed": .bool(device.hasChanged),
+                        "own": .bool(device.user == client.user && device.device == client.device),
+                    ])
+                })
+        ]
+    }
+
+    private func accept(_ params: JSONValue) async throws -> JSONValue {
+        let device: DeviceID
+        do { device = try DeviceID(try text(params, "device")) } catch is InvalidIdentifier {
+            throw Failure("not a device id", Failure.Status.usage)
+        }
+        try await client.acceptNewKeys(of: try user(params, "user"), device)
+        return [:]
+    }
+
+    private func doctor() async throws -> JSONValue {
+        [
+            "checks": .array(
+                await client.examine().map { check in
+                    .fields([
+                        "check": .string(check.name), "ok": .bool(check.isFine),
+                        "detail": check.detail.map { .string($0) },
+                    ])
+                })
+        ]
+    }
+
+    private func logout() async throws -> JSONValue {
+        try await client.logout()
+        opening.delete()
+        return [:]
+    }
+}
