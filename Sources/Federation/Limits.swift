@@ -19,6 +19,14 @@ public enum FederationLimits {
     public static let discoveryEntries = 20_000
     /// SRV records read of one answer.
     public static let srvRecords = 16
+    /// How long an answer to a question for SRV records is kept, seconds: at least and at most, whatever its time to live;
+    /// and one that says there are none.
+    public static let srvKeptLeast = 30
+    public static let srvKeptMost = 86_400
+    public static let srvNoneKept = 300
+    /// Look-ups of SRV records at once, and how many may wait.
+    public static let srvThreads = 4
+    public static let srvWaiting = 1_000
     /// The `Authorization` header, bytes.
     public static let authorizationBytes = 4096
     /// Parameters of an `Authorization` header.

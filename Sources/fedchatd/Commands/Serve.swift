@@ -22,8 +22,10 @@ struct Serve: AsyncParsableCommand {
         let metrics = loaded.homeserver.metricsEnabled ? PrometheusMetrics.bootstrap() : nil
         let environment = try Wiring.environment(loaded, database)
         let logger = environment.logger
+        let clock = environment.clock
         let instance = Instance(
-            environment, resolver: NoSRVRecords(), version: Fedchatd.version, metrics: metrics)
+            environment, resolver: SystemSRVRecords(now: { clock.monotonic() }), version: Fedchatd.version,
+            metrics: metrics)
         let listeners = loaded.effectiveListeners.map { listener in
             HTTPListener(
                 bind: listener.bind, port: listener.port,
