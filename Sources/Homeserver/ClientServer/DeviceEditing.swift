@@ -90,11 +90,12 @@ struct DeviceEditing: RouteGroup {
         return .empty
     }
 
+    /// What is not known is null: clients exist that want every field.
     private static func json(_ device: Device) -> JSONValue {
-        var fields: [String: JSONValue] = ["device_id": .string(device.id.text)]
-        if let name = device.displayName { fields["display_name"] = .string(name) }
-        if let time = device.lastSeen { fields["last_seen_ts"] = .integer(time) }
-        if let address = device.lastSeenAddress { fields["last_seen_ip"] = .string(address) }
-        return .object(fields)
+        [
+            "device_id": .string(device.id.text), "display_name": device.displayName.map { .string($0) } ?? .null,
+            "last_seen_ts": device.lastSeen.map { .integer($0) } ?? .null,
+            "last_seen_ip": device.lastSeenAddress.map { .string($0) } ?? .null,
+        ]
     }
 }
