@@ -1,0 +1,171 @@
+#!/usr/bin/env python3
+"""fedchat and matrix-nio, unchanged, in one encrypted room: each reads what the other sends.
+
+    fedchat_nio.py [--server fedchatd|synapse] [--keep]
+"""
+import argparse
+import asyncio
+import pathlib
+import shutil
+import sys
+import tempfile
+
+from synapse_server import Synapse      # puts blackbox on the path
+
+from blackbox.certificates import Authority
+from blackbox.people import Person
+from blackbox.report import Run, expect, expect_equal
+from blackbox.servers import Fedchatd
+
+import nio
+import nio_test
+
+
+class World:
+    """Alice types fedchat commands, Nina uses matrix-nio; later cases go on from what earlier ones left."""
+
+    def __init__(self, server, folder):
+        self.server, self.folder = server, folder
+        self.alice = Person("alice", server, folder / "people").register()
+        self.nina, self.room, self.said = nio_test.Person(server, folder, "nina"), None, []
+
+    async def fedchat(self, function, *arguments):
+        """fedchat blocks: nio goes on meanwhile."""
+        return await asyncio.get_running_loop().run_in_executor(None, function, *arguments)
+
+    async def invited(self):
+        await self.nina.log_in()
+        self.room = (await self.fedchat(self.alice.ask, "create", "--name", "Nook"))["room_id"]
+        await self.fedchat(self.alice.do, "invite", self.room, self.nina.user.id)
+        await self.nina.sync_until(lambda: self.room in self.nina.client.invited_rooms)
+        answer = await self.nina.client.join(self.room)
+        expect(isinstance(answer, nio.JoinResponse), f"join: {answer}")
+        await self.nina.sync_until(lambda: self.room in self.nina.client.rooms)
+        expect(self.nina.client.rooms[self.room].encrypted, "fedchat makes an encrypted room")
+
+    async def to_nio(self, text):
+        await self.fedchat(self.alice.do, "send", self.room, "-m", text)
+        await self.nina.sync_until(lambda: (self.alice.id, text, True) in self.nina.read)
+        self.said.append(text)
+
+    async def from_nio(self, text):
+        await self.nina.say(self.room, text)
+        self.said.append(text)
+        heard = await self.fedchat(self.alice.hear_texts, self.room, self.said)
+        expect((self.nina.user.id, text) in heard, f"fedchat hears {heard}")
+
+    async def talk(self):
+        for number in range(4):
+            await self.to_nio(f"{number}: from fedchat ünverändert 🫖")
+            await self.from_nio(f"{number}: from nio ünverändert 🫖")
+        expect_equal(self.nina.unread, [], "events that nio could not read")
+
+    async def killed(self):
+        """fedchat's daemon ends between messages; ratchets go on where they were."""
+        for number in range(3):
+            self.alice.end_daemon()
+            await self.to_nio(f"after end {number}")
+            await self.from_nio(f"answer {number}")
+        expect_equal(self.nina.unread, [], "events that nio could not read")
+
+    async def at_once(self):
+        texts = [f"at once {number}" for number in range(10)]
+        await asyncio.gather(*(self.fedchat(self.alice.do, "send", self.room, "-m", text) for text in texts))
+        await self.nina.sync_until(lambda: all((self.alice.id, text, True) in self.nina.read for text in texts))
+
+    async def nio_room(self):
+        answer = await self.nina.client.room_create(
+            name="Parlor", invite=[self.alice.id], initial_state=[nio.EnableEncryptionBuilder().as_dict()])
+        expect(isinstance(answer, nio.RoomCreateResponse), f"create: {answer}")
+        self.room, self.said = answer.room_id, []
+        await self.nina.sync_until(lambda: self.room in self.nina.client.rooms)
+        await self.fedchat(self.alice.do, "join", self.room)
+        await self.nina.sync_until(lambda: len(self.nina.client.rooms[self.room].users) == 2)
+        await self.from_nio("welcome")
+        await self.to_nio("thank you")
+
+    async def many(self):
+        """Past the 100 messages after which a Megolm session is replaced."""
+        texts = [f"many {number}" for number in range(105)]
+        for start in range(0, len(texts), 7):       # a sync without a filter brings ten events
+            batch = texts[start:start + 7]
+            await asyncio.gather(
+                *(self.fedchat(self.alice.do, "send", self.room, "-m", text) for text in batch))
+            await self.nina.sync_until(lambda: all((self.alice.id, text, True) in self.nina.read for text in batch))
+
+    async def second_device(self):
+        """A second fedchat of the same user reads what is said from then on, by all."""
+        await self.fedchat(
+            self.alice.do, "login", "--profile", "second", "--homeserver", self.server.site.base_url, "--user",
+            self.alice.name, "--password-file", self.alice.password_file)
+        await self.to_nio("to all my devices")
+        await self.nina.sync_until(
+            lambda: len(list(self.nina.client.device_store.active_user_devices(self.alice.id))) == 2)
+        await self.from_nio("to both of you")
+        found = []
+
+        def listen():
+            lines = self.alice.run(
+                "listen", self.room, "--json", "--since", "start", "--no-follow", "--profile", "second").stdout
+            found.extend(lines.splitlines())
+
+        await self.fedchat(listen)
+        for text in ("to all my devices", "to both of you"):
+            expect(any(text in line for line in found), f"the second device does not read {text!r}")
+
+
+CASES = [
+    ("nio is invited into fedchat's encrypted room", World.invited),
+    ("each reads what the other says", World.talk),
+    ("fedchat's daemon ends in between", World.killed),
+    ("ten messages at once reach nio", World.at_once),
+    ("fedchat joins an encrypted room that nio made", World.nio_room),
+    ("a hundred messages and more, over a change of session", World.many),
+    ("a second fedchat device reads both", World.second_device),
+]
+
+
+async def cases(run, world):
+    for sentence, function in CASES:
+        failed = []
+
+        async def attempt():
+            try:
+                await function(world)
+            except Exception as error:
+                failed.append(error)
+
+        await attempt()
+
+        def outcome():
+            if failed:
+                raise failed[0]
+
+        run.one(sentence, outcome)
+    await world.nina.client.close()
+
+
+def main():
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--server", choices=["fedchatd", "synapse"], default="fedchatd")
+    options.add_argument("--keep", action="store_true")
+    options = options.parse_args()
+    folder, run = pathlib.Path(tempfile.mkdtemp(prefix="fedchatnio")), Run()
+    authority = Authority(folder / "ca")
+    server = {"fedchatd": Fedchatd, "synapse": Synapse}[options.server](folder / "server", authority)
+    world = None
+    try:
+        with server:
+            world = World(server, folder)
+            asyncio.run(cases(run, world))
+            world.alice.close()
+    finally:
+        if options.keep:
+            print(f"kept: {folder}")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+    return run.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
