@@ -124,5 +124,8 @@ public struct AccountDataStore {
         }
     }
 
-    private static func context(_ user: UserID) -> String { "account_data \(user.text)" }
+    private static func context(_ user: UserID) -> String { context(user.text) }
+
+    /// What a user's sealed account data is bound to.
+    static func context(_ user: String) -> String { "account_data \(user)" }
 }
