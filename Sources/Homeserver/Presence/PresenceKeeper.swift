@@ -76,13 +76,16 @@ public final class PresenceKeeper: Sendable {
     ) async throws {
         let now = environment.clock.now()
         let federates = sender != nil
+        let local = environment.serverName
         let (kept, servers) = try await environment.database.groupedWrite { connection in
             let store = PresenceStore(connection)
             let known = try store.presence(of: user)
             let presence = PresenceStore.Presence(
                 user: user, state: state, statusMessage: keepsMessage ? known?.statusMessage : message,
                 lastActive: isActive ? now : known?.lastActive ?? 0)
-            guard try store.set(presence, now: now), federates else { return (presence, Set<ServerName>()) }
+            guard try store.set(presence, now: now, waking: local), federates else {
+                return (presence, Set<ServerName>())
+            }
             return (presence, try RoomStore(connection).serversSharingRooms(with: user))
         }
         guard let sender, !servers.isEmpty else { return }
@@ -112,11 +115,12 @@ public final class PresenceKeeper: Sendable {
         }
         guard !found.isEmpty else { return }
         let presences = found
+        let local = environment.serverName
         try await environment.database.groupedWrite { connection in
             let store = PresenceStore(connection)
             // Of people nobody here shares a room with there is nothing to know.
             for presence in presences where try !RoomStore(connection).memberships(of: presence.user, .join).isEmpty {
-                try store.set(presence, now: now)
+                try store.set(presence, now: now, waking: local)
             }
         }
     }

@@ -22,6 +22,9 @@ public final class StreamWatcher: Sendable {
         var count = 0
         /// The newest positions that notifications told of.
         var told: [String: Int64] = [:]
+        /// Who is woken at the next interval.
+        var later: Set<UserID> = []
+        var laterAll = false
     }
 
     private let environment: Environment
@@ -39,7 +42,7 @@ public final class StreamWatcher: Sendable {
         let notifications = environment.database.notifications()
         await withTaskGroup(of: Void.self) { group in
             group.addTask { for await notification in notifications { await self.received(notification) } }
-            group.addTask { await self.checkPositions() }
+            group.addTask { await self.tick() }
             await group.next()
             group.cancelAll()
         }
@@ -113,8 +116,17 @@ public final class StreamWatcher: Sendable {
             let users = parts.dropFirst(2).compactMap { try? UserID(String($0)) }
             // A list that was cut off stands for everybody.
             users.isEmpty || users.count >= 50 ? wakeAll() : wake(users)
-        case "device_lists", "presence":
-            wakeAll()
+        case "device_lists":
+            state.withLock { $0.laterAll = true }
+        case "presence":
+            let users = parts.dropFirst(2)
+            state.withLock { state in
+                if users.contains("*") {
+                    state.laterAll = true
+                } else {
+                    state.later.formUnion(users.compactMap { try? UserID(String($0)) })
+                }
+            }
         default:
             break
         }
@@ -137,29 +149,40 @@ public final class StreamWatcher: Sendable {
 
     // MARK: The safety net
 
-    /// Notifications are hints. Positions that moved long ago and that nobody told of wake everybody.
-    private func checkPositions() async {
+    private func tick() async {
         var before: [String: Int64] = [:]
+        var intervals = 0
         while !Task.isCancelled {
-            do { try await environment.clock.sleep(for: SyncLimits.positionInterval) } catch { return }
+            do { try await environment.clock.sleep(for: SyncLimits.wakeInterval) } catch { return }
+            let (users, isAll) = state.withLock { state in
+                defer { (state.later, state.laterAll) = ([], false) }
+                return (state.later, state.laterAll)
+            }
+            if isAll { wakeAll() } else if !users.isEmpty { wake(users) }
+            intervals += 1
+            guard intervals >= SyncLimits.intervalsPerCheck else { continue }
+            intervals = 0
             guard let now = try? await environment.database.read({ try StreamPositions($0).current() }) else {
                 continue
             }
-            let earlier = before
-            let missed = state.withLock { state in
-                var missed = false
-                for (stream, position) in earlier where position > state.told[stream] ?? 0 {
-                    missed = true
-                    state.told[stream] = position
-                }
-                return missed
-            }
-            if missed {
-                audience.forgetAll()
-                wakeAll()
-            }
+            wakeMissed(before)
             before = now
         }
+    }
+
+    /// Notifications are hints. Positions that moved long ago and that nobody told of wake everybody.
+    private func wakeMissed(_ earlier: [String: Int64]) {
+        let missed = state.withLock { state in
+            var missed = false
+            for (stream, position) in earlier where position > state.told[stream] ?? 0 {
+                missed = true
+                state.told[stream] = position
+            }
+            return missed
+        }
+        guard missed else { return }
+        audience.forgetAll()
+        wakeAll()
     }
 }
 

@@ -64,13 +64,12 @@ extension SyncAssembly {
             changed = try typing.rooms(for: request.user, now: request.now)
         }
         for room in changed { byNID[room, default: RoomExtras()].hasTyping = true }
-        let store = AccountDataStore(connection, sync.environment.sealer)
         var dataByRoom: [RoomID: [AccountDataStore.Entry]] = [:]
+        var data = accountData
         // A room that was joined just now may have account data from before.
-        let since = hasNewRooms ? nil : request.since
-        let data =
-            try since.map { try store.changes(request.user, after: $0.accountData, upTo: current.accountData) }
-            ?? store.all(request.user)
+        if hasNewRooms, request.since != nil {
+            data = try AccountDataStore(connection, sync.environment.sealer).all(request.user)
+        }
         for entry in data {
             guard let room = entry.room, request.filter.roomAccountData.allows(type: entry.type),
                 request.filter.roomAccountData.allows(room: room)
@@ -126,7 +125,8 @@ extension SyncAssembly {
         joined.key("m.invited_member_count")
         joined.integer(counts.invited)
         joined.endObject()
-        let unread = try sync.unread.counts(of: room, for: request.user, ignoring: ignored, connection)
+        let unread = try sync.unread.counts(
+            of: room, for: request.user, rulesPosition: rulesPosition(), ignoring: ignored, connection)
         joined.key("unread_notifications")
         joined.beginObject()
         joined.key("highlight_count")
@@ -150,6 +150,13 @@ extension SyncAssembly {
         try sync.rooms.events.events([nid], from: log)[nid].flatMap { try? RoomMember($0.pdu).membership }
     }
 
+    private mutating func rulesPosition() throws -> Int64 {
+        if let pushRulesPosition { return pushRulesPosition }
+        let position = try sync.unread.rulesPosition(of: request.user, connection)
+        pushRulesPosition = position
+        return position
+    }
+
     private func timeline(_ room: SyncRoom, after: Int64?, upTo: Int64) throws -> TimelineWindow {
         let filter = request.filter.timeline
         var window = TimelineWindow(end: upTo)
@@ -160,7 +167,8 @@ extension SyncAssembly {
             rooms: sync.rooms, connection: connection, user: request.user, roomNID: room.nid,
             membership: room.membership, memberNID: room.memberNID)
         let reading = TimelineReading(
-            rooms: sync.rooms, connection: connection, visibility: visibility, filter: filter, ignored: ignored)
+            rooms: sync.rooms, connection: connection, visibility: visibility, filter: filter, ignored: ignored,
+            gaps: Set(try log.backwardExtremities(room: room.nid)))
         let found = try reading.read(after: after, upTo: upTo, limit: limit, newestFirst: true)
         window.entries = found.entries.reversed()
         window.isLimited = found.hasMore
@@ -349,6 +357,7 @@ extension SyncAssembly {
 
     /// Invites to rooms this server is not in, and those that were withdrawn.
     private mutating func addReceivedInvites(besides known: Set<RoomID>) throws {
+        if let since = request.since, since.events == current.events, !request.fullState { return }
         let store = RoomStore(connection)
         for invite in try store.invites(of: request.user, sealer: sync.environment.sealer) {
             if let since = request.since, invite.position <= since.events, !request.fullState { continue }

@@ -14,6 +14,10 @@ struct SyncAssembly {
     let current: SyncToken
     let ignored: Set<String>
     let reader: EventReader
+    /// All account data, or what changed.
+    let accountData: [AccountDataStore.Entry]
+    /// When the push rules changed, once that was asked for.
+    var pushRulesPosition: Int64?
 
     var joined = JSONWriter()
     var invited = JSONWriter()
@@ -34,6 +38,14 @@ struct SyncAssembly {
         ignored = try IgnoredUsers.of(request.user, sync.environment.sealer, connection)
         reader = EventReader(
             user: request.user, device: request.device, now: request.now, format: request.filter.format)
+        let store = AccountDataStore(connection, sync.environment.sealer)
+        if let since = request.since {
+            accountData =
+                since.accountData < current.accountData
+                ? try store.changes(request.user, after: since.accountData, upTo: current.accountData) : []
+        } else {
+            accountData = try store.all(request.user)
+        }
         joined.beginObject()
         invited.beginObject()
         knocked.beginObject()
@@ -52,7 +64,7 @@ struct SyncAssembly {
         writer.key("next_batch")
         writer.string(next.description)
         writer.key("account_data")
-        try writeAccountData(into: &writer)
+        writeAccountData(into: &writer)
         writer.key("presence")
         try writePresence(into: &writer)
         writer.key("to_device")
@@ -72,14 +84,9 @@ struct SyncAssembly {
 
     // MARK: What belongs to no room
 
-    private mutating func writeAccountData(into writer: inout JSONWriter) throws {
-        let store = AccountDataStore(connection, sync.environment.sealer)
-        let entries =
-            try request.since.map {
-                try store.changes(request.user, after: $0.accountData, upTo: current.accountData)
-            } ?? store.all(request.user)
+    private mutating func writeAccountData(into writer: inout JSONWriter) {
         let filter = request.filter.accountData
-        let wanted = entries.filter { $0.room == nil && filter.allows(type: $0.type) }
+        let wanted = accountData.filter { $0.room == nil && filter.allows(type: $0.type) }
         if !wanted.isEmpty { hasNews = true }
         writer.events(wanted) { $0.accountData($1) }
     }
@@ -114,7 +121,9 @@ struct SyncAssembly {
     }
 
     private func acknowledges() throws -> Bool {
-        guard let device = request.device, let since = request.since else { return false }
+        guard let device = request.device, let since = request.since,
+            !sync.isAcknowledged(request.user, device, since.toDevice)
+        else { return false }
         return try !ToDeviceStore(connection, sync.environment.sealer).messages(
             user: request.user, device: device, after: 0, upTo: since.toDevice, limit: 1
         ).isEmpty

@@ -8,8 +8,12 @@ enum SyncLimits {
     static let audienceRooms = 20_000
     /// Members kept in all those rooms together.
     static let audienceMembers = 1_000_000
-    /// How often the streams' positions are read again, in case a notification was lost.
-    static let positionInterval = Duration.seconds(5)
+    /// How long syncs that many others are woken with wait for more of the kind: new presence and device lists.
+    static let wakeInterval = Duration.milliseconds(250)
+    /// After so many of these intervals the streams' positions are read again, in case a notification was lost.
+    static let intervalsPerCheck = 20
+    /// Devices of which it is kept how far their messages were acknowledged, in bytes.
+    static let acknowledgedBytes = 2 << 20
     /// Bytes of events written for clients that are kept.
     static let eventTextBytes = 32 << 20
     /// Bytes of room summaries kept.

@@ -36,6 +36,12 @@ struct SyncReader: Sendable {
     let texts: EventTexts
     let summaries: RoomSummaries
     let unread: UnreadCounts
+    private let acknowledged = BoundedCache<DeviceKey, Int64>(budget: SyncLimits.acknowledgedBytes)
+
+    private struct DeviceKey: Hashable {
+        var user: UserID
+        var device: DeviceID
+    }
 
     init(environment: Environment, rooms: RoomReader, texts: EventTexts) {
         self.environment = environment
@@ -48,11 +54,18 @@ struct SyncReader: Sendable {
     /// The answer as of now.
     /// - Throws: `DatabaseError`, `CorruptState`.
     func answer(_ request: SyncRequest) async throws -> SyncAnswer {
-        try await environment.database.read { connection in
+        let answer = try await environment.database.read { connection in
             var assembly = try SyncAssembly(self, request, connection)
             try assembly.addRooms()
             return try assembly.finish()
         }
+        if !answer.acknowledges { noteAcknowledged(request) }
+        return answer
+    }
+
+    /// Whether nothing waits for a device up to a position, as far as this node knows.
+    func isAcknowledged(_ user: UserID, _ device: DeviceID, _ position: Int64) -> Bool {
+        position == 0 || acknowledged.value(DeviceKey(user: user, device: device)) == position
     }
 
     /// Drops what a device has received.
@@ -63,5 +76,11 @@ struct SyncReader: Sendable {
             try ToDeviceStore(connection, sealer).acknowledge(
                 user: request.user, device: device, upTo: since.toDevice)
         }
+        noteAcknowledged(request)
+    }
+
+    private func noteAcknowledged(_ request: SyncRequest) {
+        guard let device = request.device, let since = request.since else { return }
+        acknowledged.put(DeviceKey(user: request.user, device: device), since.toDevice, cost: 256)
     }
 }

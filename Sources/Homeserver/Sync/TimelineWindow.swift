@@ -33,6 +33,8 @@ struct TimelineReading {
     let filter: EventFilter
     /// Users whose messages are not shown.
     let ignored: Set<String>
+    /// Events that are not here, with those before them: a stretch begins behind such a gap.
+    var gaps: Set<EventID> = []
 
     /// A stretch of events: `after` < position <= `upTo`.
     /// - Returns: the entries in the order of reading, whether there may be more, and the last place that was looked at.
@@ -55,10 +57,16 @@ struct TimelineReading {
             for place in places {
                 if entries.count == limit { return (entries, true, reached) }
                 reached = place.position
-                guard let event = events[place.nid], allows(event) else { continue }
-                let seen = try visibility.look(event, at: place.position)
-                guard seen.isVisible else { continue }
-                entries.append(.init(event: event, position: place.position, membership: seen.membership))
+                guard let event = events[place.nid] else { continue }
+                if allows(event) {
+                    let seen = try visibility.look(event, at: place.position)
+                    if seen.isVisible {
+                        entries.append(.init(event: event, position: place.position, membership: seen.membership))
+                    }
+                }
+                if !gaps.isEmpty, event.pdu.prevEvents.contains(where: gaps.contains) {
+                    return (entries, true, reached)
+                }
             }
             guard places.count == count, let last = places.last else { return (entries, false, reached) }
             if newestFirst { high = last.position - 1 } else { low = last.position }

@@ -34,19 +34,24 @@ struct UnreadCounts: Sendable {
         self.summaries = summaries
     }
 
+    /// When the user's push rules changed: a position of the stream `account_data`.
+    /// - Throws: `DatabaseError`.
+    func rulesPosition(of user: UserID, _ connection: any SQLConnection) throws -> Int64 {
+        try connection.query(
+            """
+            SELECT position FROM account_data
+            WHERE user_id = \(user.text) AND room_id = '' AND type = 'm.push_rules'
+            """
+        ).first?.integer(0) ?? 0
+    }
+
     /// The counts of a room in its current state.
     /// - Throws: `DatabaseError`, `CorruptState`.
     func counts(
-        of room: SyncRoom, for user: UserID, ignoring ignored: Set<String>, _ connection: any SQLConnection
+        of room: SyncRoom, for user: UserID, rulesPosition: Int64, ignoring ignored: Set<String>,
+        _ connection: any SQLConnection
     ) throws -> Counts {
         let key = Key(user: user, room: room.nid)
-        let rulesPosition =
-            try connection.query(
-                """
-                SELECT position FROM account_data
-                WHERE user_id = \(user.text) AND room_id = '' AND type = 'm.push_rules'
-                """
-            ).first?.integer(0) ?? 0
         let read = try ReceiptStore(connection).readPosition(of: user, room: room.nid)
         var counts = Counts()
         var after = read

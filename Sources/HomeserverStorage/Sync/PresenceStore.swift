@@ -33,11 +33,13 @@ public struct PresenceStore {
     }
 
     /// Notes a presence. A new state or message has a position and wakes the syncs of those who share a room.
-    /// - Parameter now: milliseconds since 1970.
+    /// - Parameters:
+    ///   - now: milliseconds since 1970.
+    ///   - server: whose users' syncs are woken.
     /// - Returns: whether it was news.
     /// - Throws: `DatabaseError`.
     @discardableResult
-    public func set(_ presence: Presence, now: Int64) throws -> Bool {
+    public func set(_ presence: Presence, now: Int64, waking server: ServerName) throws -> Bool {
         if let known = try self.presence(of: presence.user), known.state == presence.state,
             known.statusMessage == presence.statusMessage
         {
@@ -57,8 +59,21 @@ public struct PresenceStore {
             ON CONFLICT (user_id) DO UPDATE SET state = excluded.state, status_msg = excluded.status_msg,
             last_active = excluded.last_active, seen = excluded.seen, position = excluded.position
             """)
-        try connection.notify("presence \(position) \(presence.user.text)")
+        try notify(position, presence.user, server)
         return true
+    }
+
+    /// `presence <position> <user>…`: the users of ours who share a room; `*` for too many.
+    private func notify(_ position: Int64, _ user: UserID, _ server: ServerName) throws {
+        let rows = try connection.query(
+            """
+            SELECT DISTINCT o.user_id FROM room_members m
+            JOIN room_members o ON o.room_nid = m.room_nid AND o.membership = 'join' AND o.server = \(server.text)
+            WHERE m.user_id = \(user.text) AND m.membership = 'join' LIMIT \(Limits.usersPerNotification + 1)
+            """)
+        let users = rows.count > Limits.usersPerNotification ? ["*"] : try rows.map { try $0.text(0) }
+        guard !users.isEmpty else { return }
+        try connection.notify((["presence", String(position)] + users).joined(separator: " "))
     }
 
     /// Users of a server who are not offline and whom no node has seen since a time.

@@ -47,8 +47,10 @@ import Testing
         #expect(server.watcher.waitingCount == 0)
     }
 
-    @Test func `an invite, a device's message, account data and typing wake a sync too`() async throws {
-        let server = try await SyncServer()
+    @Test func `an invite, a device's message, account data, typing, devices and presence wake a sync too`()
+        async throws
+    {
+        let server = try await SyncServer { $0.presence.isEnabled = true }
         let room = try await server.room(with: [bob])
         let other = try await server.room()
         let bob = bob
@@ -57,6 +59,12 @@ import Testing
             { try await server.set(.invite, bob, other, by: alice) },
             { try await server.sendToDevice(["x"], to: bob) },
             { try await server.setAccountData("own", [:], of: bob) },
+            {
+                try await server.environment.database.write { connection in
+                    _ = try DeviceKeyStore(connection).noteChange(of: alice)
+                }
+            },
+            { try await server.presence.set(alice, state: "unavailable", message: nil) },
             {
                 _ = try await server.call(
                     .put, "v3/rooms/\(room)/typing/\(alice)", as: alice, ["typing": true, "timeout": 5_000])

@@ -79,6 +79,23 @@ import Testing
         #expect(page["chunk"]?.elements.map(SyncServer.Answer.name) == ["m2", "m1", "m.room.name"])
     }
 
+    @Test func `a timeline begins behind a gap in the history`() async throws {
+        let server = try await SyncServer()
+        let room = try await server.room(named: "tea", with: [bob])
+        let missing = try await server.message("missing", room)
+        try await server.message("behind", room)
+        try await server.environment.database.write { connection in
+            _ = try connection.execute(
+                """
+                INSERT INTO backward_extremities (room_nid, event_id) VALUES (\(missing.roomNID), \(missing.id.text))
+                """)
+        }
+        let answer = try await server.sync(bob)
+        #expect(answer.timeline(room) == ["behind"])
+        #expect(answer.room(room)?["timeline"]?["limited"] == true)
+        #expect(answer.state(room).count == 7)
+    }
+
     @Test func `the state after the timeline is sent to those who ask`() async throws {
         let server = try await SyncServer()
         let room = try await server.room(with: [bob])
