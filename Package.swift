@@ -117,6 +117,7 @@ let testTargets: [Target] = [
             "FedchatKit", "ClientEncryption", "Ratchet", "MatrixAPI", "MatrixModel", "HTTPMessages", "SQLDatabase",
             "SQLiteEngine", "Cryptography", httpTypes,
         ]),
+    tests("FedchatdTests", ["fedchatd", "Homeserver", "Cryptography", "MatrixModel"]),
     tests("TidyTests", []),
 ]
 

@@ -3,7 +3,7 @@ public import HTTPTypes
 /// An endpoint, declared once for both ends: the server routes by it, a client and a peer server build their calls from it.
 ///
 /// Requests and responses are read and written through lazy JSON views, so a route has no type of its own
-/// (`spec/decisions/0004-endpoints-are-routes.md`).
+/// (`spec/decisions/0004-endpoints-are-decoded-by-hand.md`).
 public struct Route: Sendable, Hashable {
     /// Who may call an endpoint.
     public enum Access: Sendable, Hashable {

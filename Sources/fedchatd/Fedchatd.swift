@@ -9,7 +9,9 @@ struct Fedchatd: AsyncParsableCommand {
         abstract: "A Matrix homeserver.",
         discussion: "Exit status: 0 ok, 1 configuration or usage, 2 unexpected, 3 database or network not reachable.",
         version: "fedchatd \(version)",
-        subcommands: [Serve.self, Initialize.self, CheckConfiguration.self, Users.self, RegistrationTokens.self, Keys.self],
+        subcommands: [
+            Serve.self, Initialize.self, CheckConfiguration.self, Users.self, RegistrationTokens.self, Keys.self,
+        ],
         defaultSubcommand: Serve.self)
 }
 

@@ -1,5 +1,6 @@
 import Cryptography
 import Foundation
+private import Glibc
 import Homeserver
 
 /// The signing keys on disk: `signing.key` (0600 in a 0700 folder) and `retired/`, one file a key.
@@ -89,7 +90,10 @@ struct SigningKeyFiles {
 
     private func key(_ parts: [String], _ path: String) throws(Failure) -> Ed25519.SigningKey {
         guard parts[0] == "ed25519", let seed = Base64.decode(parts[2]), let key = try? Ed25519.SigningKey(seed: seed),
-            !parts[1].isEmpty, parts[1].utf8.allSatisfy({ $0 == 0x5F || Character(UnicodeScalar($0)).isLetter || Character(UnicodeScalar($0)).isNumber })
+            !parts[1].isEmpty,
+            parts[1].utf8.allSatisfy({
+                $0 == 0x5F || Character(UnicodeScalar($0)).isLetter || Character(UnicodeScalar($0)).isNumber
+            })
         else { throw Failure(description: "\(path): expected ed25519 VERSION SEED") }
         return key
     }
@@ -103,5 +107,3 @@ struct SigningKeyFiles {
         }
     }
 }
-
-private import Glibc

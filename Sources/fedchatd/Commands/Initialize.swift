@@ -21,7 +21,9 @@ struct Initialize: AsyncParsableCommand {
     var postgres: String?
 
     static func validated(_ name: String) throws -> ServerName {
-        do { return try ServerName(name) } catch { throw ExitWith.configuration("--server-name: \(name) is no server name") }
+        do { return try ServerName(name) } catch {
+            throw ExitWith.configuration("--server-name: \(name) is no server name")
+        }
     }
 
     mutating func run() async throws {

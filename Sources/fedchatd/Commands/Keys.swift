@@ -23,7 +23,8 @@ struct Keys: AsyncParsableCommand {
             let isDone = try await database.read { try Resealing($0, sealer).isDone() }
             await database.close()
             for (index, key) in keys.enumerated() {
-                let use = index == 0 ? "seals" : isDone ? "may go: everything is sealed under the first key" : "still needed"
+                let use =
+                    index == 0 ? "seals" : isDone ? "may go: everything is sealed under the first key" : "still needed"
                 print("storage \(key.id) \(use)")
             }
         }

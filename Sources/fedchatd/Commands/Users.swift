@@ -13,7 +13,8 @@ struct Users: AsyncParsableCommand {
         subcommands: [Create.self, List.self, ResetPassword.self, Deactivate.self, MakeAdmin.self])
 
     struct Create: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Makes a user; the password is asked for, or read from stdin.")
+        static let configuration = CommandConfiguration(
+            abstract: "Makes a user; the password is asked for, or read from stdin.")
         @Argument(help: "The name before the colon.") var name: String
         @OptionGroup var options: ConfigurationOption
         @OptionGroup var password: PasswordOption
@@ -84,13 +85,15 @@ struct Users: AsyncParsableCommand {
 
 /// Where a password comes from: never an argument.
 struct PasswordOption: ParsableArguments {
-    @Option(name: .long, help: "A file whose first line is the password; without it, it is asked for or read from stdin.")
+    @Option(
+        name: .long, help: "A file whose first line is the password; without it, it is asked for or read from stdin.")
     var passwordFile: String?
 
     func read() throws -> String {
         if let passwordFile {
-            do { return try Paths.secret(passwordFile).split(whereSeparator: \.isNewline).first.map(String.init) ?? "" }
-            catch { throw ExitWith.configuration(error.expected) }
+            do {
+                return try Paths.secret(passwordFile).split(whereSeparator: \.isNewline).first.map(String.init) ?? ""
+            } catch { throw ExitWith.configuration(error.expected) }
         }
         if isatty(STDIN_FILENO) == 1 {
             guard let text = getpass("Password: ") else { throw ExitWith.configuration("no password was given") }

@@ -7,156 +7,161 @@ import MatrixModel
 enum ConfigurationCatalogue {
     static var keys: [ConfigurationKey] {
         basics + storage + rooms + federation + outbound + registration + rateLimits + clients + media + others
-        + limits + timeouts + logging
+            + limits + timeouts + logging
     }
 
     private static var basics: [ConfigurationKey] {
         [
-        ConfigurationKey("server_name", nil, "The name after the colon in ids; never changes.") {
-            c, s throws(Setting.Wrong) in
-            do { c.serverName = try ServerName(try s.string) } catch {
-                throw Setting.Wrong("expected a server name such as example.org")
-            }
-        },
-        ConfigurationKey("public_base_url", nil, "Where clients reach this server.") { c, s throws(Setting.Wrong) in
-            let text = try s.string
-            guard text.hasPrefix("https://") || text.hasPrefix("http://"), text.utf8.count < 2048 else {
-                throw Setting.Wrong("expected a URL that starts with https:// or http://")
-            }
-            c.publicBaseURL = text.hasSuffix("/") ? String(text.dropLast()) : text
-        },
-        ConfigurationKey("data_dir", "\".\"", "Media and caches; relative to this file.") {
-            c, s throws(Setting.Wrong) in c.dataDirectory = c.path(try s.string)
-        },
-        ConfigurationKey(
-            "listeners", nil,
-            "bind, port, tls.certificate and tls.private_key (PEM), resources, x_forwarded. Without any: 8008 plain."
-        ) { c, s throws(Setting.Wrong) in c.listeners = try ListenerReading.listeners(s, c) },
-    ]
+            ConfigurationKey("server_name", nil, "The name after the colon in ids; never changes.") {
+                c, s throws(Setting.Wrong) in
+                do { c.serverName = try ServerName(try s.string) } catch {
+                    throw Setting.Wrong("expected a server name such as example.org")
+                }
+            },
+            ConfigurationKey("public_base_url", nil, "Where clients reach this server.") { c, s throws(Setting.Wrong) in
+                let text = try s.string
+                guard text.hasPrefix("https://") || text.hasPrefix("http://"), text.utf8.count < 2048 else {
+                    throw Setting.Wrong("expected a URL that starts with https:// or http://")
+                }
+                c.publicBaseURL = text.hasSuffix("/") ? String(text.dropLast()) : text
+            },
+            ConfigurationKey("data_dir", "\".\"", "Media and caches; relative to this file.") {
+                c, s throws(Setting.Wrong) in c.dataDirectory = c.path(try s.string)
+            },
+            ConfigurationKey(
+                "listeners", nil,
+                "bind, port, tls.certificate and tls.private_key (PEM), resources, x_forwarded. Without any: 8008 plain."
+            ) { c, s throws(Setting.Wrong) in c.listeners = try ListenerReading.listeners(s, c) },
+        ]
     }
 
     private static var storage: [ConfigurationKey] {
         [
-        ConfigurationKey("database.sqlite", nil, "The database's file; or database.postgres.") {
-            c, s throws(Setting.Wrong) in c.sqlitePath = c.path(try s.string)
-        },
-        ConfigurationKey("database.postgres", nil, "A libpq URL.") { c, s throws(Setting.Wrong) in
-            let text = try s.string
-            guard text.hasPrefix("postgres://") || text.hasPrefix("postgresql://") else {
-                throw Setting.Wrong("expected a URL that starts with postgresql://")
-            }
-            c.postgresURL = text
-        },
-        ConfigurationKey("database.pool", nil, "Connections per node; by the number of cores.") {
-            c, s throws(Setting.Wrong) in c.databasePool = Int(try s.integer(in: 1...256))
-        },
-        ConfigurationKey("storage_key_file", nil, "Seals content at rest; a key a line, ID:base64, the first seals.") {
-            c, s throws(Setting.Wrong) in c.storageKeyFile = c.path(try s.string)
-        },
-        ConfigurationKey(
-            "signing_key_file", "federation-keys/signing.key", "Made if missing; old keys are in retired/ beside it."
-        ) { c, s throws(Setting.Wrong) in c.signingKeyFile = c.path(try s.string) },
-    ]
+            ConfigurationKey("database.sqlite", nil, "The database's file; or database.postgres.") {
+                c, s throws(Setting.Wrong) in c.sqlitePath = c.path(try s.string)
+            },
+            ConfigurationKey("database.postgres", nil, "A libpq URL.") { c, s throws(Setting.Wrong) in
+                let text = try s.string
+                guard text.hasPrefix("postgres://") || text.hasPrefix("postgresql://") else {
+                    throw Setting.Wrong("expected a URL that starts with postgresql://")
+                }
+                c.postgresURL = text
+            },
+            ConfigurationKey("database.pool", nil, "Connections per node; by the number of cores.") {
+                c, s throws(Setting.Wrong) in c.databasePool = Int(try s.integer(in: 1...256))
+            },
+            ConfigurationKey(
+                "storage_key_file", nil, "Seals content at rest; a key a line, ID:base64, the first seals."
+            ) {
+                c, s throws(Setting.Wrong) in c.storageKeyFile = c.path(try s.string)
+            },
+            ConfigurationKey(
+                "signing_key_file", "federation-keys/signing.key",
+                "Made if missing; old keys are in retired/ beside it."
+            ) { c, s throws(Setting.Wrong) in c.signingKeyFile = c.path(try s.string) },
+        ]
     }
 
     private static var rooms: [ConfigurationKey] {
         [
-        ConfigurationKey("rooms.default_version", "\"12\"", "The version of rooms created here.") {
-            c, s throws(Setting.Wrong) in
-            guard let version = RoomVersion(try s.string) else {
-                throw Setting.Wrong("expected a room version from 1 to 12")
-            }
-            c.homeserver.rooms.defaultVersion = version
-        },
-        flag("rooms.encrypt_by_default", \.rooms.encryptByDefault, "New rooms that are not public are encrypted."),
-        flag(
-            "rooms.require_membership_for_aliases", \.rooms.requireMembershipForAliases,
-            "Only members may give a room an alias."),
-    ]
+            ConfigurationKey("rooms.default_version", "\"12\"", "The version of rooms created here.") {
+                c, s throws(Setting.Wrong) in
+                guard let version = RoomVersion(try s.string) else {
+                    throw Setting.Wrong("expected a room version from 1 to 12")
+                }
+                c.homeserver.rooms.defaultVersion = version
+            },
+            flag("rooms.encrypt_by_default", \.rooms.encryptByDefault, "New rooms that are not public are encrypted."),
+            flag(
+                "rooms.require_membership_for_aliases", \.rooms.requireMembershipForAliases,
+                "Only members may give a room an alias."),
+        ]
     }
 
     private static var federation: [ConfigurationKey] {
         [
-        flag("federation.enabled", \.federation.isEnabled, "Whether to speak to other servers at all."),
-        list("federation.allow", \.federation.allow, "Server name patterns; none named: all."),
-        list("federation.deny", \.federation.deny, "Server name patterns."),
-        ConfigurationKey("federation.custom_ca_files", "[]", "PEM files, added to the system's certificates.") {
-            c, s throws(Setting.Wrong) in
-            var files: [String] = []
-            for file in try s.strings {
-                let path = c.path(file)
-                guard Paths.exists(path) else { throw Setting.Wrong("the file \(path) is missing") }
-                files.append(path)
-            }
-            c.customCAFiles = files
-        },
-        flag(
-            "federation.allow_private_addresses", \.federation.allowPrivateAddresses,
-            "Else loopback, link-local and private ranges are never connected to."),
-        flag("federation.well_known_lookup", \.federation.wellKnownLookup, "Ask other servers' .well-known."),
-        flag("federation.retry_backoff", \.federation.retryBackoff, "Wait longer after each failure."),
-        flag("federation.public_rooms", \.federation.publicRooms, "Answer other servers' room directory questions."),
-        flag("federation.notary.serve", \.federation.notaryServe, "Answer for other servers' keys."),
-        ConfigurationKey("federation.notary.trusted_servers", "[]", "Notaries to ask for keys of dead servers.") {
-            c, s throws(Setting.Wrong) in
-            var names: [ServerName] = []
-            for text in try s.strings {
-                do { names.append(try ServerName(text)) } catch { throw Setting.Wrong("\(text) is no server name") }
-            }
-            c.homeserver.federation.notaryTrustedServers = names
-        },
-    ]
+            flag("federation.enabled", \.federation.isEnabled, "Whether to speak to other servers at all."),
+            list("federation.allow", \.federation.allow, "Server name patterns; none named: all."),
+            list("federation.deny", \.federation.deny, "Server name patterns."),
+            ConfigurationKey("federation.custom_ca_files", "[]", "PEM files, added to the system's certificates.") {
+                c, s throws(Setting.Wrong) in
+                var files: [String] = []
+                for file in try s.strings {
+                    let path = c.path(file)
+                    guard Paths.exists(path) else { throw Setting.Wrong("the file \(path) is missing") }
+                    files.append(path)
+                }
+                c.customCAFiles = files
+            },
+            flag(
+                "federation.allow_private_addresses", \.federation.allowPrivateAddresses,
+                "Else loopback, link-local and private ranges are never connected to."),
+            flag("federation.well_known_lookup", \.federation.wellKnownLookup, "Ask other servers' .well-known."),
+            flag("federation.retry_backoff", \.federation.retryBackoff, "Wait longer after each failure."),
+            flag(
+                "federation.public_rooms", \.federation.publicRooms, "Answer other servers' room directory questions."),
+            flag("federation.notary.serve", \.federation.notaryServe, "Answer for other servers' keys."),
+            ConfigurationKey("federation.notary.trusted_servers", "[]", "Notaries to ask for keys of dead servers.") {
+                c, s throws(Setting.Wrong) in
+                var names: [ServerName] = []
+                for text in try s.strings {
+                    do { names.append(try ServerName(text)) } catch { throw Setting.Wrong("\(text) is no server name") }
+                }
+                c.homeserver.federation.notaryTrustedServers = names
+            },
+        ]
     }
 
     private static var outbound: [ConfigurationKey] {
         [
-        fixed("outbound.verify_tls", "true", "For push gateways and the like."),
-        fixed("outbound.allow_private_addresses", "false", "For push gateways and the like."),
-    ]
+            fixed("outbound.verify_tls", "true", "For push gateways and the like."),
+            fixed("outbound.allow_private_addresses", "false", "For push gateways and the like."),
+        ]
     }
 
     private static var registration: [ConfigurationKey] {
         [
-        flag("registration.open", \.registration.isOpen, "Anybody may register."),
-        fixed("registration.guests", "false", "Guests may register."),
-        fixed("registration.require_verification", "false", "New users must confirm an address."),
-        flag("registration.require_token", \.registration.requireToken, "New users need a registration token."),
-    ]
-        + secret(
-            "registration.shared_secret", "Enables /_synapse/admin/v1/register.", \.registration.sharedSecret)
-        + [
-            ConfigurationKey(
-                "registration.password_hash_cost", "interactive", "minimum (tests), interactive, moderate, sensitive."
-            ) { c, s throws(Setting.Wrong) in
-                c.homeserver.registration.passwordHashCost = try s.choice([
-                    "minimum", "interactive", "moderate", "sensitive",
-                ])
-            }
+            flag("registration.open", \.registration.isOpen, "Anybody may register."),
+            fixed("registration.guests", "false", "Guests may register."),
+            fixed("registration.require_verification", "false", "New users must confirm an address."),
+            flag("registration.require_token", \.registration.requireToken, "New users need a registration token."),
         ]
+            + secret(
+                "registration.shared_secret", "Enables /_synapse/admin/v1/register.", \.registration.sharedSecret)
+            + [
+                ConfigurationKey(
+                    "registration.password_hash_cost", "interactive",
+                    "minimum (tests), interactive, moderate, sensitive."
+                ) { c, s throws(Setting.Wrong) in
+                    c.homeserver.registration.passwordHashCost = try s.choice([
+                        "minimum", "interactive", "moderate", "sensitive",
+                    ])
+                }
+            ]
     }
 
     private static var rateLimits: [ConfigurationKey] {
         [flag("rate_limits.enabled", \.rateLimits.isEnabled, "Per user, or per address.")]
-        + rate("messages", \.rateLimits.messages) + rate("logins", \.rateLimits.logins)
-        + rate("registrations", \.rateLimits.registrations) + rate("joins", \.rateLimits.joins)
-        + rate("invites", \.rateLimits.invites) + rate("key_claims", \.rateLimits.keyClaims)
-        + rate("federation", \.rateLimits.federation) + rate("other", \.rateLimits.other)
+            + rate("messages", \.rateLimits.messages) + rate("logins", \.rateLimits.logins)
+            + rate("registrations", \.rateLimits.registrations) + rate("joins", \.rateLimits.joins)
+            + rate("invites", \.rateLimits.invites) + rate("key_claims", \.rateLimits.keyClaims)
+            + rate("federation", \.rateLimits.federation) + rate("other", \.rateLimits.other)
     }
 
     private static var clients: [ConfigurationKey] {
         [
-        flag("clients.access_token_in_query", \.clients.accessTokenInQuery, "For old clients."),
-        flag("clients.legacy_media", \.clients.legacyMedia, "Unauthenticated media for all media."),
-        fixed("clients.public_rooms_without_authentication", "false", "The room directory without a token."),
-        fixed("clients.sync_response_cache_ms", "0", "Keeps sync answers so long."),
-    ]
+            flag("clients.access_token_in_query", \.clients.accessTokenInQuery, "For old clients."),
+            flag("clients.legacy_media", \.clients.legacyMedia, "Unauthenticated media for all media."),
+            fixed("clients.public_rooms_without_authentication", "false", "The room directory without a token."),
+            fixed("clients.sync_response_cache_ms", "0", "Keeps sync answers so long."),
+        ]
     }
 
     private static var media: [ConfigurationKey] {
         [
-        integer64("media.max_upload_bytes", \.media.maxUploadBytes, 1...(1 << 40), "One upload."),
-        fixed("media.store", "local", "Where media lie."),
-    ]
+            integer64("media.max_upload_bytes", \.media.maxUploadBytes, 1...(1 << 40), "One upload."),
+            fixed("media.store", "local", "Where media lie."),
+        ]
     }
 
     private static var others: [ConfigurationKey] {
@@ -167,34 +172,35 @@ enum ConfigurationCatalogue {
             flag("presence.federate", \.presence.federate, "Presence to and from other servers."),
             list("turn.uris", \.turn.uris, "turn: and stun: URIs."),
         ]
-        + secret("turn.shared_secret", "coturn's static-auth-secret.", \.turn.sharedSecret)
-        + [
-            integer64("turn.ttl_ms", \.turn.ttlMilliseconds, 60_000...604_800_000, "How long credentials hold."),
-            flag("metrics.enabled", \.metricsEnabled, "Prometheus text at /metrics of listeners with that resource."),
-        ]
-        // Named by the contract, not built yet: setting one says so instead of being ignored.
-        + [
-            "retention.default_days", "retention.media_days", "application_services", "email.smtp_host",
-            "email.smtp_port", "email.from", "email.username", "email.password_file", "email.tls",
-            "captcha.verify_url", "captcha.public_key", "captcha.private_key", "captcha.private_key_file",
-            "cas.server_url", "media.s3.endpoint", "media.s3.bucket", "media.s3.region", "media.s3.access_key_id",
-            "media.s3.secret_access_key", "media.s3.secret_access_key_file", "media.s3.path_style",
-        ].map { path in
-            ConfigurationKey(path, nil, "Not in this version.") { _, _ throws(Setting.Wrong) in
-                throw Setting.Wrong("not available in this version of fedchatd; remove the key")
+            + secret("turn.shared_secret", "coturn's static-auth-secret.", \.turn.sharedSecret)
+            + [
+                integer64("turn.ttl_ms", \.turn.ttlMilliseconds, 60_000...604_800_000, "How long credentials hold."),
+                flag(
+                    "metrics.enabled", \.metricsEnabled, "Prometheus text at /metrics of listeners with that resource."),
+            ]
+            // Named by the contract, not built yet: setting one says so instead of being ignored.
+            + [
+                "retention.default_days", "retention.media_days", "application_services", "email.smtp_host",
+                "email.smtp_port", "email.from", "email.username", "email.password_file", "email.tls",
+                "captcha.verify_url", "captcha.public_key", "captcha.private_key", "captcha.private_key_file",
+                "cas.server_url", "media.s3.endpoint", "media.s3.bucket", "media.s3.region", "media.s3.access_key_id",
+                "media.s3.secret_access_key", "media.s3.secret_access_key_file", "media.s3.path_style",
+            ].map { path in
+                ConfigurationKey(path, nil, "Not in this version.") { _, _ throws(Setting.Wrong) in
+                    throw Setting.Wrong("not available in this version of fedchatd; remove the key")
+                }
             }
-        }
     }
 
     private static var logging: [ConfigurationKey] {
         [
-        ConfigurationKey("log.level", "info", "trace, debug, info, notice, warning, error, critical.") {
-            c, s throws(Setting.Wrong) in
-            c.logLevel = try s.choice(["trace", "debug", "info", "notice", "warning", "error", "critical"])
-        },
-        ConfigurationKey("log.format", "text", "text or json.") { c, s throws(Setting.Wrong) in
-            c.logFormat = try s.choice(["text", "json"])
-        },
-    ]
+            ConfigurationKey("log.level", "info", "trace, debug, info, notice, warning, error, critical.") {
+                c, s throws(Setting.Wrong) in
+                c.logLevel = try s.choice(["trace", "debug", "info", "notice", "warning", "error", "critical"])
+            },
+            ConfigurationKey("log.format", "text", "text or json.") { c, s throws(Setting.Wrong) in
+                c.logFormat = try s.choice(["text", "json"])
+            },
+        ]
     }
 }

@@ -13,7 +13,9 @@ enum ConfigurationFile {
         guard let data = FileManager.default.contents(atPath: file) else {
             throw ConfigurationError(file: file, expected: "the file cannot be read")
         }
-        guard data.count <= maximumBytes else { throw ConfigurationError(file: file, expected: "the file is too large") }
+        guard data.count <= maximumBytes else {
+            throw ConfigurationError(file: file, expected: "the file is too large")
+        }
         return try parse(String(decoding: data, as: UTF8.self), file: file, environment: environment)
     }
 
@@ -62,7 +64,8 @@ enum ConfigurationFile {
     private static func check(_ loaded: inout LoadedConfiguration) throws(ConfigurationError) {
         let file = loaded.file
         guard loaded.serverName != nil else {
-            throw ConfigurationError(file: file, key: "server_name", expected: "is missing; expected such as example.org")
+            throw ConfigurationError(
+                file: file, key: "server_name", expected: "is missing; expected such as example.org")
         }
         guard let url = loaded.publicBaseURL else {
             throw ConfigurationError(
@@ -91,7 +94,8 @@ enum ConfigurationFile {
             if values[path] != nil { throw ConfigurationError(file: file, key: path, expected: "is given twice") }
             if case .mapping(let inner) = value {
                 try flatten(inner, path, file, &values)
-            } else if value.null == nil || value.scalar?.style == .doubleQuoted || value.scalar?.style == .singleQuoted {
+            } else if value.null == nil || value.scalar?.style == .doubleQuoted || value.scalar?.style == .singleQuoted
+            {
                 values[path] = .node(value)
             }
         }

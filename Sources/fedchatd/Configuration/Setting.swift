@@ -82,7 +82,9 @@ enum Setting {
             switch self {
             case .node(let given): node = given
             case .environment(let text):
-                guard let parsed = try? Yams.compose(yaml: text) else { throw Wrong("expected a JSON array of objects") }
+                guard let parsed = try? Yams.compose(yaml: text) else {
+                    throw Wrong("expected a JSON array of objects")
+                }
                 node = parsed
             }
             guard case .sequence(let sequence) = node else { throw Wrong("expected a list") }
