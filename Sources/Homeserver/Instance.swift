@@ -106,6 +106,9 @@ public struct Instance: Sendable {
         let media = MediaRoutes(environment: environment, federation: client)
         housekeeping = Housekeeping(environment: environment, media: media)
 
+        let history = RemoteHistory(environment: environment, judgement: judgement, missing: missing)
+        let listed = PublicRooms(rooms: reader)
+
         // Who answers what.
         let serving = RoomServing(environment: environment, reader: reader)
         let database = environment.database
@@ -116,10 +119,10 @@ public struct Instance: Sendable {
             MembershipChanging(memberships: memberships, limiter: limiter),
             AliasEditing(writer: writer, collaborators: collaborators),
             RoomUpgrading(writer: writer),
-            RoomReading(environment: environment, rooms: reader, texts: texts, backfill: nil),
+            RoomReading(environment: environment, rooms: reader, texts: texts, backfill: history),
             PublicRoomListing(
-                environment: environment, rooms: reader, listed: PublicRooms(rooms: reader),
-                remote: nil),
+                environment: environment, rooms: reader, listed: listed,
+                remote: RemoteDirectory(environment: environment, client: client)),
             Syncing(environment: environment, rooms: reader, texts: texts, watcher: watcher, presence: presence),
             ReceiptSending(receipts: receipts),
             TypingSending(environment: environment, receipts: receipts),
@@ -138,6 +141,8 @@ public struct Instance: Sendable {
                 environment: environment, reader: reader, writer: writer, verification: verification,
                 accountExists: { user in try await database.read { try AccountStore($0).account(user) != nil } }),
             QueryAnswering(environment: environment, reader: reader),
+            PublicRoomServing(environment: environment, listed: listed),
+            TimestampServing(serving: serving),
             media,
             WellKnownRoutes(environment: environment, version: version),
             HealthRoutes(environment: environment),

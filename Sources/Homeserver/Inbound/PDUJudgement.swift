@@ -121,17 +121,10 @@ struct PDUJudgement: Sendable {
         }
         // By its auth events.
         let auth = try await authEvents(of: event, in: room, from: source)
-        do throws(Rejection) {
-            try checkAuthEvents(
-                event, authEvents: auth.events.map(\.pdu), by: rules,
-                isRejected: { id in auth.rejected.contains(id) })
-            var allowing = auth.events.map(\.pdu)
-            if rules.roomIDIsCreateEventHash { allowing.append(create.pdu) }
-            try authorize(event, given: RoomState(allowing), by: rules, create: create.pdu)
-        } catch {
+        if let reason = Self.refusal(of: event, by: auth, create.pdu, rules) {
             // It changes nothing: with the state before it, what follows it can be judged without asking.
             let before = try await reader.stateBefore(event.prevEvents, in: room)
-            return JudgedPDU(pdu: event, verdict: .rejected("auth events: \(error.reason)"), stateBefore: before)
+            return JudgedPDU(pdu: event, verdict: .rejected("auth events: \(reason)"), stateBefore: before)
         }
         // By the state before it.
         let before = try await stateBefore(event, in: room, from: source)
@@ -143,6 +136,44 @@ struct PDUJudgement: Sendable {
             return JudgedPDU(pdu: event, verdict: .softFailed(reason), stateBefore: before)
         }
         return JudgedPDU(pdu: event, verdict: .accepted, stateBefore: before)
+    }
+
+    /// Judges an event of long ago, by its auth events and, where it is known, the state before it.
+    func judgeHistory(
+        _ event: PDU, in room: RoomRecord, from origin: ServerName, by missing: MissingEvents
+    ) async throws -> JudgedPDU {
+        guard let create = try await reader.stateEvent(room, .create) else {
+            throw Unjudgeable(reason: "the room has no create event")
+        }
+        let rules = room.version.rules
+        let before = event.prevEvents.isEmpty ? nil : try await reader.stateBefore(event.prevEvents, in: room)
+        func judged(_ verdict: Verdict) -> JudgedPDU {
+            JudgedPDU(pdu: event, verdict: verdict, stateBefore: before, isBackfilled: true)
+        }
+        if event.id == create.id { return judged(.accepted) }
+        guard !event.prevEvents.isEmpty else { return judged(.rejected("a second beginning of the room")) }
+        let auth = try await authEvents(of: event, in: room, from: Source(origin: origin, missing: missing))
+        if let reason = Self.refusal(of: event, by: auth, create.pdu, rules) {
+            return judged(.rejected("auth events: \(reason)"))
+        }
+        if let before, let reason = try await refusal(of: event, at: before, create.pdu, rules) {
+            return judged(.rejected("state before: \(reason)"))
+        }
+        return judged(.accepted)
+    }
+
+    /// Why its own auth events do not allow an event.
+    private static func refusal(
+        of event: PDU, by auth: (events: [StoredEvent], rejected: Set<EventID>), _ create: PDU,
+        _ rules: RoomVersionRules
+    ) -> String? {
+        let pdus = auth.events.map(\.pdu)
+        do throws(Rejection) {
+            try checkAuthEvents(event, authEvents: pdus, by: rules, isRejected: { auth.rejected.contains($0) })
+            let allowing = pdus + (rules.roomIDIsCreateEventHash ? [create] : [])
+            try authorize(event, given: RoomState(allowing), by: rules, create: create)
+            return nil
+        } catch { return error.reason }
     }
 
     private func refusal(

@@ -152,7 +152,10 @@ struct JudgedPlanning {
     /// Puts an event among the room's newest, or at the end of its history.
     private mutating func link(_ event: StoredEvent, isLive: Bool) throws {
         let prev = try numbers(of: event.pdu.prevEvents)
-        for id in event.pdu.prevEvents where prev[id] == nil && !append.newBackwardExtremities.contains(id) {
+        // What is known only as part of a state has its history missing too.
+        let outliers = try log.outliers(among: prev.values.filter { addedByNID[$0] == nil })
+        for id in event.pdu.prevEvents
+        where prev[id].map(outliers.contains) ?? true && !append.newBackwardExtremities.contains(id) {
             append.newBackwardExtremities.append(id)
         }
         append.newBackwardExtremities.removeAll { $0 == event.id }

@@ -58,9 +58,10 @@ final class LoopNetwork: HTTPClient {
 /// A clock that runs fifty times as fast as the world's, so that pauses and polls take no time worth speaking of.
 struct QuickClock: ServerClock {
     private static let factor = 50
-    private let start = ContinuousClock.now
+    /// The same for all, so that events of several servers are in order.
+    private static let start = ContinuousClock.now
 
     func now() -> Int64 { 1_700_000_000_000 + Int64(monotonic() / .milliseconds(1)) }
-    func monotonic() -> Duration { start.duration(to: .now) * Self.factor }
+    func monotonic() -> Duration { Self.start.duration(to: .now) * Self.factor }
     func sleep(for duration: Duration) async throws { try await ContinuousClock().sleep(for: duration / Self.factor) }
 }

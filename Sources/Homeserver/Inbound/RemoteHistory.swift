@@ -1,0 +1,102 @@
+internal import HomeserverStorage
+internal import Logging
+internal import MatrixModel
+internal import SQLDatabase
+internal import Synchronization
+
+/// Fetches the history of rooms that this server joined late, from servers that were there.
+/// Spec: <https://spec.matrix.org/v1.19/server-server-api/#backfilling-and-retrieving-missing-events>
+final class RemoteHistory: RemoteBackfilling {
+    private static let serversAsked = 5
+    private static let eventsPerRequest = 100
+    /// For all servers together.
+    private static let time = Duration.seconds(30)
+    /// A room of which nobody had more is not asked for again sooner.
+    private static let pause = Duration.seconds(60)
+    private static let roomsRemembered = 1_000
+
+    private let environment: Environment
+    private let reader: RoomReader
+    private let writer: RoomWriter
+    private let judgement: PDUJudgement
+    private let missing: MissingEvents
+    private let flights = SingleFlight<RoomID, Bool>()
+    private let vain = Mutex<[RoomID: Duration]>([:])
+
+    init(environment: Environment, judgement: PDUJudgement, missing: MissingEvents) {
+        self.environment = environment
+        reader = judgement.reader
+        writer = judgement.writer
+        self.judgement = judgement
+        self.missing = missing
+    }
+
+    func backfill(_ room: RoomRecord, limit: Int) async -> Bool {
+        let now = environment.clock.monotonic()
+        if let last = vain.withLock({ $0[room.id] }), now - last < Self.pause { return false }
+        do {
+            // Those who page through a room at the same time share what one of them fetches.
+            let came = try await flights.run(room.id) { try await fetch(room, limit: limit) }
+            if !came {
+                vain.withLock { vain in
+                    if vain.count >= Self.roomsRemembered { vain.removeAll() }
+                    vain[room.id] = now
+                }
+            }
+            return came
+        } catch {
+            environment.logger.info("no history", metadata: ["room": "\(room.id)", "cause": "\(error)"])
+            return false
+        }
+    }
+
+    private func fetch(_ room: RoomRecord, limit: Int) async throws -> Bool {
+        let reader = reader
+        let ends = try await environment.database.read {
+            try reader.log($0).backwardExtremities(room: room.nid)
+        }
+        guard !ends.isEmpty else { return false }
+        let missing = missing.within(Self.time)
+        for server in try await residents(of: room) {
+            let found = await missing.backfill(
+                room.id, version: room.version, from: Array(ends.prefix(20)),
+                limit: min(max(limit, 1), Self.eventsPerRequest), at: server)
+            guard !found.isEmpty else { continue }
+            if try await write(found, in: room, from: server, by: missing) { return true }
+        }
+        return false
+    }
+
+    /// The servers in the room, the one that its id names first, for it has all of it.
+    private func residents(of room: RoomRecord) async throws -> [ServerName] {
+        let others = try await reader.joinedServers(room).filter { $0 != environment.serverName }
+        let creator = try await reader.stateEvent(room, .create)?.pdu.sender.serverName
+        let (first, rest) = (others.filter { $0 == creator }, others.filter { $0 != creator })
+        return Array((first + rest).prefix(Self.serversAsked))
+    }
+
+    /// Judges events and puts them before all that is there, the newest first. Returns whether any was new.
+    private func write(
+        _ events: [PDU], in room: RoomRecord, from server: ServerName, by missing: MissingEvents
+    ) async throws -> Bool {
+        let byID = Dictionary(events.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
+        let reader = reader
+        let known = try await environment.database.read { try reader.log($0).events(ids: Array(byID.keys)) }
+        var judged: [JudgedPDU] = []
+        for event in RoomImport.ordered(byID, by: \.prevEvents) {
+            if let stored = known[event.id] {
+                // Part of the state, whose place is found now; all else is where it belongs.
+                guard stored.flags.contains(.outlier), !stored.flags.contains(.rejected) else { continue }
+            }
+            do {
+                judged.append(try await judgement.judgeHistory(event, in: room, from: server, by: missing))
+            } catch let error as PDUJudgement.Unjudgeable {
+                environment.logger.info(
+                    "history left out", metadata: ["event": "\(event.id)", "cause": "\(error.reason)"])
+            }
+        }
+        guard !judged.isEmpty else { return false }
+        _ = try await writer.append(judged.reversed(), to: room.id)
+        return true
+    }
+}

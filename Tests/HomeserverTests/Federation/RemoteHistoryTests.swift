@@ -1,0 +1,82 @@
+import HTTPMessages
+import HTTPTypes
+import Homeserver
+import MatrixAPI
+import MatrixModel
+import MatrixRooms
+import Testing
+
+@Suite("What other servers know") struct RemoteHistoryTests {
+    @Test(arguments: ["1", "12"])
+    func `who joins late reads what was said before, to the beginning`(_ version: String) async throws {
+        try await TwoServers.run { servers in
+            let room = try await servers.alice.createRoom(version)
+            for number in 0..<5 { try await servers.alice.say("\(number)", room) }
+            try await servers.alice.set("m.room.topic", ["topic": "in between"], room)
+            for number in 5..<10 { try await servers.alice.say("\(number)", room) }
+            try await servers.bob.join(room, via: servers.a)
+            try await servers.alice.say("live", room)
+            try await eventually { try await servers.b.messages(room).last == "live" }
+
+            func page(_ from: String?) async throws -> JSONValue {
+                try await servers.bob.ask(
+                    .get,
+                    "/_matrix/client/v3/rooms/\(percent(room.text))/messages?dir=b&limit=6"
+                        + (from.map { "&from=\(percent($0))" } ?? ""))
+            }
+            var texts: [String] = []
+            var types: [String] = []
+            var from: String?
+            for _ in 0..<20 {
+                let answer = try await page(from)
+                for event in answer["chunk"]?.array ?? [] {
+                    types.append(event["type"]?.string ?? "")
+                    if let text = event["content"]?["body"]?.string { texts.append(text) }
+                }
+                guard let next = answer["end"]?.string else { break }
+                from = next
+            }
+            #expect(texts == ["live"] + (0..<10).reversed().map(String.init))
+            #expect(types.last == "m.room.create")
+            #expect(types.filter { $0 == "m.room.topic" }.count == 1)
+            try await servers.agree(room)
+        }
+    }
+
+    @Test func `a directory is shown to other servers where the operator lets it`() async throws {
+        try await TwoServers.run({ $0.federation.publicRooms = true }) { servers in
+            let room = try await servers.alice.createRoom("12", ["visibility": "public", "name": "Tea"])
+            _ = try await servers.alice.createRoom("12", ["name": "Hidden"])
+            let answer = try await servers.bob.ask(
+                .post, "/_matrix/client/v3/publicRooms?server=a.test", ["filter": ["generic_search_term": "tea"]])
+            #expect(answer["chunk"]?.array?.map { $0["room_id"]?.string } == [room.text])
+        }
+        try await TwoServers.run { servers in
+            await #expect(throws: MatrixError.self) {
+                try await servers.bob.ask(.post, "/_matrix/client/v3/publicRooms?server=a.test", [:])
+            }
+        }
+    }
+
+    @Test func `an alias of another server leads into its room`() async throws {
+        try await TwoServers.run { servers in
+            let room = try await servers.alice.createRoom("12", ["room_alias_name": "tea"])
+            let answer = try await servers.bob.ask(.post, "/_matrix/client/v3/join/\(percent("#tea:a.test"))", [:])
+            #expect(answer["room_id"]?.string == room.text)
+            #expect(try await servers.a.membership(servers.bob.user, room) == .join)
+        }
+    }
+
+    @Test func `a server in the room is told which event is closest to a time`() async throws {
+        try await TwoServers.run { servers in
+            let room = try await servers.alice.createRoom("11")
+            let evil = try HandmadeServer("evil.test", on: servers.network)
+            let (join, _) = try await evil.join(try UserID("@mallory:evil.test"), room, on: servers.a)
+            let path = "/_matrix/federation/v1/timestamp_to_event/\(percent(room.text))"
+            let last = try await evil.ask(servers.a, .get, path + "?ts=9000000000000&dir=b")
+            #expect(last.body["event_id"]?.string == join.id.text)
+            #expect(try await evil.ask(servers.a, .get, path + "?ts=9000000000000&dir=f").status == 404)
+            #expect(try await evil.ask(servers.a, .get, path + "?ts=x&dir=f").status == 400)
+        }
+    }
+}
