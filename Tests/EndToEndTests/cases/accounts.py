@@ -229,3 +229,90 @@ def deactivate(world):
     answer = world.site.request("POST", CLIENT + "/login", {
         "type": "m.login.password", "identifier": {"type": "m.id.user", "user": user.localpart}, "password": user.password})
     expect_equal(answer.status, 403, f"{answer}")
+
+
+@case("push rules are made, put in order, changed, switched off and taken away")
+def own_push_rules(world):
+    user = world.server.user()
+    base = "/pushrules/global"
+    for number, name in enumerate(("first", "second")):
+        user.call("PUT", f"{base}/content/{name}", {"pattern": f"cake{number}", "actions": ["notify"]})
+    user.call("PUT", f"{base}/content/third?after=second", {"pattern": "tea", "actions": []})
+
+    def order():
+        return [rule["rule_id"] for rule in user.call("GET", base + "/")["content"] if not rule["default"]]
+
+    expect_equal(order(), ["second", "third", "first"])
+    found = user.call("GET", f"{base}/content/first")
+    expect_equal((found["pattern"], found["actions"], found["enabled"], found["default"]), ("cake0", ["notify"], True, False))
+    user.call("PUT", f"{base}/content/first/actions", {"actions": ["notify", {"set_tweak": "highlight"}]})
+    expect_equal(user.call("GET", f"{base}/content/first/actions")["actions"], ["notify", {"set_tweak": "highlight"}])
+    user.call("PUT", f"{base}/content/first/enabled", {"enabled": False})
+    expect_equal(user.call("GET", f"{base}/content/first/enabled"), {"enabled": False})
+    user.call("DELETE", f"{base}/content/second")
+    expect_equal(order(), ["third", "first"])
+    expect_equal(user.request("GET", f"{base}/content/second").status, 404)
+    user.call("PUT", f"{base}/override/.m.rule.suppress_notices/enabled", {"enabled": False})
+    expect_equal(user.call("GET", f"{base}/override/.m.rule.suppress_notices/enabled"), {"enabled": False})
+    for method, path, body in (("DELETE", "/override/.m.rule.master", None), ("PUT", "/content/.m.mine", {"pattern": "x", "actions": []}),
+                               ("PUT", "/nonsense/x", {"actions": []}), ("PUT", "/content/x", {"actions": []})):
+        answer = user.request(method, base + path, body)
+        expect(answer.status in (400, 404), f"{method} {path}: {answer}")
+    since = user.sync()["next_batch"]
+    user.call("PUT", f"{base}/content/fourth", {"pattern": "pie", "actions": ["notify"]})
+    told = [each for each in user.sync(since)["account_data"]["events"] if each["type"] == "m.push_rules"]
+    expect("fourth" in str(told), "the changed rules are told in sync")
+
+
+@case("who administers may ask where a user was; others only about themselves")
+def whois(world):
+    admin, user, other = world.server.user("admin", admin=True), world.server.user(), world.server.user()
+    for asker in (admin, user):
+        expect_equal(asker.call("GET", f"/admin/whois/{quoted(user.id)}")["user_id"], user.id)
+    expect_equal(other.request("GET", f"/admin/whois/{quoted(user.id)}").status, 403)
+
+
+@case("no third-party identifiers are bound to a new account")
+def third_party(world):
+    expect_equal(world.server.user().call("GET", "/account/3pid"), {"threepids": []})
+
+
+@case("an OpenID token tells who its holder is", only="fedchatd")
+def openid(world):
+    user, other = world.server.user(), world.server.user()
+    made = user.call("POST", f"/user/{quoted(user.id)}/openid/request_token", {})
+    expect_equal((made["token_type"], made["matrix_server_name"]), ("Bearer", world.server.name))
+    expect_equal(other.request("POST", f"/user/{quoted(user.id)}/openid/request_token", {}).status, 403)
+
+
+@case("a locked account can do nothing but log out, a suspended one can only read", only="fedchatd")
+def moderation(world):
+    admin, user = world.server.user("admin", admin=True), world.server.user()
+    room = user.create_room()
+    expect_equal(user.request("PUT", f"/admin/lock/{quoted(user.id)}", {"locked": True}, prefix="/_matrix/client/v1").status, 403)
+    for what, name in (("lock", "locked"), ("suspend", "suspended")):
+        path = f"/admin/{what}/{quoted(user.id)}"
+        admin.call("PUT", path, {name: True}, prefix="/_matrix/client/v1")
+        expect_equal(admin.call("GET", path, prefix="/_matrix/client/v1"), {name: True})
+        sent = user.request("PUT", f"/rooms/{quoted(room)}/send/m.room.message/{what}", {"msgtype": "m.text", "body": "x"})
+        read = user.request("GET", "/sync")
+        if what == "lock":
+            expect_equal((sent.status, sent.errcode, sent.json["soft_logout"]), (401, "M_USER_LOCKED", True))
+            expect_equal(read.status, 401)
+        else:
+            expect_equal((sent.status, sent.errcode), (403, "M_USER_SUSPENDED"))
+            expect_equal(read.status, 200)
+        admin.call("PUT", path, {name: False}, prefix="/_matrix/client/v1")
+        user.send(room, f"after {what}")
+
+
+@case("a single field of a profile is set, read and taken away", only="fedchatd")
+def profile_fields(world):
+    user, other = world.server.user(), world.server.user()
+    path = f"/profile/{quoted(user.id)}/org.example.pronouns"
+    user.call("PUT", path, {"org.example.pronouns": ["they", "them"]})
+    expect_equal(other.call("GET", path), {"org.example.pronouns": ["they", "them"]})
+    expect_equal(other.request("DELETE", path).status, 403)
+    user.call("DELETE", path)
+    expect_equal(other.request("GET", path).status, 404)
+    expect_equal(user.request("PUT", path, {"org.example.pronouns": "x" * 70_000}).status // 100, 4, "too large a profile")

@@ -87,3 +87,22 @@ def thumbnail(world):
     media = upload(user, b"no picture at all", "image/png")
     answer = download(user, media, "thumbnail", "?width=96&height=96&method=crop")
     expect(answer.status in (400, 404, 415), f"{answer}")
+
+
+@case("a file is announced first and sent later, once")
+def later(world):
+    user, other = world.server.user(), world.server.user()
+    made = user.call("POST", "/_matrix/media/v1/create", {}, prefix="")
+    media = made["content_uri"][len("mxc://"):]
+    answer = download(user, media, query="?timeout_ms=100")
+    expect_equal((answer.status, answer.errcode), (504, "M_NOT_YET_UPLOADED"))
+    path = f"/_matrix/media/v3/upload/{media}"
+    expect_equal(other.request("PUT", path, b"theirs", prefix="").status, 403)
+    sent = user.request("PUT", path, b"mine", prefix="", headers={"Content-Type": "text/plain"})
+    expect_equal(sent.status, 200, f"{sent}")
+    again = user.request("PUT", path, b"again", prefix="")
+    expect_equal((again.status, again.errcode), (409, "M_CANNOT_OVERWRITE_MEDIA"))
+    expect_equal(download(other, media).body, b"mine")
+    named = download(other, f"{media}/other%20name.txt")
+    expect("other name.txt" in named.headers["Content-Disposition"] or "other%20name.txt" in named.headers["Content-Disposition"],
+           named.headers["Content-Disposition"])

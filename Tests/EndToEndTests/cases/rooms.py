@@ -282,3 +282,127 @@ def parallel(world):
         events = list(threads.map(lambda number: user.send(room, f"m{number}"), range(30)))
     expect_equal(len(set(events)), 30)
     expect_equal(sorted(user.bodies(room)), sorted(f"m{number}" for number in range(30)))
+
+
+@case("a room is joined by its id and by the other path, and joining twice changes nothing")
+def join_by_id(world):
+    user, other = world.server.user(), world.server.user()
+    room = user.create_room(preset="public_chat")
+    expect_equal(other.call("POST", f"/rooms/{quoted(room)}/join", {"reason": "curious"})["room_id"], room)
+    event = user.state(room, "m.room.member", other.id)
+    expect_equal((event["membership"], event["reason"]), ("join", "curious"))
+    before = len(user.all_events(room))
+    expect_equal(other.join(room), room)
+    if world.server.kind == "fedchatd":
+        expect_equal(len(user.all_events(room)), before, "joining twice makes no second event")
+
+
+@case("a knock is seen by the members, and answered by an invite or taken back")
+def knocking(world):
+    user, other = world.server.user(), world.server.user()
+    room = user.create_room(initial_state=[{"type": "m.room.join_rules", "state_key": "", "content": {"join_rule": "knock"}}])
+    expect_equal(other.request("POST", f"/join/{quoted(room)}", {}).status, 403)
+    expect_equal(other.call("POST", f"/knock/{quoted(room)}", {"reason": "please"})["room_id"], room)
+    expect_equal(membership(user, room, other), "knock")
+    answer = other.sync_until(lambda answer: room in answer.get("rooms", {}).get("knock", {}))
+    kinds = {event["type"] for event in answer["rooms"]["knock"][room]["knock_state"]["events"]}
+    expect("m.room.join_rules" in kinds, f"{kinds}")
+    other.leave(room)
+    expect_equal(membership(user, room, other), "leave")
+    other.call("POST", f"/knock/{quoted(room)}", {})
+    user.invite(room, other)
+    other.join(room)
+    closed = user.create_room()
+    expect_equal(other.request("POST", f"/knock/{quoted(closed)}", {}).status, 403)
+
+
+@case("a restricted room is joined by the members of another, and by nobody else")
+def restricted(world):
+    user, member, stranger = (world.server.user() for _ in range(3))
+    club = user.create_room(invite=[member.id])
+    member.join(club)
+    for version in ("8", "9", "10", "11", "12"):
+        room = user.create_room(room_version=version, initial_state=[{
+            "type": "m.room.join_rules", "state_key": "",
+            "content": {"join_rule": "restricted", "allow": [{"type": "m.room_membership", "room_id": club}]}}])
+        expect_equal(stranger.request("POST", f"/join/{quoted(room)}", {}).status, 403, f"a stranger, version {version}")
+        member.join(room)
+        expect_equal(user.state(room, "m.room.member", member.id).get("join_authorised_via_users_server"), user.id, version)
+        member.send(room, "let in")
+
+
+@case("a room is replaced by one of another version, and each points to the other")
+def upgrade(world):
+    user, other = world.server.user(), world.server.user()
+    room = user.create_room(room_version="10", name="Moving", preset="public_chat", invite=[other.id])
+    alias = f"#moving.{user.localpart}:{world.server.name}"
+    user.call("PUT", f"/directory/room/{quoted(alias)}", {"room_id": room})
+    other.join(room)
+    path = f"/rooms/{quoted(room)}/upgrade"
+    expect_equal(other.request("POST", path, {"new_version": "11"}).status, 403)
+    answer = user.request("POST", path, {"new_version": "nonsense"})
+    expect_equal((answer.status, answer.errcode), (400, "M_UNSUPPORTED_ROOM_VERSION"))
+    new = user.call("POST", path, {"new_version": "11"})["replacement_room"]
+    expect_equal(user.state(room, "m.room.tombstone")["replacement_room"], new)
+    create = user.state(new, "m.room.create")
+    expect_equal((create["room_version"], create["predecessor"]["room_id"]), ("11", room))
+    expect_equal(user.state(new, "m.room.name")["name"], "Moving")
+    expect_equal(world.site.call("GET", f"/directory/room/{quoted(alias)}")["room_id"], new)
+    answer = other.request("PUT", f"/rooms/{quoted(room)}/send/m.room.message/1", {"msgtype": "m.text", "body": "stay"})
+    expect_equal(answer.status, 403, "the old room is closed to members")
+    newest = user.call("POST", f"/rooms/{quoted(new)}/upgrade", {"new_version": "12"})["replacement_room"]
+    expect_equal(user.state(newest, "m.room.create")["predecessor"]["room_id"], new)
+    user.send(newest, "moved twice")
+    other.join(newest)
+
+
+@case("the event nearest to a time is found, before and after it")
+def by_time(world):
+    import time
+    user = world.server.user()
+    room = user.create_room()
+    first = user.send(room, "early")
+    time.sleep(0.05)
+    middle = int(time.time() * 1000)
+    time.sleep(0.05)
+    second = user.send(room, "late")
+    path = f"/rooms/{quoted(room)}/timestamp_to_event?ts={middle}&dir="
+    expect_equal(user.call("GET", path + "b", prefix="/_matrix/client/v1")["event_id"], first)
+    expect_equal(user.call("GET", path + "f", prefix="/_matrix/client/v1")["event_id"], second)
+    answer = user.request("GET", f"/rooms/{quoted(room)}/timestamp_to_event?ts={middle + 9_000_000}&dir=f", prefix="/_matrix/client/v1")
+    expect_equal((answer.status, answer.errcode), (404, "M_NOT_FOUND"))
+    expect_equal(user.request("GET", path + "x", prefix="/_matrix/client/v1").status, 400)
+
+
+@case("the directory says of each room whether it is in it, and is read in pages")
+def directory(world):
+    user = world.server.user()
+    rooms = [user.create_room(preset="public_chat", visibility="public", name=f"Stall {number}") for number in range(5)]
+    expect_equal(user.call("GET", f"/directory/list/room/{quoted(rooms[0])}"), {"visibility": "public"})
+    found, since = [], ""
+    for _ in range(40):
+        page = user.call("GET", f"/publicRooms?limit=2{since}")
+        expect(len(page["chunk"]) <= 2, "no more than asked for")
+        found += [each["room_id"] for each in page["chunk"]]
+        if "next_batch" not in page:
+            break
+        since = "&since=" + quoted(page["next_batch"])
+    expect(set(rooms) <= set(found), "each public room is listed")
+    expect_equal(len(found), len(set(found)), "none twice")
+    stranger = world.server.user()
+    expect_equal(stranger.request("PUT", f"/directory/list/room/{quoted(rooms[0])}", {"visibility": "private"}).status, 403)
+
+
+@case("who is ignored is not heard, nor who invites")
+def ignored(world):
+    user, nuisance = world.server.user(), world.server.user()
+    room = user.create_room(invite=[nuisance.id])
+    nuisance.join(room)
+    user.call("PUT", f"/user/{quoted(user.id)}/account_data/m.ignored_user_list", {"ignored_users": {nuisance.id: {}}})
+    since = user.sync()["next_batch"]
+    nuisance.send(room, "listen to me")
+    nuisance.create_room(invite=[user.id])
+    user.send(room, "peace")
+    answer = user.sync(since)
+    expect("listen to me" not in str(answer), "an ignored user is not heard")
+    expect_equal(answer.get("rooms", {}).get("invite", {}), {}, "an ignored user's invite is not shown")

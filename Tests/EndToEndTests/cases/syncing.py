@@ -270,3 +270,89 @@ def nonsense(world):
     expect_equal(answer.status // 100, 4, f"{answer}")
     answer = user.request("GET", "/sync?filter=%7Bnot%20json")
     expect_equal(answer.status // 100, 4, f"{answer}")
+
+
+@case("a tag is read and taken away")
+def tags(world):
+    user = world.server.user()
+    room = user.create_room()
+    path = f"/user/{quoted(user.id)}/rooms/{quoted(room)}/tags"
+    user.call("PUT", f"{path}/m.favourite", {"order": 0.25})
+    user.call("PUT", f"{path}/u.work", {})
+    expect_equal(user.call("GET", path), {"tags": {"m.favourite": {"order": 0.25}, "u.work": {}}})
+    user.call("DELETE", f"{path}/m.favourite")
+    expect_equal(user.call("GET", path), {"tags": {"u.work": {}}})
+
+
+@case("presence is set, read by who shares a room, and told in sync")
+def presence(world):
+    user, other, stranger = (world.server.user() for _ in range(3))
+    room = user.create_room(invite=[other.id])
+    other.join(room)
+    since = other.sync()["next_batch"]
+    path = f"/presence/{quoted(user.id)}/status"
+    user.call("PUT", path, {"presence": "unavailable", "status_msg": "at lunch"})
+    found = other.call("GET", path)
+    expect_equal((found["presence"], found["status_msg"]), ("unavailable", "at lunch"))
+    answer = other.sync_until(lambda answer: any(
+        each["sender"] == user.id and each["content"].get("status_msg") == "at lunch"
+        for each in answer.get("presence", {}).get("events", [])), since)
+    expect(answer, "told in sync")
+    expect_equal(stranger.request("GET", path).status, 403, "no room is shared")
+    expect_equal(other.request("PUT", path, {"presence": "online"}).status, 403)
+
+
+@case("a highlight is counted apart, and an own message counts nothing")
+def highlights(world):
+    user, other = world.server.user(), world.server.user()
+    room = user.create_room(invite=[other.id], preset="private_chat")
+    other.join(room)
+    user.send(room, "plain")
+    user.send(room, {"msgtype": "m.text", "body": "hey you", "m.mentions": {"user_ids": [other.id]}})
+    counts = other.sync()["rooms"]["join"][room]["unread_notifications"]
+    expect_equal((counts["notification_count"], counts["highlight_count"]), (2, 1))
+    other.send(room, "back again")
+    counts = other.sync()["rooms"]["join"][room]["unread_notifications"]
+    if world.server.kind == "fedchatd":
+        expect_equal(user.sync()["rooms"]["join"][room]["unread_notifications"]["notification_count"], 1)
+
+
+@case("twenty devices that sync while others talk miss nothing and see nothing twice")
+def busy(world):
+    user, other = world.server.user(), world.server.user()
+    rooms = [user.create_room(invite=[other.id]) for _ in range(4)]
+    for room in rooms:
+        other.join(room)
+    devices = [world.site.login(other.localpart, other.password) for _ in range(10)]
+    since = {device.device: device.sync()["next_batch"] for device in devices}
+    sent = {room: [] for room in rooms}
+    seen = {device.device: {room: [] for room in rooms} for device in devices}
+    done = threading.Event()
+
+    def talk(room):
+        for number in range(25):
+            sent[room].append(user.send(room, f"{number}"))
+
+    def listen(device):
+        position = since[device.device]
+        while True:
+            last = done.is_set()
+            answer = device.sync(position, timeout=0 if last else 2000, filter={"room": {"timeline": {"limit": 100}}})
+            position = answer["next_batch"]
+            for room in rooms:
+                seen[device.device][room] += [event["event_id"] for event in timeline(answer, room)]
+            if last:
+                return
+
+    listeners = [threading.Thread(target=listen, args=(device,)) for device in devices]
+    talkers = [threading.Thread(target=talk, args=(room,)) for room in rooms]
+    for thread in listeners + talkers:
+        thread.start()
+    for thread in talkers:
+        thread.join()
+    done.set()
+    for thread in listeners:
+        thread.join()
+    for device in devices:
+        for room in rooms:
+            expect_equal(seen[device.device][room], sent[room], f"what {device.device} saw of {room}")
