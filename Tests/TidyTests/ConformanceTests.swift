@@ -94,4 +94,12 @@ import Testing
                 Self.answered.contains(row.key), "\(row.key) is \(row.state), but Homeserver does not name its route")
         }
     }
+
+    /// Two operations may share a path: then one of them may be missing.
+    @Test func `what the server answers is not called missing`() {
+        let claimed = Set(Self.rows.filter { $0.state != "missing" }.map(\.key))
+        for row in Self.rows where Self.answered.contains(row.key) {
+            #expect(claimed.contains(row.key), "\(row.key) is answered, but its row says missing")
+        }
+    }
 }
