@@ -355,6 +355,108 @@ def nonsense_answers(world):
     world.puppet.answers.clear()
 
 
+def inquisitive(world):
+    """A server in the room asks all that it may, and the answers fit each other."""
+    user, room = world.room("11", visibility="public", name="Curious")
+    events = [user.send(room.id, f"message {number}") for number in range(6)]
+    base = "/_matrix/federation/v1"
+
+    def ask(path, method="GET", body=None):
+        status, answer = world.puppet.request(world.server, method, base + path, body)
+        expect_equal(status, 200, f"{path}: {answer}")
+        return answer
+
+    room_id, last = quoted(room.id), quoted(events[-1])
+    one = ask(f"/event/{last}")["pdus"]
+    expect_equal([event_id(event) for event in one], [events[-1]])
+    ids = ask(f"/state_ids/{room_id}?event_id={last}")
+    state = ask(f"/state/{room_id}?event_id={last}")
+    expect_equal(sorted(map(event_id, state["pdus"])), sorted(ids["pdu_ids"]), "state and state_ids")
+    expect_equal(sorted(map(event_id, state["auth_chain"])), sorted(ids["auth_chain_ids"]), "their auth chains")
+    member = [event for event in state["pdus"] if event["type"] == "m.room.member" and event["state_key"] == room.user][0]
+    chain = {event_id(event) for event in ask(f"/event_auth/{room_id}/{quoted(event_id(member))}")["auth_chain"]}
+    expect(set(member["auth_events"]) <= chain, "the auth chain of an event")
+    back = ask(f"/backfill/{room_id}?v={last}&limit=3")["pdus"]
+    expect_equal([event_id(event) for event in back], events[:2:-1], "backfill, newest first")
+    missing = ask(f"/get_missing_events/{room_id}", "POST", {
+        "earliest_events": [events[1]], "latest_events": [events[5]], "limit": 10, "min_depth": 0})["events"]
+    expect_equal([event_id(event) for event in missing], events[2:5], "get_missing_events, oldest first")
+    found = ask(f"/timestamp_to_event/{room_id}?dir=b&ts={int(time.time() * 1000) + 1000}")
+    expect_equal(found["event_id"], events[-1])
+    if world.server.kind != "fedchatd":
+        return                              # its directory is closed to others, its devices are told without keys too
+    listed = ask("/publicRooms", "POST", {"filter": {"generic_search_term": "Curious"}})["chunk"]
+    expect(room.id in [each["room_id"] for each in listed], "the public room")
+    expect(room.id in [each["room_id"] for each in ask("/publicRooms?limit=500")["chunk"]], "the public room")
+    devices = ask(f"/user/devices/{quoted(user.id)}")
+    expect_equal((devices["user_id"], [each["device_id"] for each in devices["devices"]]), (user.id, []), "devices without keys are no one's business")
+    token = user.call("POST", f"/user/{quoted(user.id)}/openid/request_token", {})["access_token"]
+    expect_equal(ask(f"/openid/userinfo?access_token={quoted(token)}"), {"sub": user.id})
+    expect_equal(world.puppet.request(world.server, "GET", base + "/openid/userinfo?access_token=nonsense")[0], 401)
+    expect_equal(set(ask("/version")["server"]), {"name", "version"})
+
+
+def notary(world):
+    """Our keys, asked of the server, with its signature beside ours."""
+    status, own = world.puppet.request(world.server, "GET", "/_matrix/key/v2/server")
+    expect_equal((status, own["server_name"]), (200, world.server.name))
+    world.room()
+    for method, path, body in (
+            ("GET", f"/_matrix/key/v2/query/{quoted(world.puppet.name)}", None),
+            ("POST", "/_matrix/key/v2/query", {"server_keys": {world.puppet.name: {}}})):
+        status, answer = world.puppet.request(world.server, method, path, body)
+        expect_equal(status, 200, f"{answer}")
+        told = [each for each in answer["server_keys"] if each["server_name"] == world.puppet.name]
+        expect(told and set(told[0]["signatures"]) == {world.puppet.name, world.server.name}, f"{method}: {answer}")
+    status, answer = world.puppet.request(world.server, "POST", "/_matrix/key/v2/query", {"server_keys": {"nowhere.invalid": {}}})
+    expect_equal((status, answer["server_keys"]), (200, []))
+
+
+def visitors(world):
+    """Knocking, being invited by the old way and the new, and leaving, from another server."""
+    user = world.server.user()
+    room = user.create_room(room_version="11", initial_state=[{"type": "m.room.join_rules", "state_key": "", "content": {"join_rule": "knock"}}])
+    guest = f"@visitor:{world.puppet.name}"
+
+    def handshake(what, version="v2"):
+        status, made = world.puppet.request(
+            world.server, "GET", f"/_matrix/federation/v1/make_{what}/{quoted(room)}/{quoted(guest)}?ver=11")
+        if status != 200:
+            return status, made
+        event = world.puppet.sealed({**made["event"], "origin_server_ts": int(time.time() * 1000), "sender": guest, "state_key": guest})
+        return world.puppet.request(
+            world.server, "PUT", f"/_matrix/federation/{version}/send_{what}/{quoted(room)}/{quoted(event_id(event))}", event)
+
+    status, answer = handshake("join")
+    expect_equal((status, answer.get("errcode")), (403, "M_FORBIDDEN"))
+    status, answer = handshake("knock", "v1")
+    expect_equal(status, 200, f"{answer}")
+    expect("m.room.join_rules" in {event["type"] for event in answer["knock_room_state"]}, f"{answer}")
+    expect_equal(user.state(room, "m.room.member", guest)["membership"], "knock")
+    status, answer = handshake("leave")
+    expect_equal(status, 200, f"{answer}")
+    expect_equal(user.state(room, "m.room.member", guest)["membership"], "leave")
+
+    for version, path in (("11", "v2"), ("1", "v1")):
+        invite = {"type": "m.room.member", "room_id": f"!party{version}:{world.puppet.name}", "sender": guest, "state_key": user.id,
+                  "content": {"membership": "invite"}, "depth": 5, "origin_server_ts": int(time.time() * 1000),
+                  "prev_events": [], "auth_events": []}
+        if version == "1":
+            invite["event_id"] = f"$invite:{world.puppet.name}"
+        event = world.puppet.sealed(invite)
+        name = invite.get("event_id") or event_id(event)
+        create = {"type": "m.room.create", "state_key": "", "sender": guest, "content": {"creator": guest, "room_version": version}}
+        body = {"room_version": version, "event": event, "invite_room_state": [create]} if path == "v2" else {
+            **event, "unsigned": {"invite_room_state": [create]}}
+        status, answer = world.puppet.request(
+            world.server, "PUT", f"/_matrix/federation/{path}/invite/{quoted(invite['room_id'])}/{quoted(name)}", body)
+        expect_equal(status, 200, f"{path}: {answer}")
+        signed = answer["event"] if path == "v2" else answer[1]["event"]
+        expect(world.server.name in signed["signatures"], f"{path}: {answer}")
+        shown = user.sync()["rooms"]["invite"]
+        expect(invite["room_id"] in shown, f"{path}: the invite is shown")
+
+
 CASES = [
     ("an honest event arrives, and ours arrives there", honest),
     ("a repeated transaction and a repeated event count once", repeated),
@@ -373,6 +475,9 @@ CASES = [
     ("ephemeral data of every wrong shape does no harm, right ones arrive once", ephemeral),
     ("transactions that are too large or not theirs are refused", transactions),
     ("a server that is not in a room learns nothing of it", strangers),
+    ("a server that is in a room gets all it asks for", inquisitive),
+    ("other servers' keys are told with a second signature", notary),
+    ("visitors knock, leave and invite", visitors),
     ("an answer without end costs no memory", huge_answers),
     ("answers that are nonsense are no answers", nonsense_answers),
 ]

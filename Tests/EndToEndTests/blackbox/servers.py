@@ -93,7 +93,8 @@ class Fedchatd(Server):
             "registration": {"open": True, "shared_secret": self.secret, "password_hash_cost": "minimum"},
             "rate_limits": {"enabled": False},
             "rooms": {"encrypt_by_default": False},
-            "federation": {"custom_ca_files": [str(authority.certificate)], "allow_private_addresses": True},
+            "federation": {"custom_ca_files": [str(authority.certificate)], "allow_private_addresses": True,
+                           "public_rooms": True},
             **settings,
         }
         self.write()
