@@ -91,7 +91,9 @@ let programs: [Target] = [
             .product(name: "UnixSignals", package: "swift-service-lifecycle"),
         ]),
     program("fedchat", ["FedchatKit", "SQLiteEngine", "HTTPClientCurl", arguments, logging]),
-    program("fedchat-bench", ["FedchatKit", "HTTPClientCurl", "SQLiteEngine", arguments]),
+    program(
+        "fedchat-bench",
+        ["HTTPClientCurl", "HTTPMessages", "MatrixModel", "Cryptography", httpTypes, arguments]),
     program("fedchat-ratchet-peer", ["Ratchet", "MatrixModel", "Cryptography"]),
 ]
 

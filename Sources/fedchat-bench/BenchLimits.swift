@@ -1,0 +1,19 @@
+/// The bounds of every measurement: none goes on forever.
+enum BenchLimits {
+    /// Connections to one server.
+    static let connections = 400
+    /// For one call.
+    static let timeout = Duration.seconds(60)
+    /// Of one answer: an initial sync of many rooms.
+    static let answerBytes = 256 << 20
+    /// Calls at once while users and rooms are made.
+    static let preparing = 16
+    /// Messages of one measurement.
+    static let messages = 100_000
+    /// Failures after which a measurement is given up.
+    static let failures = 20
+    /// Until a started server answers.
+    static let startPatience = Duration.seconds(90)
+    /// Until a message that was sent is in every listener's sync.
+    static let arrival = Duration.seconds(30)
+}

@@ -1,0 +1,1 @@
+../../../../../Sources/Federation/Limits.swift

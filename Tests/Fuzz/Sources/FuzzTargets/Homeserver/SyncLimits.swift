@@ -1,0 +1,1 @@
+../../../../../Sources/Homeserver/Sync/SyncLimits.swift
