@@ -29,6 +29,18 @@ extension RoomWriter {
     /// - Throws: `MatrixError`: `M_INVALID_ROOM_STATE` when an event is not allowed after those before it,
     ///   `M_ROOM_IN_USE` when the alias is taken, `M_BAD_JSON`, `M_TOO_LARGE`; `DatabaseError`.
     public func create(_ room: NewRoom) async throws -> RoomRecord {
+        for _ in 1..<RoomLimits.appendAttempts {
+            do {
+                return try await createOnce(room)
+            } catch let error as DatabaseError where error.kind == .constraint {
+                // Another node made the same room within the same millisecond: it has the name.
+                continue
+            }
+        }
+        return try await createOnce(room)
+    }
+
+    private func createOnce(_ room: NewRoom) async throws -> RoomRecord {
         let rules = room.version.rules
         var content = room.createContent
         content["room_version"] = .string(room.version.text)
@@ -46,7 +58,8 @@ extension RoomWriter {
         let create: PDU
         do throws(MalformedEvent) {
             create = try draft.seal(
-                version: room.version, prev: [], auth: [], depth: 1, timestamp: environment.clock.now(),
+                version: room.version, prev: [], auth: [], depth: 1,
+                timestamp: creationTimes.next(now: environment.clock.now()),
                 server: environment.serverName, keyID: environment.signingKeys.keyID,
                 key: environment.signingKeys.current)
         } catch {

@@ -13,6 +13,7 @@ public struct RoomWriter: Sendable {
     let builder: EventBuilder
     let lanes: RoomLanes
     let numbers = EventNumbers()
+    let creationTimes = CreationTimes()
 
     /// A writer. One is shared by all handlers of a node.
     public init(environment: Environment, reader: RoomReader) {

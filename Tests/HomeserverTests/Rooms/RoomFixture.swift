@@ -28,6 +28,13 @@ final class TickingClock: ServerClock {
     func sleep(for duration: Duration) async throws {}
 }
 
+/// A clock that stands still.
+struct StandingClock: ServerClock {
+    func now() -> Int64 { 1_700_000_000_000 }
+    func monotonic() -> Duration { .zero }
+    func sleep(for duration: Duration) async throws {}
+}
+
 /// A network without anybody.
 struct SilentNetwork: HTTPClient {
     func send(_ request: ClientRequest) async throws(HTTPClientError) -> ClientResponse {
@@ -45,14 +52,16 @@ struct RoomFixture {
     static let bob = try! UserID("@bob:test")
     static let carol = try! UserID("@carol:elsewhere")
 
-    init(database: (any Database)? = nil, sealer: StorageSealer = .plain) async throws {
+    init(
+        database: (any Database)? = nil, sealer: StorageSealer = .plain, clock: any ServerClock = TickingClock()
+    ) async throws {
         let database = if let database { database } else { try await Self.database() }
         try await Migrator.migrate(database, Schema.migrations, oldestCompatible: Schema.oldestCompatible)
         let key = try Ed25519.SigningKey(seed: [UInt8](repeating: 7, count: 32))
         environment = Environment(
             serverName: try ServerName("test"),
             configuration: HomeserverConfiguration(publicBaseURL: "https://test"), database: database, sealer: sealer,
-            clock: TickingClock(), random: SystemRandomSource(),
+            clock: clock, random: SystemRandomSource(),
             signingKeys: SigningKeys(keyID: "ed25519:a", current: key), httpClient: SilentNetwork(),
             logger: Logger(label: "test"))
         reader = RoomReader(environment: environment)

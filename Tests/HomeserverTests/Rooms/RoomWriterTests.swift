@@ -31,6 +31,21 @@ import Testing
         #expect(try await server.reader.isJoined(alice, in: room.id))
     }
 
+    @Test func `rooms that one user makes alike within a millisecond are different rooms, on two nodes too`()
+        async throws
+    {
+        let server = try await RoomFixture(clock: StandingClock())
+        let other = RoomFixture(node: server)
+        var rooms: Set<RoomID> = []
+
+        for _ in 0..<5 {
+            rooms.insert(try await server.room().id)
+            rooms.insert(try await other.room().id)
+        }
+
+        #expect(rooms.count == 10)
+    }
+
     @Test func `a hundred messages stand in one line, at positions without gaps`() async throws {
         let server = try await RoomFixture()
         let room = try await server.room()
