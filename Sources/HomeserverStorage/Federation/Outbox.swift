@@ -197,7 +197,8 @@ public struct Outbox {
     public func failed(_ destination: String, retryAt: Int64, keep: Int, keepEDUs: Int) throws {
         _ = try connection.execute(
             """
-            UPDATE destinations SET failures = failures + 1, retry_at = \(retryAt) WHERE destination = \(destination)
+            INSERT INTO destinations (destination, failures, retry_at) VALUES (\(destination), 1, \(retryAt))
+            ON CONFLICT (destination) DO UPDATE SET failures = destinations.failures + 1, retry_at = excluded.retry_at
             """)
         let excess = try connection.query(
             "SELECT position FROM outbox WHERE destination = \(destination) ORDER BY position LIMIT 1 OFFSET \(keep)")

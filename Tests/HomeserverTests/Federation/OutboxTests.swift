@@ -1,0 +1,119 @@
+import HomeserverStorage
+import MatrixModel
+import SQLDatabase
+import SQLiteEngine
+import Testing
+
+@testable import Homeserver
+
+@Suite("What waits for other servers") struct OutboxTests {
+    private let database: any Database
+
+    init() async throws {
+        database = try SQLiteDatabase.inMemory()
+        try await Instance.migrate(database)
+    }
+
+    private func write<R: Sendable>(_ work: @escaping @Sendable (Outbox) throws -> R) async throws -> R {
+        try await database.write { try work(Outbox($0)) }
+    }
+
+    @Test func `each destination gets events in order, once, and only those put in its way`() async throws {
+        try await write { outbox in
+            for position in 1...5 {
+                try outbox.enqueue(
+                    eventNID: Int64(position * 10), position: Int64(position), roomNID: 1,
+                    destinations: position == 3 ? ["b"] : ["a", "b"])
+            }
+        }
+        #expect(try await write { try $0.pendingPDUs(for: "a", limit: 3).map(\.eventNID) } == [10, 20, 40])
+        #expect(try await write { try $0.pendingPDUs(for: "b", limit: 50).map(\.position) } == [1, 2, 3, 4, 5])
+        try await write { outbox in
+            try outbox.delivered("a", pdus: try outbox.pendingPDUs(for: "a", limit: 3), edus: [])
+        }
+        #expect(try await write { try $0.pendingPDUs(for: "a", limit: 50).map(\.position) } == [5])
+        #expect(try await write { try $0.pendingPDUs(for: "b", limit: 50).count } == 5)
+        #expect(try await write { try $0.pendingPDUs(for: "c", limit: 50).isEmpty })
+        #expect(try await write { try $0.destination("a")?.sentPosition } == 4)
+    }
+
+    @Test func `an event for many servers reaches each of them`() async throws {
+        let names = (0..<300).map { "s\($0)" }
+        try await write { try $0.enqueue(eventNID: 1, position: 1, roomNID: 1, destinations: names) }
+        #expect(try await write { try $0.due(now: 1, limit: 1_000).map(\.name).sorted() } == names.sorted())
+        for name in ["s0", "s63", "s64", "s299"] {
+            #expect(try await write { try $0.pendingPDUs(for: name, limit: 9).count } == 1)
+        }
+    }
+
+    @Test func `a newer EDU takes the place of the older of its key`() async throws {
+        try await write { outbox in
+            for (text, key) in [("1", "k"), ("2", nil), ("3", nil), ("4", "k"), ("5", "l")] as [(String, String?)] {
+                try outbox.enqueueEDU(Array(text.utf8), to: "a", dedupeKey: key, now: 1)
+            }
+            try outbox.enqueueEDU(Array("6".utf8), to: "b", dedupeKey: "k", now: 1)
+        }
+        func texts(_ name: String, limit: Int) async throws -> [String] {
+            try await write {
+                try $0.pendingEDUs(for: name, limit: limit).map { String(decoding: $0.body, as: UTF8.self) }
+            }
+        }
+        #expect(try await texts("a", limit: 9) == ["2", "3", "4", "5"])
+        #expect(try await texts("b", limit: 9) == ["6"])
+        // What takes a place while the older is on its way is not lost when that arrives.
+        let onItsWay = try await write { try $0.pendingEDUs(for: "a", limit: 9) }
+        try await write { try $0.enqueueEDU(Array("7".utf8), to: "a", dedupeKey: "k", now: 1) }
+        try await write { try $0.delivered("a", pdus: [], edus: onItsWay) }
+        #expect(try await texts("a", limit: 9) == ["7"])
+        try await write { outbox in
+            for number in 0..<9 { try outbox.enqueueEDU([UInt8(number + 0x30)], to: "a", dedupeKey: nil, now: 1) }
+            try outbox.failed("a", retryAt: 9, keep: 10, keepEDUs: 4)
+        }
+        #expect(try await texts("a", limit: 9) == ["5", "6", "7", "8"])
+    }
+
+    @Test func `one node at a time sends to a destination`() async throws {
+        func lease(_ node: String, _ now: Int64) async throws -> Bool {
+            try await write { try $0.lease("a", holder: node, now: now, until: now + 100) }
+        }
+        #expect(try await lease("x", 0))
+        #expect(try await !lease("y", 50))
+        #expect(try await lease("x", 50))
+        #expect(try await !lease("y", 149))
+        #expect(try await lease("y", 150))
+        try await write { try $0.release("a", holder: "x") }
+        #expect(try await !lease("x", 160))
+        try await write { try $0.release("a", holder: "y") }
+        #expect(try await lease("x", 160))
+    }
+
+    @Test func `who fails waits, after those who answer, until it is heard of`() async throws {
+        try await write { outbox in
+            for name in ["a", "b"] { try outbox.enqueue(eventNID: 1, position: 1, roomNID: 1, destinations: [name]) }
+            try outbox.failed("a", retryAt: 100, keep: 10, keepEDUs: 10)
+            try outbox.failed("new", retryAt: 100, keep: 10, keepEDUs: 10)
+        }
+        #expect(try await write { try $0.due(now: 99, limit: 9).map(\.name) } == ["b"])
+        let due = try await write { try $0.due(now: 100, limit: 9) }
+        #expect(due.map(\.name) == ["b", "a"] && due.map(\.isFailing) == [false, true])
+        #expect(try await write { try $0.wake("a") })
+        #expect(try await write { try !$0.wake("b") })
+        #expect(try await write { try $0.due(now: 50, limit: 9).map(\.name) } == ["b", "a"])
+        #expect(try await write { try $0.destination("a")?.failures } == 1)
+        try await write { try $0.delivered("a", pdus: [], edus: []) }
+        #expect(try await write { try $0.destination("a")?.failures } == 0)
+    }
+
+    @Test func `turns are given once at a time, are not forgotten, and half of them to the slow at most`() {
+        let turns = WorkTurns(limit: 4)
+        #expect(turns.begin("a") && !turns.begin("a"))
+        #expect(turns.end("a") == ["a"])
+        #expect(turns.begin("a") && turns.end("a").isEmpty)
+        for name in ["s1", "s2", "s3"] { turns.note(name, isSlow: true) }
+        #expect(turns.begin("s1") && turns.begin("s2") && !turns.begin("s3"))
+        #expect(turns.begin("a") && turns.begin("b") && !turns.begin("c"))
+        #expect(turns.end("a") == ["c"])
+        #expect(turns.end("s1") == ["s3"])
+        #expect(turns.begin("s3") && turns.begin("c"))
+    }
+}
