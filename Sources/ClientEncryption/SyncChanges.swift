@@ -55,4 +55,10 @@ public struct SyncOutcome: Sendable {
 public struct ChangedKey: Sendable, Hashable {
     public let user: UserID
     public let device: DeviceID
+
+    /// Names a device.
+    public init(user: UserID, device: DeviceID) {
+        self.user = user
+        self.device = device
+    }
 }

@@ -25,7 +25,7 @@ public struct Authentication: Sendable {
             "initial_device_display_name": .string(deviceName),
             "refresh_token": true,
         ])
-        let answer = try await connection.sendRepeating(APICall(.login, body: body))
+        let answer = try await connection.sendRepeating(APICall(.login, body: body), attempts: 2)
         return try Credentials(answer: answer)
     }
 
