@@ -13,7 +13,12 @@ enum Limits {
     /// To-device events read in one sync response.
     static let toDeviceEventsPerSync = 1_000
     /// Milliseconds after which a device without one-time keys, or a server that did not answer, is asked again.
-    static let claimRetryMilliseconds: Int64 = 5_000
+    static let claimRetryMilliseconds: Int64 = 15_000
+    /// Milliseconds that our server may wait for others when keys are asked for: who does not answer is asked again
+    /// later, and gets the room key then.
+    static let remoteKeysMilliseconds: Int64 = 3_000
+    /// Users to whom room keys are owed: the oldest debts are forgotten first.
+    static let owedRoomKeys = 10_000
     /// Milliseconds between new Olm sessions made because a message of a device could not be read.
     /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#recovering-from-undecryptable-messages>
     static let unwedgeMilliseconds: Int64 = 3_600_000

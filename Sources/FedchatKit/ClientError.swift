@@ -52,6 +52,12 @@ extension ClientError: CustomStringConvertible {
         }
     }
 
+    /// What the sender of a message that stays in the queue is told.
+    var whileQueued: ClientError {
+        if case .server(let refusal) = self, refusal.status == 429 { return self }
+        return .queued("\(self)")
+    }
+
     /// Whether trying again later can help.
     var isTransient: Bool {
         switch self {

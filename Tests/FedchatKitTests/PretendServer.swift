@@ -16,6 +16,8 @@ final class PretendServer: HTTPClient, Sendable {
         var events: [(room: String, event: JSONValue)] = []
         var members: [String: [String: String]] = [:]
         var invitations: [String: [JSONValue]] = [:]
+        /// Users whose server does not answer.
+        var unreachable: Set<String> = []
         /// What was asked, as `METHOD path`.
         var log: [String] = []
         /// Requests to fail before they are carried out, and after: as if the answer was lost.
@@ -114,10 +116,10 @@ final class PretendServer: HTTPClient, Sendable {
             return ["one_time_key_counts": ["signed_curve25519": count(me, state)]]
         case "query":
             var found: JSONValue = [:]
-            for (user, _) in body["device_keys"]?.members ?? [] {
+            for (user, _) in body["device_keys"]?.members ?? [] where !state.unreachable.contains(user) {
                 found[user] = .object(state.deviceKeys[user] ?? [:])
             }
-            return ["device_keys": found]
+            return ["device_keys": found, "failures": state.unreachable.isEmpty ? [:] : ["a": [:]]]
         default:
             var found: JSONValue = [:]
             for (user, devices) in body["one_time_keys"]?.members ?? [] {

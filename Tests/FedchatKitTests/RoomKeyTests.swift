@@ -117,6 +117,57 @@ import Testing
         #expect(try await bob.claim([]).warnings.isEmpty)
     }
 
+    @Test func `who could not be reached gets the key of what was said meanwhile`() async throws {
+        let people = try await devices("alice", "bob", "carol")
+        let (alice, bob, carol) = (people[0], people[1], people[2])
+        // Bob has no one-time key left that could be claimed; Carol's devices are not known yet.
+        let (keys, fallback) = server.state.withLock { state in
+            defer {
+                state.oneTimeKeys["@bob:a|PHONE"] = []
+                state.fallbackKeys["@bob:a|PHONE"] = nil
+                state.unreachable = ["@carol:a"]
+            }
+            return (state.oneTimeKeys["@bob:a|PHONE"], state.fallbackKeys["@bob:a|PHONE"])
+        }
+        var events: [JSONValue] = []
+        for number in 0..<3 { events.append(try await alice.say("\(number)", to: [bob.user, carol.user])) }
+        for device in [bob, carol] {
+            try await device.sync()
+            await #expect(throws: EncryptionError.self) { try await device.read(events[0]) }
+        }
+
+        server.state.withLock { state in
+            state.oneTimeKeys["@bob:a|PHONE"] = keys
+            state.fallbackKeys["@bob:a|PHONE"] = fallback
+            state.unreachable = []
+        }
+        alice.clock.advance(by: 60_000)
+        let machine = alice.machine
+        #expect(try await alice.write { try machine.roomsWithOwedKeys(in: $0) }.map(\.text) == [PretendDevice.room])
+        try await alice.prepare([bob.user, carol.user])
+
+        for device in [bob, carol] {
+            try await device.sync()
+            for number in 0..<3 { #expect(try await device.read(events[number]) == "\(number)") }
+        }
+        #expect(try await alice.write { try machine.roomsWithOwedKeys(in: $0) }.isEmpty)
+    }
+
+    @Test func `who has left meanwhile is owed nothing`() async throws {
+        let people = try await devices("alice", "bob")
+        let (alice, bob) = (people[0], people[1])
+        server.state.withLock { $0.unreachable = ["@bob:a"] }
+        let event = try await alice.say("x", to: [bob.user])
+        server.state.withLock { $0.unreachable = [] }
+        alice.clock.advance(by: 60_000)
+
+        try await alice.prepare([])
+        try await alice.prepare([bob.user])
+        try await bob.sync()
+
+        await #expect(throws: EncryptionError.self) { try await bob.read(event) }
+    }
+
     @Test func `nothing secret lies open in the store`() async throws {
         let people = try await devices("alice", "bob")
         let event = try await people[0].say("between you and me", to: [people[1].user])

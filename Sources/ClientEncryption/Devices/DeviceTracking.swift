@@ -55,7 +55,9 @@ extension EncryptionMachine {
         guard !wanted.isEmpty else { return nil }
         let asked = JSONValue.object(Dictionary(wanted.keys.map { ($0.text, JSONValue.array([])) }) { $1 })
         return KeyQuery(
-            call: APICall(.queryKeys, body: ["device_keys": asked, "timeout": 10_000]), users: wanted)
+            call: APICall(
+                .queryKeys, body: ["device_keys": asked, "timeout": .integer(Limits.remoteKeysMilliseconds)]),
+            users: wanted)
     }
 
     /// Takes the answer in. Devices whose keys do not verify are left out; keys that differ from those first seen are

@@ -41,7 +41,9 @@ extension EncryptionMachine {
             asked[device.user.text] = devices
         }
         return KeyClaim(
-            call: APICall(.claimKeys, body: ["one_time_keys": asked, "timeout": 10_000]), devices: wanted)
+            call: APICall(
+                .claimKeys, body: ["one_time_keys": asked, "timeout": .integer(Limits.remoteKeysMilliseconds)]),
+            devices: wanted)
     }
 
     /// Makes the sessions. A device without a key, or with one that does not verify, is left out for a while.

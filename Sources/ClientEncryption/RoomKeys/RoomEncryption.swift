@@ -55,7 +55,9 @@ extension EncryptionMachine {
         } else {
             session = try newSession(for: room, replacing: present?.session.id, in: connection)
         }
+        try payOwedKeys(of: room, to: Set(recipients).union([user]), in: connection)
         try share(session, of: room, with: devices, in: connection)
+        try oweToUnknownDevices(of: recipients, session, room, in: connection)
     }
 
     /// The content of an `m.room.encrypted` event. Commit before it leaves.
@@ -130,7 +132,9 @@ extension EncryptionMachine {
     private func newSession(
         for room: RoomID, replacing old: String?, in connection: any SQLConnection
     ) throws -> OutboundGroupSession {
-        if let old { try connection.execute("DELETE FROM room_key_shares WHERE session_id = \(old)") }
+        if let old, try connection.query("SELECT 1 FROM owed_room_keys WHERE session_id = \(old) LIMIT 1").isEmpty {
+            try connection.execute("DELETE FROM room_key_shares WHERE session_id = \(old)")
+        }
         let session = OutboundGroupSession(random: random)
         let account = try account(in: connection)
         _ = try keep(
@@ -153,13 +157,13 @@ extension EncryptionMachine {
             "SELECT user_id, device_id FROM room_key_shares WHERE session_id = \(session.id)"
         ).map { row in "\(try row.text(0)) \(try row.text(1))" }
         let have = Set(known)
-        let content: JSONValue = [
-            "algorithm": .string(Algorithm.megolm), "room_id": .string(room.text), "session_id": .string(session.id),
-            "session_key": .string(Base64.encode(session.sessionKey)),
-        ]
+        let content = roomKey(session, of: room)
         var messages: [(KnownDevice, JSONValue?)] = []
         for device in devices where !have.contains("\(device.user.text) \(device.device.text)") {
-            guard let message = try encrypt("m.room_key", content, to: device, in: connection) else { continue }
+            guard let message = try encrypt("m.room_key", content, to: device, in: connection) else {
+                try owe(session, of: room, to: device.user, in: connection)
+                continue
+            }
             messages.append((device, message))
             try connection.execute(
                 """

@@ -52,6 +52,11 @@ public enum EncryptionSchema {
                 message_index BIGINT NOT NULL, PRIMARY KEY (session_id, user_id, device_id))
             """,
             """
+            CREATE TABLE owed_room_keys (
+                id \(raw: dialect.generatedKey), room_id TEXT NOT NULL, session_id TEXT NOT NULL, user_id TEXT NOT NULL,
+                pickle \(raw: bytes) NOT NULL, UNIQUE (session_id, user_id))
+            """,
+            """
             CREATE TABLE withheld_room_keys (
                 room_id TEXT NOT NULL, session_id TEXT NOT NULL, code TEXT NOT NULL, PRIMARY KEY (room_id, session_id))
             """,

@@ -42,6 +42,17 @@ extension Client {
         }
     }
 
+    /// Gives the keys of past messages to those whose devices could not be reached then.
+    func payOwedKeys() async throws {
+        let (store, machine) = (store, machine)
+        for room in try await database.read({ try machine.roomsWithOwedKeys(in: $0) }) {
+            guard let summary = try await database.read({ try store.room(room, in: $0) }),
+                summary.membership == "join", let encryption = summary.encryption
+            else { continue }
+            try await prepareRoomKey(of: summary, RoomEncryptionSettings(encryption))
+        }
+    }
+
     /// Sees to it that all who should read the next messages of the room can.
     func prepareRoomKey(of summary: RoomSummary, _ settings: RoomEncryptionSettings) async throws {
         let (store, machine) = (store, machine)

@@ -82,7 +82,7 @@ extension Client {
                 try await finish(message, .success(try answer.requiredIdentifier("event_id")), forGood: true)
             } catch let error as ClientError where error.isTransient {
                 for rest in prepared[position...] {
-                    try await finish(rest, .failure(ClientError.queued("\(error)")), forGood: false)
+                    try await finish(rest, .failure(error.whileQueued), forGood: false)
                 }
                 return false
             } catch ClientError.notLoggedIn {

@@ -81,6 +81,7 @@ extension Client {
                     try await self.claimKeys(for: [])
                     try await self.flushToDevice()
                 }
+                try await payOwedKeys()
                 try await sendLeftOver()
             } catch {
                 guard !Task.isCancelled else { return }

@@ -1,0 +1,96 @@
+internal import Cryptography
+public import MatrixModel
+internal import Ratchet
+public import SQLDatabase
+
+/// Room keys owed to users whose devices could not be asked for, or had no one-time key, when a message was sent: their
+/// server was away. They get the key from that message on as soon as they can be reached, if they are still recipients.
+extension EncryptionMachine {
+    /// Rooms of which someone is owed a key.
+    public func roomsWithOwedKeys(in connection: any SQLConnection) throws -> [RoomID] {
+        try connection.query("SELECT DISTINCT room_id FROM owed_room_keys").map { try RoomID(try $0.text(0)) }
+    }
+
+    /// Keeps the session as it is before the next message; a debt that is older reads more and stays.
+    func owe(
+        _ session: OutboundGroupSession, of room: RoomID, to user: UserID, in connection: any SQLConnection
+    ) throws {
+        let pickle = try session.pickle(key: key.bytes, random: random)
+        try connection.execute(
+            """
+            INSERT INTO owed_room_keys (room_id, session_id, user_id, pickle)
+            VALUES (\(room.text), \(session.id), \(user.text), \(pickle)) ON CONFLICT (session_id, user_id) DO NOTHING
+            """)
+        try connection.execute(
+            """
+            DELETE FROM owed_room_keys WHERE id <= (SELECT MAX(id) FROM owed_room_keys) - \(Limits.owedRoomKeys)
+            """)
+    }
+
+    /// Users whose list of devices is not up to date may have some that we do not know.
+    func oweToUnknownDevices(
+        of users: [UserID], _ session: OutboundGroupSession, _ room: RoomID, in connection: any SQLConnection
+    ) throws {
+        for user in users where try !isCurrent(user, in: connection) {
+            try owe(session, of: room, to: user, in: connection)
+        }
+    }
+
+    /// Pays what can be paid.
+    func payOwedKeys(of room: RoomID, to recipients: Set<UserID>, in connection: any SQLConnection) throws {
+        let rows = try connection.query(
+            "SELECT id, user_id, pickle FROM owed_room_keys WHERE room_id = \(room.text) ORDER BY id")
+        for row in rows {
+            let (id, user) = (try row.integer(0), try UserID(try row.text(1)))
+            var isPaid = true
+            if recipients.contains(user) {
+                let session = try OutboundGroupSession(pickle: try row.bytes(2), key: key.bytes)
+                isPaid = try pay(session, of: room, to: user, in: connection) && isCurrent(user, in: connection)
+            }
+            if isPaid { try connection.execute("DELETE FROM owed_room_keys WHERE id = \(id)") }
+        }
+    }
+
+    /// - Returns: whether all devices that are known have the key now.
+    private func pay(
+        _ session: OutboundGroupSession, of room: RoomID, to user: UserID, in connection: any SQLConnection
+    ) throws -> Bool {
+        let (content, index) = (roomKey(session, of: room), Int64(session.messageIndex))
+        var messages: [(KnownDevice, JSONValue?)] = []
+        var isComplete = true
+        for device in try devices(of: user, in: connection)
+        where !device.hasChanged && !(user == self.user && device.device == self.device) {
+            let known = try connection.query(
+                """
+                SELECT 1 FROM room_key_shares WHERE session_id = \(session.id) AND user_id = \(user.text)
+                    AND device_id = \(device.device.text) AND message_index <= \(index)
+                """)
+            guard known.isEmpty else { continue }
+            guard let message = try encrypt("m.room_key", content, to: device, in: connection) else {
+                isComplete = false
+                continue
+            }
+            messages.append((device, message))
+            try connection.execute(
+                """
+                INSERT INTO room_key_shares VALUES (\(session.id), \(user.text), \(device.device.text),
+                    \(device.curve25519), \(index))
+                ON CONFLICT (session_id, user_id, device_id) DO UPDATE SET message_index = excluded.message_index
+                """)
+        }
+        try enqueue(messages, in: connection)
+        return isComplete
+    }
+
+    private func isCurrent(_ user: UserID, in connection: any SQLConnection) throws -> Bool {
+        try connection.query("SELECT 1 FROM tracked_users WHERE user_id = \(user.text) AND current < wanted").isEmpty
+    }
+
+    /// The content of `m.room_key`.
+    func roomKey(_ session: OutboundGroupSession, of room: RoomID) -> JSONValue {
+        [
+            "algorithm": .string(Algorithm.megolm), "room_id": .string(room.text), "session_id": .string(session.id),
+            "session_key": .string(Base64.encode(session.sessionKey)),
+        ]
+    }
+}
