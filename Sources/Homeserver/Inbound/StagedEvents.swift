@@ -11,8 +11,8 @@ final class StagedEvents: Sendable {
     private static let lanes = 32
     private static let perTurn = 20
     private static let poll = Duration.seconds(2)
-    /// Milliseconds; longer than a turn takes.
-    private static let lease: Int64 = 180_000
+    /// A node that dies leaves its rooms to others after so many milliseconds; one that lives renews in time.
+    private static let lease: Int64 = 20_000
     /// Afterwards an event that cannot be judged is dropped: its sender has it still.
     private static let tries = 5
     /// Milliseconds until the first new try; four times as many until each next.
@@ -60,9 +60,19 @@ final class StagedEvents: Sendable {
     }
 
     private func look() async {
+        if environment.database.dialect == .sqlite {
+            // Who held them is this node, before it was killed.
+            try? await environment.database.write { try InboundStaging($0).releaseAll() }
+        }
         let node = node
         while !Task.isCancelled {
             let now = environment.clock.now()
+            let held = turns.active
+            if !held.isEmpty {
+                try? await environment.database.write {
+                    try InboundStaging($0).renew(held, holder: node, until: now + Self.lease)
+                }
+            }
             let lanes = try? await environment.database.read {
                 try InboundStaging($0).lanes(now: now, holder: node, limit: 200)
             }

@@ -68,8 +68,8 @@ final class FederationSender: Sendable {
         (wakes, wake) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(10_000))
     }
 
-    /// A node that dies leaves its destinations to others after so many milliseconds; longer than one transaction takes.
-    private var lease: Int64 { max(180_000, 3 * environment.configuration.timeouts.federationTransaction) }
+    /// A node that dies leaves its destinations to others after so many milliseconds; one that lives renews in time.
+    private static let lease: Int64 = 20_000
 
     /// Something waits for these destinations.
     func notify(_ destinations: some Sequence<String>) {
@@ -124,8 +124,19 @@ final class FederationSender: Sendable {
 
     /// Looks for what is due: after a start, after a pause, or where another node wrote it.
     private func look() async {
+        if environment.database.dialect == .sqlite {
+            // Who held them is this node, before it was killed.
+            try? await environment.database.write { try Outbox($0).releaseAll() }
+        }
+        let node = node
         while !Task.isCancelled {
             let now = environment.clock.now()
+            let held = turns.active
+            if !held.isEmpty {
+                try? await environment.database.write {
+                    try Outbox($0).renew(held, holder: node, until: now + Self.lease)
+                }
+            }
             let limit = 2 * environment.configuration.limits.federationConcurrentDestinations
             let due = try? await environment.database.read { try Outbox($0).due(now: now, limit: limit) }
             for destination in due ?? [] {
@@ -163,12 +174,11 @@ final class FederationSender: Sendable {
 
     private func takeLease(_ name: String) async throws -> Lease {
         let node = node
-        let lease = lease
         let now = environment.clock.now()
         return try await environment.database.write { connection in
             let outbox = Outbox(connection)
             if let state = try outbox.destination(name), state.retryAt > now { return .paused }
-            return try outbox.lease(name, holder: node, now: now, until: now + lease) ? .taken : .elsewhere
+            return try outbox.lease(name, holder: node, now: now, until: now + Self.lease) ? .taken : .elsewhere
         }
     }
 

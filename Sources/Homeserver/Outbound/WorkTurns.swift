@@ -59,6 +59,9 @@ final class WorkTurns: Sendable {
         }
     }
 
+    /// The names that have their turn now.
+    var active: [String] { state.withLock { Array($0.active) } }
+
     /// Notes whether a name is slow.
     func note(_ name: String, isSlow: Bool) {
         state.withLock { state in

@@ -151,6 +151,18 @@ public struct InboundStaging {
             """) == 1
     }
 
+    /// Keeps the right to work on lanes, by their keys.
+    public func renew(_ lanes: [String], holder: String, until: Int64) throws {
+        guard !lanes.isEmpty else { return }
+        _ = try connection.execute(
+            "UPDATE room_leases SET until = \(until) WHERE lane IN \(list: lanes) AND holder = \(holder)")
+    }
+
+    /// Takes every right to work on a lane away: for the only node, at its start.
+    public func releaseAll() throws {
+        _ = try connection.execute("DELETE FROM room_leases")
+    }
+
     public func release(_ lane: Lane, holder: String) throws {
         _ = try connection.execute("DELETE FROM room_leases WHERE lane = \(lane.key) AND holder = \(holder)")
     }

@@ -135,6 +135,21 @@ public struct Outbox {
             """) == 1
     }
 
+    /// Keeps the right to send to destinations that are being sent to.
+    public func renew(_ destinations: [String], holder: String, until: Int64) throws {
+        guard !destinations.isEmpty else { return }
+        _ = try connection.execute(
+            """
+            UPDATE destinations SET lease_until = \(until)
+            WHERE destination IN \(list: destinations) AND lease_holder = \(holder) AND lease_until > 0
+            """)
+    }
+
+    /// Takes every right to send away: for the only node, at its start.
+    public func releaseAll() throws {
+        _ = try connection.execute("UPDATE destinations SET lease_until = 0 WHERE lease_until > 0")
+    }
+
     public func release(_ destination: String, holder: String) throws {
         _ = try connection.execute(
             """
