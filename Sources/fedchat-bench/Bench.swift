@@ -92,13 +92,13 @@ import MatrixModel
                     data: besideData, start: besideStart))
         }
         var report = Report(servers.map(\.target.name))
-        var started: [Process] = []
-        defer { for process in started { process.terminate() } }
+        let started = Children()
+        defer { started.terminate() }
         for number in servers.indices {
             if let command = servers[number].start {
                 let before = ContinuousClock.now
                 let process = try Machine.start(command)
-                started.append(process)
+                started.add(process)
                 try await servers[number].target.waitUntilReady(BenchLimits.startPatience)
                 let elapsed = (ContinuousClock.now - before) / .milliseconds(1)
                 report.add([Measurement("cold start", elapsed, "ms", .less)], of: number)
@@ -127,5 +127,10 @@ import MatrixModel
         print(json ? String(decoding: report.json.serialized(), as: UTF8.self) : report.table)
     }
 
-    private func note(_ text: String) { FileHandle.standardError.write(Data("\(text)\n".utf8)) }
+    private func note(_ text: String) {
+        let seconds = Int((ContinuousClock.now - Self.began) / .seconds(1))
+        FileHandle.standardError.write(Data("\(seconds) s: \(text)\n".utf8))
+    }
+
+    private static let began = ContinuousClock.now
 }
