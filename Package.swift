@@ -103,8 +103,8 @@ let testTargets: [Target] = [
     tests("MatrixModelTests", ["MatrixModel", "Cryptography"]),
     tests("MatrixRoomsTests", ["MatrixRooms", "MatrixModel", "FedchatTesting", "Cryptography"]),
     tests("MatrixAPITests", ["MatrixAPI", "MatrixModel", "HTTPMessages", httpTypes]),
-    tests("SQLDatabaseTests", ["SQLDatabase", "SQLiteEngine", "PostgresEngine"]),
-    tests("HTTPTests", ["HTTPMessages", "HTTPServer", "HTTPClientCurl", httpTypes, logging]),
+    tests("SQLDatabaseTests", ["FedchatTesting", "SQLDatabase", "SQLiteEngine", "PostgresEngine"]),
+    tests("HTTPTests", ["FedchatTesting", "HTTPMessages", "HTTPServer", "HTTPClientCurl", httpTypes, logging]),
     tests("FederationTests", ["Federation", "MatrixAPI", "MatrixModel", "HTTPMessages", httpTypes]),
     tests(
         "HomeserverTests",

@@ -8,6 +8,11 @@ struct Housekeeping: Sendable {
     /// Answers to clients' transaction ids are kept so long, milliseconds.
     static let repliesKept: Int64 = 7 * 86_400_000
 
+    /// What is known of offline users of other servers is kept so long, milliseconds.
+    static let presenceKept: Int64 = 7 * 86_400_000
+    /// EDUs wait so long for a server that does not answer, milliseconds.
+    static let edusKept: Int64 = 30 * 86_400_000
+
     /// Between two steps of resealing, so that others get their turn.
     static let resealingPause = Duration.milliseconds(50)
 
@@ -25,6 +30,8 @@ struct Housekeeping: Sendable {
                     try InboundStaging(connection).forgetAnswers(before: now - TransactionReceiving.answersKept)
                     try ToDeviceStore(connection, sealer).forgetReceived(before: now - EDUIntake.messageIDsKept)
                     try ReplyLog(connection).removeAnswers(before: now - Self.repliesKept)
+                    try PresenceStore(connection).forget(before: now - Self.presenceKept)
+                    try EDUAge(connection).drop(before: now - Self.edusKept)
                 }
                 try await media.sweep()
             } catch {

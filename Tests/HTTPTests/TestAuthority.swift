@@ -1,3 +1,4 @@
+import FedchatTesting
 import Foundation
 import HTTPServer
 
@@ -36,15 +37,8 @@ final class TestAuthority: Sendable {
     private func openssl(_ arguments: String...) async throws {
         let folder = folder
         try await RawSocket.blocking {
-            let process = Process()
-            process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-            process.arguments = ["openssl"] + arguments
-            process.currentDirectoryURL = folder
-            process.standardOutput = FileHandle.nullDevice
-            process.standardError = FileHandle.nullDevice
-            try process.run()
-            process.waitUntilExit()
-            guard process.terminationStatus == 0 else { throw Failure(arguments: arguments) }
+            let run = try ProgramRun.run(["openssl"] + arguments, in: folder.path)
+            guard run.status == 0 else { throw Failure(arguments: arguments) }
         }
     }
 }

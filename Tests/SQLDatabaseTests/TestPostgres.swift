@@ -1,3 +1,4 @@
+import FedchatTesting
 import Foundation
 import Synchronization
 
@@ -53,19 +54,7 @@ struct TestPostgres {
 
     /// Runs the script and gives what it prints, without the line's end; `nil` if it fails.
     private static func run(_ arguments: [String]) -> String? {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: script)
-        process.arguments = arguments
-        let output = Pipe()
-        process.standardOutput = output
-        do {
-            try process.run()
-            let printed = output.fileHandleForReading.readDataToEndOfFile()
-            process.waitUntilExit()
-            guard process.terminationStatus == 0 else { return nil }
-            return String(decoding: printed, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
-        } catch {
-            return nil
-        }
+        guard let run = try? ProgramRun.run([script] + arguments), run.status == 0 else { return nil }
+        return run.output.trimmingCharacters(in: .whitespacesAndNewlines)
     }
 }
