@@ -14,6 +14,8 @@ enum BenchLimits {
     static let failures = 20
     /// Until a started server answers.
     static let startPatience = Duration.seconds(90)
+    /// Until a server that was asked to end has ended.
+    static let endPatience = Duration.seconds(5)
     /// Until a message that was sent is in every listener's sync.
     static let arrival = Duration.seconds(30)
 }

@@ -25,7 +25,14 @@ final class Children: Sendable {
         pids.withLock { $0.append(pid) }
     }
 
+    /// Asks the servers to end, and after a while makes them.
     func terminate() {
-        for pid in pids.withLock({ $0 }) { kill(pid, SIGTERM) }
+        let running = pids.withLock { $0 }
+        for pid in running { kill(pid, SIGTERM) }
+        let deadline = ContinuousClock.now + BenchLimits.endPatience
+        while ContinuousClock.now < deadline, running.contains(where: Self.runs) { usleep(20_000) }
+        for pid in running where Self.runs(pid) { kill(pid, SIGKILL) }
     }
+
+    private static func runs(_ pid: pid_t) -> Bool { waitpid(pid, nil, WNOHANG) == 0 }
 }
