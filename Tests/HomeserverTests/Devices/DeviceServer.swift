@@ -1,5 +1,6 @@
 import Cryptography
 import Federation
+import Foundation
 import HTTPMessages
 import HTTPTypes
 import Homeserver
@@ -7,6 +8,7 @@ import HomeserverStorage
 import Logging
 import MatrixAPI
 import MatrixModel
+import PostgresEngine
 import SQLDatabase
 import SQLiteEngine
 import Synchronization
@@ -70,7 +72,7 @@ struct DeviceServer {
         configuration.rateLimits.isEnabled = false
         configuration.metricsEnabled = false
         configuration.federation.allowPrivateAddresses = true
-        let database = try SQLiteDatabase.inMemory()
+        let database = try await Self.database()
         try await Instance.migrate(database)
         let key = try Ed25519.SigningKey(seed: SHA256.hash(Array(text.utf8)))
         environment = Environment(
@@ -85,6 +87,23 @@ struct DeviceServer {
             discovery: ServerDiscovery(httpClient: wire, resolver: NoSRVRecords(), now: { clock.monotonic() }),
             allowsPrivateAddresses: true)
         wire.connect(name, handler)
+    }
+
+    /// In memory, or with `FEDCHAT_TEST_POSTGRES_SCHEMAS`, a libpq URL with a query, in a new schema there: then run with
+    /// `--no-parallel`, a suite at a time, for the connections stay open.
+    private static func database() async throws -> any Database {
+        guard let url = ProcessInfo.processInfo.environment["FEDCHAT_TEST_POSTGRES_SCHEMAS"] else {
+            return try SQLiteDatabase.inMemory()
+        }
+        let schema = "s\(Hex.encode(SystemRandomSource().bytes(8)))"
+        var configuration = PostgresConfiguration(url: url)
+        configuration.readers = 1
+        configuration.writers = 1
+        let whole = try await PostgresDatabase.open(configuration)
+        try await whole.write { try $0.execute(SQL(raw: "CREATE SCHEMA \(schema)")) }
+        await whole.close()
+        configuration.url += "&options=-csearch_path%3D\(schema)"
+        return try await PostgresDatabase.open(configuration)
     }
 
     /// Registers a user with a device. Gives the user with its token.
