@@ -149,7 +149,8 @@ public struct Instance: Sendable {
             TurnServerRoutes(environment: environment),
             TransactionReceiving(
                 environment: environment, reader: reader, verification: verification, staged: staged,
-                edus: EDUIntake(environment: environment, remoteDevices: remoteDevices, ephemeral: ephemeral)),
+                edus: EDUIntake(
+                    environment: environment, reader: reader, remoteDevices: remoteDevices, ephemeral: ephemeral)),
         ]
         var router = Router()
         if let metrics { MetricsRoutes(metrics: metrics).register(on: &router) }

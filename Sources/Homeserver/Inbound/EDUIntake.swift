@@ -23,7 +23,11 @@ struct EDUIntake: Sendable {
         let reason: String
     }
 
+    /// Rooms of one receipt EDU.
+    static let maximumRooms = 1_000
+
     let environment: Environment
+    let reader: RoomReader
     let remoteDevices: RemoteDevices
     let ephemeral: (any EphemeralReceiving)?
 
@@ -32,14 +36,39 @@ struct EDUIntake: Sendable {
             content.rawBytes.count <= Self.maximumBytes
         else { throw Malformed(reason: "no type or content") }
         switch type {
-        case "m.typing": try await ephemeral?.receiveTyping(content, from: origin)
-        case "m.receipt": try await ephemeral?.receiveReceipts(content, from: origin)
+        case "m.typing":
+            guard try await mayTell(origin, of: content["room_id"]?.string) else { return }
+            try await ephemeral?.receiveTyping(content, from: origin)
+        case "m.receipt": try await receipts(content, from: origin)
         case "m.presence": try await ephemeral?.receivePresence(content, from: origin)
         case "m.direct_to_device": try await toDevice(content, from: origin)
         case "m.device_list_update": try await deviceList(content, from: origin)
         case "m.signing_key_update", "org.matrix.signing_key_update": try await signingKeys(content, from: origin)
         default: break
         }
+    }
+
+    // MARK: What is done in rooms
+
+    /// Whether a room's access list lets a server tell what its users do there.
+    /// Spec: <https://spec.matrix.org/v1.19/server-server-api/#server-access-control-lists-acls>
+    private func mayTell(_ origin: ServerName, of room: String?) async throws -> Bool {
+        guard let room = room.flatMap({ try? RoomID($0) }), let record = try await reader.record(room) else {
+            return false
+        }
+        return try await ServerACLCheck(reader: reader).allows(origin, in: record)
+    }
+
+    private func receipts(_ content: JSONView, from origin: ServerName) async throws {
+        var allowed: [String: JSONValue] = [:]
+        let rooms = content.members
+        for (room, receipts) in rooms.prefix(Self.maximumRooms) where try await mayTell(origin, of: room) {
+            allowed[room] = receipts.value
+        }
+        guard !allowed.isEmpty else { return }
+        if allowed.count == rooms.count { return try await ephemeral?.receiveReceipts(content, from: origin) ?? () }
+        let rest = try JSONDocument(JSONValue.object(allowed).serialized())
+        try await ephemeral?.receiveReceipts(rest.root, from: origin)
     }
 
     // MARK: To-device messages

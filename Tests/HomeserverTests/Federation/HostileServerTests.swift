@@ -199,6 +199,43 @@ import Testing
         }
     }
 
+    @Test(arguments: [false, true])
+    func `typing and reading are heard of a server, but for one that the access list forbids`(
+        isForbidden: Bool
+    ) async throws {
+        try await Self.play { scene in
+            if isForbidden {
+                try await scene.servers.alice.set(
+                    "m.room.server_acl", ["allow": ["*"], "deny": ["evil.test"], "allow_ip_literals": true], scene.room)
+            }
+            let room = scene.room.text
+            let receipt: JSONValue = ["event_ids": [.string(scene.join.id.text)], "data": ["ts": 1]]
+            _ = try await scene.evil.send(
+                [],
+                edus: [
+                    [
+                        "edu_type": "m.typing",
+                        "content": [
+                            "room_id": .string(room), "user_id": .string(scene.mallory.text), "typing": true,
+                        ],
+                    ],
+                    [
+                        "edu_type": "m.receipt",
+                        "content": .object([room: ["m.read": .object([scene.mallory.text: receipt])]]),
+                    ],
+                ], to: scene.servers.a)
+
+            let sync = try await scene.servers.alice.ask(.get, "/_matrix/client/v3/sync")
+            let events = sync["rooms"]?["join"]?[room]?["ephemeral"]?["events"]?.elements ?? []
+            let isTyping = events.contains { $0["content"]?["user_ids"]?.elements == [.string(scene.mallory.text)] }
+            let hasRead = events.contains {
+                $0["content"]?[scene.join.id.text]?["m.read"]?[scene.mallory.text] != nil
+            }
+            #expect(isTyping == !isForbidden)
+            #expect(hasRead == !isForbidden)
+        }
+    }
+
     @Test func `a server that is not in the room learns nothing of it`() async throws {
         try await Self.play { scene in
             let stranger = try HandmadeServer("stranger.test", on: scene.servers.network)
