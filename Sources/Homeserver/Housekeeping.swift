@@ -31,7 +31,7 @@ struct Housekeeping: Sendable {
                     try ToDeviceStore(connection, sealer).forgetReceived(before: now - EDUIntake.messageIDsKept)
                     try ReplyLog(connection).removeAnswers(before: now - Self.repliesKept)
                     try PresenceStore(connection).forget(before: now - Self.presenceKept)
-                    try EDUAge(connection).drop(before: now - Self.edusKept)
+                    try Outbox(connection).dropEDUs(before: now - Self.edusKept)
                 }
                 try await media.sweep()
             } catch {

@@ -1,5 +1,4 @@
 public import Cryptography
-private import Foundation
 public import MatrixAPI
 
 /// Makes and compares password hashes, which takes tens of milliseconds on purpose.
@@ -12,40 +11,7 @@ public protocol PasswordHashing: Sendable {
 
 /// Password hashing on a few threads of its own, so that no task waits behind it; how many wait is bounded.
 public final class PasswordThreads: PasswordHashing {
-    /// Not copied with the threads: they end when this object does.
-    private final class Queue: @unchecked Sendable {
-        let condition = NSCondition()
-        var waiting: [@Sendable () -> Void] = []
-        var isClosed = false
-
-        func push(_ work: @escaping @Sendable () -> Void) -> Bool {
-            condition.lock()
-            defer { condition.unlock() }
-            guard !isClosed, waiting.count < AuthenticationLimits.passwordsWaiting else { return false }
-            waiting.append(work)
-            condition.signal()
-            return true
-        }
-
-        func pop() -> (@Sendable () -> Void)? {
-            condition.lock()
-            defer { condition.unlock() }
-            while waiting.isEmpty {
-                if isClosed { return nil }
-                condition.wait()
-            }
-            return waiting.removeFirst()
-        }
-
-        func close() {
-            condition.lock()
-            isClosed = true
-            condition.broadcast()
-            condition.unlock()
-        }
-    }
-
-    private let queue = Queue()
+    private let workers: WorkerThreads
     private let cost: PasswordHash.Cost
     private let makeHash: @Sendable (String) -> String?
 
@@ -54,14 +20,9 @@ public final class PasswordThreads: PasswordHashing {
         let cost = Self.cost(named: cost)
         self.cost = cost
         makeHash = { try? PasswordHash.make(Array($0.utf8), cost: cost, random: random) }
-        for _ in 0..<max(1, threads) {
-            let thread = Thread { [queue] in while let work = queue.pop() { work() } }
-            thread.name = "password"
-            thread.start()
-        }
+        workers = WorkerThreads(
+            name: "password", count: threads, maximumWaiting: AuthenticationLimits.passwordsWaiting)
     }
-
-    deinit { queue.close() }
 
     /// What a configured word costs.
     public static func cost(named name: String) -> PasswordHash.Cost {
@@ -84,10 +45,8 @@ public final class PasswordThreads: PasswordHashing {
     }
 
     private func run<R: Sendable>(_ work: @escaping @Sendable () -> R) async throws(MatrixError) -> R {
-        let result: R? = await withCheckedContinuation { continuation in
-            if !queue.push({ continuation.resume(returning: work()) }) { continuation.resume(returning: nil) }
+        do { return try await workers.run(work) } catch let error as MatrixError { throw error } catch {
+            throw .unknown
         }
-        guard let result else { throw .limitExceeded(retryAfterMilliseconds: 2_000) }
-        return result
     }
 }

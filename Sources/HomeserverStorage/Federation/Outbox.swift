@@ -98,6 +98,13 @@ public struct Outbox {
         try notify([destination])
     }
 
+    /// Drops the EDUs made before a time, milliseconds since 1970: a server that did not answer for so long asks for device
+    /// lists anew, and to-device messages to it have lost their use. Returns how many.
+    @discardableResult
+    public func dropEDUs(before time: Int64) throws -> Int {
+        try connection.execute("DELETE FROM outbox_edus WHERE created < \(time)")
+    }
+
     // MARK: Sending
 
     /// Destinations for which something waits and whose time has come: those that answer before those that failed.

@@ -72,6 +72,14 @@ import Testing
         #expect(try await texts("a", limit: 9) == ["5", "6", "7", "8"])
     }
 
+    @Test func `EDUs that waited too long are dropped, younger ones are not`() async throws {
+        try await write { outbox in
+            for time in 1...4 { try outbox.enqueueEDU([UInt8(time)], to: "a", dedupeKey: nil, now: Int64(time)) }
+        }
+        #expect(try await write { try $0.dropEDUs(before: 3) } == 2)
+        #expect(try await write { try $0.pendingEDUs(for: "a", limit: 9).map(\.body) } == [[3], [4]])
+    }
+
     @Test func `one node at a time sends to a destination`() async throws {
         func lease(_ node: String, _ now: Int64) async throws -> Bool {
             try await write { try $0.lease("a", holder: node, now: now, until: now + 100) }

@@ -40,7 +40,7 @@ import Testing
     }
 
     @Test(
-        .enabled(if: hasProgram),
+        .enabled(if: hasProgram, "vipsthumbnail is not installed"),
         arguments: [
             (400, 200, "width=32&height=32&method=crop", 32, 32), (400, 200, "width=60&height=40&method=crop", 96, 64),
             (400, 200, "width=40&height=40", 192, 96),
