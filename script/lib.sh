@@ -3,8 +3,9 @@
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
-# What the compiler and the linker need, what the server calls at run time, what the tests start.
+# What the Swift toolchain, the compiler and the linker need, what the server calls at run time, what the tests start.
 build_packages=(
+    libncurses6 libxml2
     build-essential pkg-config git curl ca-certificates zlib1g-dev libcrypt-dev
     libssl-dev libpq-dev libsodium-dev libcurl4-openssl-dev libsqlite3-dev
 )
