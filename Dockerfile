@@ -26,8 +26,10 @@ RUN printf '%s\n' \
     '        listen 443 ssl http2; listen 8448 ssl http2; server_name SERVER_NAME;' \
     '        ssl_certificate /certificates/SERVER_NAME.pem; ssl_certificate_key /certificates/SERVER_NAME.key;' \
     '        ssl_protocols TLSv1.2 TLSv1.3;' \
+    '        # Asked again and again: a container that starts anew may have another address.' \
+    '        resolver 127.0.0.11 valid=5s; set $upstream UPSTREAM;' \
     '        location / {' \
-    '            proxy_pass http://UPSTREAM; proxy_http_version 1.1; proxy_read_timeout 150s;' \
+    '            proxy_pass http://$upstream; proxy_http_version 1.1; proxy_read_timeout 150s;' \
     '            proxy_set_header Host $http_host; proxy_set_header Connection "";' \
     '            proxy_set_header X-Forwarded-For $remote_addr; proxy_set_header X-Forwarded-Proto https;' \
     '        }' \
@@ -51,7 +53,7 @@ RUN apt-get update \
     && apt-get install -y --no-install-recommends \
         ca-certificates curl libcrypt1 libcurl4 libpq5 libsodium23 libsqlite3-0 libssl3 libvips-tools openssl \
     && rm -rf /var/lib/apt/lists/*
-COPY .build/release/fedchatd .build/release/fedchat /usr/local/bin/
+COPY .build/image/fedchatd .build/image/fedchat /usr/local/bin/
 USER fedchat
 WORKDIR /data
 VOLUME /data

@@ -3,69 +3,99 @@
 
     containers.py [--keep]
 
-Needs a Docker engine, docker-compose (1.29 or later) and a release build (script/server --build-only); $BASE names the base
-image. Skips, and says so, where there is no engine.
+Needs docker and docker-compose (1.29 or later), and programs built by script/server --build-only. Where no engine runs, root
+starts one of its own, with images made from Debian's packages (container_engine.py; kept in .build-containers). $BASE and
+$POSTGRES_IMAGE name other images. Skips, and says so, where it cannot run.
 """
 import argparse
 import json
 import os
-import pathlib
-import subprocess
+import re
+import signal
 import sys
 import time
 
-import synapse_server      # puts blackbox on the path
+import container_engine
+from container_engine import docker, root, run
 
 from blackbox.matrix import Site, User, timeline
 from blackbox.report import Run, eventually, expect, expect_equal
 
-root = pathlib.Path(__file__).resolve().parents[2]
 PROJECT = "fedchattest"
+PASSWORD = "correct horse battery"
 
 
-def compose(*arguments, check=True):
-    done = subprocess.run(["docker-compose", "--project-name", PROJECT, "--file", root / "docker-compose.yml", *arguments],
-                          cwd=root, stdin=subprocess.DEVNULL, capture_output=True, text=True)
-    if check and done.returncode:
-        raise RuntimeError(f"docker-compose {' '.join(arguments)}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
-    return done.stdout
+def compose(*arguments, **more):
+    return run("docker-compose", "--project-name", PROJECT, "--file", root / "docker-compose.yml", *arguments, cwd=root, **more).stdout
 
 
 def container(service):
-    return compose("ps", "-q", service).strip()
+    return compose("ps", "-a", "-q", service).strip()
 
 
 def inspect(service):
-    return json.loads(subprocess.run(["docker", "inspect", container(service)], check=True, capture_output=True, text=True).stdout)[0]
+    return json.loads(docker("inspect", container(service)).stdout)[0]
+
+
+class Person:
+    """Somebody with fedchat in a container of their own, outside both organisations' networks."""
+
+    def __init__(self, name, server, homeserver):
+        self.name, self.id, self.home = name, f"@{name}:{server}", f"{PROJECT}_{name}"
+        docker("run", "--detach", "--name", self.home, "--network", f"{PROJECT}_world", "--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL",
+               "--volume", f"{PROJECT}_certificates:/certificates:ro", "--env", "FEDCHAT_CA_FILE=/certificates/ca.pem",
+               "--env", "HOME=/data", "--no-healthcheck", "--entrypoint", "sleep", "fedchatd", "infinity")
+        docker("exec", "-i", self.home, "sh", "-c", "umask 077; cat > /data/password", stdin=None, input=PASSWORD + "\n")
+        self.do("register", "--homeserver", homeserver, "--user", name, "--password-file", "/data/password")
+        expect_equal(self.ask("whoami")["user_id"], self.id)
+
+    def do(self, *arguments, **more):
+        return docker("exec", self.home, "fedchat", *arguments, **more).stdout
+
+    def ask(self, *arguments):
+        return json.loads(self.do(*arguments, "--json"))
+
+    def heard(self, room):
+        events = [json.loads(line) for line in self.do("listen", room, "--json", "--since", "start", "--no-follow", check=False).splitlines()]
+        return [event["content"].get("body") for event in events if event["type"] == "m.room.message"]
 
 
 class World:
     def __init__(self):
         self.a, self.b = Site("http://127.0.0.1:18008"), Site("http://127.0.0.1:18009")
-        self.count = 0
+        self.count, self.people = 0, []
 
     def user(self, site):
         self.count += 1
         made = site.call("POST", "/register", {
-            "username": f"user{time.time_ns():x}{self.count}", "password": "correct horse battery", "auth": {"type": "m.login.dummy"}})
-        return User(site, made, "correct horse battery")
+            "username": f"user{self.count}", "password": PASSWORD, "auth": {"type": "m.login.dummy"}})
+        return User(site, made, PASSWORD)
+
+    def person(self, *arguments):
+        self.people.append(Person(*arguments))
+        return self.people[-1]
+
+    def wait_for(self, *services):
+        for service in services:
+            eventually(lambda: inspect(service)["State"].get("Health", {}).get("Status") == "healthy", f"{service} is healthy", 90)
+        for site in (self.a, self.b):
+            site.forget_connection()
 
 
 def come_up(world):
-    services = [f"--build-arg=BASE={os.environ['BASE']}"] if "BASE" in os.environ else []
-    compose("build", *services)
-    compose("up", "--detach")
-    for service in ("a", "b", "b-proxy", "postgres"):
-        eventually(lambda: inspect(service)["State"].get("Health", {}).get("Status") == "healthy", f"{service} is healthy", 90)
-    expect(inspect("turn")["State"]["Running"], "turn runs")
+    compose("up", "--detach", "--no-build")
+    world.wait_for("postgres", "a", "b", "b-proxy", "turn")
 
 
 def confined(world):
     for service in ("a", "b", "b-proxy", "turn"):
         found = inspect(service)
         expect_equal(found["HostConfig"]["ReadonlyRootfs"], True, service)
-        uid = subprocess.run(["docker", "exec", container(service), "id", "-u"], capture_output=True, text=True).stdout.strip()
-        expect_equal(uid, "10008", service)
+        expect_equal(found["HostConfig"]["CapDrop"], ["ALL"], service)
+        expect_equal(docker("exec", container(service), "id", "-u").stdout.strip(), "10008", service)
+        expect(docker("exec", container(service), "touch", "/usr/x", check=False).returncode != 0, f"{service} writes into /usr")
+        processes = docker("exec", container(service), "sh", "-c", "grep -h Uid: /proc/[0-9]*/status").stdout.split("\n")
+        expect(all(line.split()[1] != "0" for line in processes if line), f"a process of {service} is root")
 
 
 def talk(world):
@@ -80,27 +110,58 @@ def talk(world):
             listener.sync_until(lambda answer: any(each["event_id"] == event for each in timeline(answer, room)))
 
 
+def encrypted(world):
+    alice, bob = world.person("alice", "a.test", "https://a.test:8448"), world.person("bob", "b.test", "https://b.test")
+    room = alice.ask("create", "--name", "Kitchen")["room_id"]
+    alice.do("invite", room, bob.id)
+    eventually(lambda: bob.do("join", room, check=False).strip(), "bob joins", 30)
+    said = []
+    for service in ("a", "b", None):
+        for speaker, listener in ((alice, bob), (bob, alice)):
+            said.append(f"{len(said)}: {speaker.name} puts the kettle on")
+            speaker.do("send", room, "-m", said[-1])
+            eventually(lambda: listener.heard(room) == said, f"{listener.name} reads {said[-1]!r}", 40)
+        if service:
+            docker("restart", container(service))
+            world.wait_for(service)
+    dump = docker("exec", container("postgres"), "pg_dump", "-U", "fedchat", "fedchat").stdout
+    dump += "".join(bytes.fromhex(found).decode(errors="replace") for found in re.findall(r"\\\\x((?:[0-9a-f]{2})+)", dump))
+    files = docker("cp", f"{container('b')}:/data", "-", text=False).stdout.decode(errors="replace")
+    for name, kept in (("a's database", dump), ("b's files", files), ("the logs", compose("logs", "--no-color"))):
+        expect("puts the kettle on" not in kept, f"{name} hold what was said")
+    expect("m.megolm.v1.aes-sha2" in dump and "m.megolm.v1.aes-sha2" in files, "both keep encrypted events")
+
+
+def call(world):
+    """Credentials that a.test gives out open a relay at coturn; others do not."""
+    given = world.user(world.a).call("GET", "/voip/turnServer")
+    expect_equal(given["uris"], ["turn:localhost:13478?transport=udp"])
+
+    def allocates(password):
+        done = docker("exec", container("turn"), "timeout", "20", "turnutils_uclient", "-y", "-n", "2", "-m", "2",
+                      "-u", given["username"], "-w", password, "127.0.0.1", check=False)
+        return done.returncode == 0 and "Total lost packets 0" in done.stdout, done.stdout[-500:] + done.stderr[-500:]
+
+    works, output = allocates(given["password"])
+    expect(works, output)
+    expect(not allocates("another")[0], "a wrong password opens a relay")
+
+
 def killed(world):
     alice, bob = world.user(world.a), world.user(world.b)
     room = alice.create_room()
     alice.invite(room, bob)
     bob.sync_until(lambda answer: room in answer["rooms"].get("invite", {}))
     bob.join(room, [alice.server_name])
-    for service, site, speaker in (("a", world.a, alice), ("postgres", world.a, alice), ("b", world.b, bob)):
-        subprocess.run(["docker", "kill", container(service)], check=True, capture_output=True)
-        site.forget_connection()
-        compose("start", service)
-
-        def answers():
-            try:
-                return site.request("GET", "/ready").status == 200
-            except OSError:
-                return False
-
-        eventually(answers, f"{service} is back", 60)
-        speaker.send(room, f"{service} is back")
+    said = []
+    for service, speaker in (("a", alice), ("postgres", alice), ("b", bob)):
+        docker("kill", container(service))
+        docker("start", container(service))
+        world.wait_for(service, "a", "b")
+        said.append(f"{service} is back")
+        speaker.send(room, said[-1])
     for person in (alice, bob):
-        eventually(lambda: person.bodies(room) == ["a is back", "postgres is back", "b is back"], f"what {person.id} reads", 60)
+        eventually(lambda: person.bodies(room) == said, f"what {person.id} reads", 60)
 
 
 def stopped(world):
@@ -108,35 +169,42 @@ def stopped(world):
     compose("stop", "a", "b")
     expect(time.monotonic() - start < 25, "they stop in time")
     for service in ("a", "b"):
-        code = json.loads(subprocess.run(["docker", "inspect", compose("ps", "-aq", service).strip()], check=True, capture_output=True,
-                                         text=True).stdout)[0]["State"]["ExitCode"]
-        expect_equal(code, 0, service)
+        expect_equal(inspect(service)["State"]["ExitCode"], 0, service)
 
 
-CASES = [("the services come up healthy", come_up), ("they run without root and with a read-only root", confined),
-         ("the two organisations talk", talk), ("a killed server and a killed database come back, and nothing is lost", killed),
-         ("they stop cleanly", stopped)]
+CASES = [("the services come up healthy", come_up), ("they run without root, without capabilities, with a read-only root", confined),
+         ("the two organisations talk", talk), ("fedchat talks encrypted across both, through restarts", encrypted),
+         ("a.test's credentials open a relay at coturn", call),
+         ("a killed server and a killed database come back, and nothing is lost", killed), ("they stop cleanly", stopped)]
 
 
 def main():
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--keep", action="store_true", help="leave the containers running")
+    options.add_argument("--keep", action="store_true", help="leave the containers running, until Enter is pressed")
     options = options.parse_args()
-    try:
-        there = subprocess.run(["docker", "info"], capture_output=True).returncode == 0 and compose("version", check=False)
-    except OSError:
-        there = False
-    if not there or not (root / ".build/release/fedchatd").exists():
-        print(f"SKIPPED all of it: no Docker engine, no docker-compose, or no release build\n0 passed, 0 failed, {len(CASES)} skipped")
+    reason = container_engine.missing()
+    if not reason and not (root / ".build/image/fedchatd").exists():
+        reason = "script/server --build-only was not run"
+    if reason:
+        print(f"SKIPPED all of it: {reason}\n0 passed, 0 failed, {len(CASES)} skipped")
         return 0
-    run, world = Run(), World()
-    try:
-        for sentence, function in CASES:
-            run.one(sentence, function, world)
-    finally:
-        if not options.keep:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    with container_engine.prepared(root / ".build-containers"):
+        cases, world = Run(), World()
+        try:
+            for sentence, function in CASES:
+                cases.one(sentence, function, world)
+                if cases.failed:
+                    print(compose("logs", "--no-color", "--tail", "20", check=False))
+                    if function is come_up:
+                        break
+            if options.keep:
+                input(f"DOCKER_HOST and the network namespace are those of process {os.getpid()}; Enter ends it ")
+        finally:
+            for person in world.people:
+                docker("rm", "--force", "--volumes", person.home, check=False)
             compose("down", "--volumes", check=False)
-    return run.close()
+    return cases.close()
 
 
 if __name__ == "__main__":
