@@ -139,7 +139,8 @@ def call(world):
 
     def allocates(password):
         done = docker("exec", container("turn"), "timeout", "20", "turnutils_uclient", "-y", "-n", "2", "-m", "2",
-                      "-u", given["username"], "-w", password, "127.0.0.1", check=False)
+                      "-u", given["username"], "-w", password, "turn",
+                      check=False)
         return done.returncode == 0 and "Total lost packets 0" in done.stdout, done.stdout[-500:] + done.stderr[-500:]
 
     works, output = allocates(given["password"])
@@ -199,7 +200,7 @@ def main():
                     if function is come_up:
                         break
             if options.keep:
-                input(f"DOCKER_HOST and the network namespace are those of process {os.getpid()}; Enter ends it ")
+                input(f"DOCKER_HOST={os.environ.get('DOCKER_HOST')}, network namespace of process {os.getpid()}; Enter ends it ")
         finally:
             for person in world.people:
                 docker("rm", "--force", "--volumes", person.home, check=False)
