@@ -11,6 +11,8 @@ build_packages=(
 )
 run_packages=(openssl libvips-tools)
 test_packages=(postgresql python3 python3-venv python3-dev jq dnsmasq-base iproute2)
+# What Tests/PeerTests/containers.py starts where no Docker is.
+container_packages=(docker.io docker-compose debootstrap)
 
 say() { printf '%s\n' "$*" >&2; }
 step() { printf '\n==> %s\n' "$*" >&2; }
