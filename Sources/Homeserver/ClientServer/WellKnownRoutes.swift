@@ -22,8 +22,8 @@ public struct WellKnownRoutes: RouteGroup {
         }
         router.onPublic(.getWellKnown) { _ in
             guard environment.configuration.federation.isEnabled,
-                let address = WebAddress(environment.configuration.publicBaseURL)
-            else { throw none }
+                let address = WebAddress(environment.configuration.publicBaseURL), address.scheme == "https"
+            else { throw none }  // Servers speak TLS: where clients do not, nobody can say where servers go.
             return .json(["m.server": .string(address.authority)])
         }
         router.onPublic(.getWellknownSupport) { _ in throw none }

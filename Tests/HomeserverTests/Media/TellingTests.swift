@@ -19,6 +19,8 @@ import Testing
         }
         let version = try await server.call(.get, "/_matrix/federation/v1/version", as: nil)
         #expect(version.body == ["server": ["name": "Fedchat", "version": "1"]])
+        let plain = try await MediaServer { $0.publicBaseURL = "http://localhost:8008" }
+        #expect(try await plain.call(.get, "/.well-known/matrix/server", as: nil).status == 404)
         let closed = try await MediaServer { $0.federation.isEnabled = false }
         #expect(try await closed.call(.get, "/.well-known/matrix/server", as: nil).status == 404)
     }
