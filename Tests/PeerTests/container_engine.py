@@ -38,7 +38,7 @@ def missing():
         return None
     if os.geteuid() != 0:
         return "no Docker engine answers, and only root can start one"
-    absent = [name for name in ("dockerd", "debootstrap", "ip", "unshare") if not shutil.which(name)]
+    absent = [name for name in ("dockerd", "debootstrap", "dnsmasq", "ip", "unshare") if not shutil.which(name)]
     return f"no Docker engine answers, and these are not installed: {' '.join(absent)}" if absent else None
 
 
@@ -63,7 +63,27 @@ class Engine:
 
     def __exit__(self, *_):
         self.process.terminate(60)
+        for mounted in (self.run_folder / "exec/netns").glob("*"):
+            run("umount", mounted, check=False)
         shutil.rmtree(self.run_folder, ignore_errors=True)
+
+
+class Isolated(Engine):
+    """One in this namespace, where a name server denies every name that the engine itself does not know: else each search for
+    an SRV record would wait for an answer that cannot come."""
+
+    address = "192.0.2.53"      # for documentation, so nobody's
+
+    def __init__(self, folder):
+        run("ip", "link", "set", "lo", "up")
+        run("ip", "address", "add", f"{self.address}/32", "dev", "lo")
+        self.dns = Process(["dnsmasq", "--keep-in-foreground", "--no-hosts", "--no-resolv", "--address=/#/", f"--listen-address={self.address}",
+                            "--bind-interfaces", "--user=root", "--pid-file", "--conf-file=/dev/null"], folder / "dns.log")
+        super().__init__(folder, f"--dns={self.address}")
+
+    def __exit__(self, *_):
+        super().__exit__()
+        self.dns.terminate()
 
 
 def build(base=None):
@@ -92,9 +112,8 @@ def build_without_registry(folder):
 def prepared(folder):
     """A context manager: within it, `docker` answers and all images are there. May start the program again, in a namespace."""
     if INSIDE in os.environ:
-        run("ip", "link", "set", "lo", "up")
         os.environ["POSTGRES_IMAGE"] = POSTGRES
-        return Engine(folder, "--dns=127.0.0.1")      # refuses at once what the engine itself does not know
+        return Isolated(folder)
     if runs_already():
         build(os.environ.get("BASE"))
         return open(os.devnull)
