@@ -60,7 +60,8 @@ public struct Instance: Sendable {
 
         // Rooms.
         let reader = RoomReader(environment: environment)
-        let writer = RoomWriter(environment: environment, reader: reader)
+        let writer = RoomWriter(
+            environment: environment, reader: reader, policyServers: PolicyServers(client: client))
         let remote = RemoteMembership(
             environment: environment, client: client, verification: verification,
             imports: RoomImport(environment: environment, verification: verification, writer: writer))
@@ -107,7 +108,8 @@ public struct Instance: Sendable {
         housekeeping = Housekeeping(environment: environment, media: media)
 
         let history = RemoteHistory(environment: environment, judgement: judgement, missing: missing)
-        let listed = PublicRooms(rooms: reader)
+        let descriptions = RoomDescriptions(rooms: reader)
+        let listed = PublicRooms(descriptions: descriptions)
 
         // Who answers what.
         let serving = RoomServing(environment: environment, reader: reader)
@@ -141,6 +143,12 @@ public struct Instance: Sendable {
                 environment: environment, reader: reader, writer: writer, verification: verification,
                 accountExists: { user in try await database.read { try AccountStore($0).account(user) != nil } }),
             QueryAnswering(environment: environment, reader: reader),
+            ThirdPartyInviting(
+                environment: environment, reader: reader, memberships: memberships, client: client, limiter: limiter),
+            SpaceExploring(
+                environment: environment, descriptions: descriptions,
+                remote: RemoteHierarchies(environment: environment, client: client), aliases: remote),
+            HierarchyServing(environment: environment, descriptions: descriptions),
             PublicRoomServing(environment: environment, listed: listed),
             TimestampServing(serving: serving),
             media,

@@ -12,7 +12,7 @@ import tempfile
 import time
 
 from synapse_server import Synapse      # puts blackbox on the path
-from puppet import Puppet, event_id
+from puppet import Puppet, event_id, redacted, unpadded
 
 from blackbox.certificates import Authority
 from blackbox.matrix import quoted
@@ -457,6 +457,105 @@ def visitors(world):
         expect(invite["room_id"] in shown, f"{path}: the invite is shown")
 
 
+def many_forks(world):
+    """3,000 events after the same one: the server takes them, goes on at its usual pace, and merges them with what it says."""
+    count, step = 3000, 50
+    user, room = world.room()
+    forks = [room.text(f"fork {number}") for number in range(count)]
+    memory, start = bytes_resident(world.server.process.id), time.monotonic()
+    for first in range(0, count, step):
+        status, answer = world.puppet.send(world.server, forks[first:first + step])
+        expect_equal(status, 200, f"{answer}")
+        expect(not any("error" in result for result in answer["pdus"].values()), f"{answer}")
+    last = event_id(forks[-1])
+    eventually(lambda: any(event["event_id"] == last for event in user.all_events(room.id)), "the last fork is shown", seconds=240)
+    print(f"    {count} forks in {time.monotonic() - start:.0f} s, {(bytes_resident(world.server.process.id) - memory) >> 20} MiB more")
+    named = set()
+    for number in range(5):
+        start = time.monotonic()
+        sent = user.send(room.id, f"merging {number}")
+        expect(time.monotonic() - start < 10, "a message takes too long")
+        eventually(lambda: any(event_id(event) == sent for event in world.puppet.received), "the puppet receives it")
+        event = [event for event in world.puppet.received if event_id(event) == sent][0]
+        expect_equal(len(event["prev_events"]), 20)
+        named |= set(event["prev_events"])
+    expect_equal(len(named), 100, "each merges others")
+    world.still_there(user, room)
+
+
+def spaces(world):
+    """A space of nonsense does no harm, and what the puppet may not see it is not told."""
+    user, server = world.server.user(), world.server
+    space = user.create_room(preset="public_chat", creation_content={"type": "m.space"})
+    far = f"!space:{world.puppet.name}"
+    user.set_state(space, "m.space.child", {"via": [world.puppet.name]}, far)
+    secret = user.create_room(preset="private_chat")
+    user.set_state(space, "m.space.child", {"via": [server.name]}, secret)
+
+    def hierarchy(room=space):
+        return user.call("GET", f"/rooms/{quoted(room)}/hierarchy", prefix="/_matrix/client/v1")["rooms"]
+
+    rooms = [{"room": {"room_id": far, "room_type": "m.space", "join_rule": "public", "num_joined_members": 1, "world_readable": True,
+                       "guest_can_join": False, "children_state": [
+                           {"type": "m.space.child", "state_key": far, "sender": "@x:y", "content": {"via": [world.puppet.name]}, "origin_server_ts": 1},
+                           {"type": "m.space.child", "state_key": 7, "content": [], "origin_server_ts": "now"}, None]},
+              "children": [7, {"room_id": space}, {"room_id": "nonsense"}], "inaccessible_children": [None, secret]},
+             {"room": {"room_id": "!other:elsewhere.example.org"}, "children": {}, "inaccessible_children": 3}, [], 7]
+    answers = iter(rooms)
+    world.puppet.answers[r"/_matrix/federation/v1/hierarchy/"] = lambda *_: (200, next(answers, {}))
+    found = [room["room_id"] for room in hierarchy()]
+    expect_equal(found, [space, far, secret])
+    del world.puppet.answers[r"/_matrix/federation/v1/hierarchy/"]
+    status, told = world.puppet.request(server, "GET", f"/_matrix/federation/v1/hierarchy/{quoted(space)}")
+    expect_equal((status, told["room"]["room_id"], told["children"], told["inaccessible_children"]), (200, space, [], [secret]))
+    for room in (secret, "!nowhere:example.org"):
+        status, answer = world.puppet.request(server, "GET", f"/_matrix/federation/v1/hierarchy/{quoted(room)}")
+        expect_equal((status, answer["errcode"]), (404, "M_NOT_FOUND"))
+
+
+def addresses(world):
+    """Invites to addresses: nothing is believed without the identity server's signature, and nothing is relayed without need."""
+    user, server = world.server.user(), world.server
+    base = "/_matrix/federation/v1"
+    for body in ({}, {"mxid": user.id, "invites": 7}, {"mxid": user.id, "invites": [{}]}, {"mxid": f"@nobody:{server.name}", "invites": []},
+                 {"mxid": f"@x:{world.puppet.name}", "invites": []}, {"mxid": 7},
+                 {"mxid": user.id, "invites": [{"mxid": user.id, "room_id": "!r:x", "sender": "@a:x", "signed": {"mxid": user.id, "token": "t"}}]}):
+        status, answer = world.puppet.request(server, "PUT", f"{base}/3pid/onbind", body)
+        expect(status in (400, 404), f"{body}: {status} {answer}")
+    user, room = world.room()
+    user.set_state(room.id, "m.room.third_party_invite", {
+        "display_name": "b", "key_validity_url": "https://id.example.org", "public_key": unpadded(bytes(world.puppet.key.verify_key))}, "t")
+    guest = f"@guest:{world.puppet.name}"
+
+    def exchange(signed, state_key=guest, sender=user.id):
+        return world.puppet.request(server, "PUT", f"{base}/exchange_third_party_invite/{quoted(room.id)}", {
+            "type": "m.room.member", "room_id": room.id, "sender": sender, "state_key": state_key,
+            "content": {"membership": "invite", "third_party_invite": {"display_name": "x", "signed": signed}}})
+
+    right = {"mxid": guest, "token": "t"}
+    forged = {**right, "signatures": {"id.example.org": {"ed25519:0": "A" * 86}}}
+    for signed in (right, forged, {**forged, "token": "other"}, {**forged, "mxid": user.id}, None, 7):
+        status, answer = exchange(signed)
+        expect(status in (400, 403), f"{signed}: {status} {answer}")
+    good = world.puppet.signed(right)
+    expect_equal(exchange(good, sender=room.user)[0], 403)
+    expect_equal(exchange({**good, "mxid": f"@guest:{server.name}"}, state_key=f"@guest:{server.name}")[0], 403)
+    status, event = 0, None
+
+    def signs(_, body):
+        nonlocal event
+        event = json.loads(body)["event"]
+        signature = world.puppet.signed(redacted(event))["signatures"][world.puppet.name]
+        return 200, {"event": {**event, "signatures": {**event["signatures"], world.puppet.name: signature}}}
+
+    world.puppet.answers[r"/_matrix/federation/v2/invite/"] = signs
+    status, answer = exchange(good)
+    del world.puppet.answers[r"/_matrix/federation/v2/invite/"]
+    expect_equal((status, answer), (200, {}))
+    expect_equal(user.state(room.id, "m.room.member", guest)["membership"], "invite")
+    expect_equal(event["content"]["third_party_invite"], {"display_name": "b", "signed": good})
+
+
 CASES = [
     ("an honest event arrives, and ours arrives there", honest),
     ("a repeated transaction and a repeated event count once", repeated),
@@ -478,6 +577,9 @@ CASES = [
     ("a server that is in a room gets all it asks for", inquisitive),
     ("other servers' keys are told with a second signature", notary),
     ("visitors knock, leave and invite", visitors),
+    ("thousands of forks are merged, twenty at a time", many_forks),
+    ("spaces of nonsense do no harm", spaces),
+    ("invites to addresses need the identity server's signature", addresses),
     ("an answer without end costs no memory", huge_answers),
     ("answers that are nonsense are no answers", nonsense_answers),
 ]

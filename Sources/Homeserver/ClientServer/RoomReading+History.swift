@@ -182,17 +182,35 @@ extension RoomReading {
         guard direction == "f" || direction == "b" else {
             throw MatrixError(.invalidParameter, "dir is neither b nor f")
         }
-        let found = try await environment.database.read { connection -> (id: EventID, timestamp: Int64) in
+        let forward = direction == "f"
+        var found = try await event(closestTo: timestamp, forward: forward, in: roomID, requester)
+        if let room = found.incomplete, let backfill, await backfill.reach(timestamp, forward: forward, in: room) {
+            found = try await event(closestTo: timestamp, forward: forward, in: roomID, requester)
+        }
+        guard let event = found.event else { throw MatrixError(.notFound, "No event at that time") }
+        return .json([
+            "event_id": .string(event.id.text), "origin_server_ts": .integer(event.pdu.originServerTimestamp),
+        ])
+    }
+
+    /// The event closest to a time that the user may see; and the room, where history that is not here goes back further
+    /// than that time.
+    private func event(
+        closestTo timestamp: Int64, forward: Bool, in roomID: RoomID, _ requester: Requester
+    ) async throws -> (event: StoredEvent?, incomplete: RoomRecord?) {
+        try await environment.database.read { connection in
             let access = try RoomAccess(roomID, user: requester.user, rooms: rooms, connection)
             let log = rooms.log(connection)
-            guard
-                let found = try log.event(
-                    room: access.room.nid, closestTo: timestamp, forward: direction == "f"),
-                let event = try log.event(found.id), Self.isWithin(access, event.position),
-                try access.visibility.look(event, at: event.position).isVisible
-            else { throw MatrixError(.notFound, "No event at that time") }
-            return found
+            let room = access.room
+            let event = try log.events(
+                room: room.nid, closestTo: timestamp, forward: forward, limit: SyncLimits.timestampCandidates
+            ).first {
+                try Self.isWithin(access, $0.position) && access.visibility.look($0, at: $0.position).isVisible
+            }
+            let isCovered =
+                try !log.events(room: room.nid, closestTo: timestamp, forward: false, limit: 1).isEmpty
+                || log.backwardExtremities(room: room.nid).isEmpty
+            return (event, isCovered ? nil : room)
         }
-        return .json(["event_id": .string(found.id.text), "origin_server_ts": .integer(found.timestamp)])
     }
 }

@@ -123,6 +123,16 @@ struct MissingEvents: Sendable {
         return await verification.verified(pdus).sorted { ($0.depth, $0.id) > ($1.depth, $1.id) }
     }
 
+    /// The event that a server says was closest to a time, milliseconds since 1970.
+    func event(
+        closestTo timestamp: Int64, forward: Bool, in room: RoomID, from server: ServerName
+    ) async -> EventID? {
+        let call = APICall(
+            .federationGetEventByTimestamp, ["roomId": room.text],
+            query: [("ts", String(timestamp)), ("dir", forward ? "f" : "b")])
+        return await ask(call, server)?["event_id"]?.string.flatMap { try? EventID($0) }
+    }
+
     private func ask(_ call: APICall, _ server: ServerName) async -> JSONView? {
         var timeout = Duration.milliseconds(environment.configuration.timeouts.federationRequest)
         if let deadline {

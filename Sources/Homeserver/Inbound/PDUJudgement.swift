@@ -5,7 +5,7 @@ internal import MatrixRooms
 internal import SQLDatabase
 
 /// Judges an event whose signatures are good, in the spec's order: by its auth events, by the state before it, by the current
-/// state. What it refers to and we lack is fetched first.
+/// state, by the policy server. What it refers to and we lack is fetched first.
 /// Spec: <https://spec.matrix.org/v1.19/server-server-api/#checks-performed-on-receipt-of-a-pdu>
 struct PDUJudgement: Sendable {
     /// An event cannot be judged: what it builds on could not be had. It may be tried again.
@@ -33,7 +33,9 @@ struct PDUJudgement: Sendable {
     }
 
     /// How many times earlier events are asked for.
-    private static let gapRounds = 5
+    private static let gapRounds = 20
+    /// Events of ours that are named in asking for earlier events.
+    private static let namedExtremities = 50
     /// How long fetching may take for one event.
     private static let fetchTime = Duration.seconds(60)
 
@@ -77,7 +79,7 @@ struct PDUJudgement: Sendable {
         before event: PDU, in room: RoomRecord, from origin: ServerName, by missing: MissingEvents
     ) async throws {
         let known = try await environment.database.read { connection in
-            Array(try reader.log(connection).ids(room.extremities).values)
+            Array(try reader.log(connection).ids(room.extremities.suffix(Self.namedExtremities)).values)
         }
         var found: [EventID: PDU] = [:]
         var latest = [event.id]
@@ -135,7 +137,23 @@ struct PDUJudgement: Sendable {
         if before != room.state, let reason = try await refusal(of: event, at: room.state, create.pdu, rules) {
             return JudgedPDU(pdu: event, verdict: .softFailed(reason), stateBefore: before)
         }
-        return JudgedPDU(pdu: event, verdict: .accepted, stateBefore: before)
+        // By the policy server.
+        guard let signed = try await recommended(event, in: room, from: source) else {
+            return JudgedPDU(pdu: event, verdict: .softFailed("the policy server did not sign"), stateBefore: before)
+        }
+        return JudgedPDU(pdu: signed, verdict: .accepted, stateBefore: before)
+    }
+
+    /// An event with the signature of the room's policy server, where there is one, which is asked for it if need be; nil
+    /// when it does not sign.
+    /// Spec: <https://spec.matrix.org/v1.19/server-server-api/#validating-policy-server-signatures>
+    private func recommended(_ event: PDU, in room: RoomRecord, from source: Source) async throws -> PDU? {
+        guard let policy = try await reader.policy(of: room), RoomPolicy.covers(event.type, stateKey: event.stateKey),
+            !policy.recommends(event)
+        else { return event }
+        // Whoever is asked may take its time, which is taken outside of the room's line.
+        _ = try source.asked()
+        return try? await writer.recommended(event, by: policy)
     }
 
     /// Judges an event of long ago, by its auth events and, where it is known, the state before it.

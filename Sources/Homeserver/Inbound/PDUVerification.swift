@@ -50,7 +50,8 @@ struct PDUVerification: Sendable {
         let purpose = KeyRing.Purpose.event(
             at: pdu.originServerTimestamp, enforced: pdu.version.rules.enforceKeyValidity)
         var isSigned = false
-        for keyID in EventSignatures.keyIDs(of: server, on: pdu).prefix(8) where keyID.hasPrefix("ed25519:") {
+        for keyID in EventSignatures.keyIDs(of: server, on: pdu).prefix(8)
+        where keyID.hasPrefix("ed25519:") && keyID != RoomPolicy.keyID {
             guard let key = await keyRing.key(keyID, of: server, for: purpose) else { continue }
             guard EventSignatures.verify(pdu, server: server, keyID: keyID, key: key) else { return false }
             isSigned = true

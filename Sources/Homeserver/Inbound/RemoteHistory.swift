@@ -9,11 +9,16 @@ internal import Synchronization
 final class RemoteHistory: RemoteBackfilling {
     private static let serversAsked = 5
     private static let eventsPerRequest = 100
+    /// Ends of what is here that one request names, and how many are tried.
+    private static let endsPerRequest = 20
+    private static let endsAsked = 100
     /// For all servers together.
     private static let time = Duration.seconds(30)
     /// A room of which nobody had more is not asked for again sooner.
     private static let pause = Duration.seconds(60)
     private static let roomsRemembered = 1_000
+    /// How often history is asked for on the way to an event of long ago.
+    private static let reachRounds = 10
 
     private let environment: Environment
     private let reader: RoomReader
@@ -50,6 +55,27 @@ final class RemoteHistory: RemoteBackfilling {
         }
     }
 
+    func reach(_ timestamp: Int64, forward: Bool, in room: RoomRecord) async -> Bool {
+        let asking = missing.within(Self.time)
+        do {
+            for server in try await residents(of: room) {
+                guard
+                    let id = await asking.event(closestTo: timestamp, forward: forward, in: room.id, from: server)
+                else { continue }
+                var came = false
+                for _ in 0..<Self.reachRounds {
+                    if try await reader.event(id)?.position != nil { return came }
+                    guard await backfill(room, limit: Self.eventsPerRequest) else { return came }
+                    came = true
+                }
+                return came
+            }
+        } catch {
+            environment.logger.info("no history", metadata: ["room": "\(room.id)", "cause": "\(error)"])
+        }
+        return false
+    }
+
     private func fetch(_ room: RoomRecord, limit: Int) async throws -> Bool {
         let reader = reader
         let ends = try await environment.database.read {
@@ -58,11 +84,14 @@ final class RemoteHistory: RemoteBackfilling {
         guard !ends.isEmpty else { return false }
         let missing = missing.within(Self.time)
         for server in try await residents(of: room) {
-            let found = await missing.backfill(
-                room.id, version: room.version, from: Array(ends.prefix(20)),
-                limit: min(max(limit, 1), Self.eventsPerRequest), at: server)
-            guard !found.isEmpty else { continue }
-            if try await write(found, in: room, from: server, by: missing) { return true }
+            // Of some ends perhaps nobody has the events before; those must not hide the others.
+            for start in stride(from: 0, to: min(ends.count, Self.endsAsked), by: Self.endsPerRequest) {
+                let found = await missing.backfill(
+                    room.id, version: room.version, from: Array(ends.dropFirst(start).prefix(Self.endsPerRequest)),
+                    limit: min(max(limit, 1), Self.eventsPerRequest), at: server)
+                guard !found.isEmpty else { continue }
+                if try await write(found, in: room, from: server, by: missing) { return true }
+            }
         }
         return false
     }

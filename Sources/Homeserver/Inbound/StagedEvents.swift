@@ -12,7 +12,7 @@ final class StagedEvents: Sendable {
     private static let perTurn = 20
     private static let poll = Duration.seconds(2)
     /// A node that dies leaves its rooms to others after so many milliseconds; one that lives renews in time.
-    private static let lease: Int64 = 20_000
+    private static let lease: Int64 = 8_000
     /// Afterwards an event that cannot be judged is dropped: its sender has it still.
     private static let tries = 5
     /// Milliseconds until the first new try; four times as many until each next.

@@ -69,7 +69,7 @@ final class FederationSender: Sendable {
     }
 
     /// A node that dies leaves its destinations to others after so many milliseconds; one that lives renews in time.
-    private static let lease: Int64 = 20_000
+    private static let lease: Int64 = 8_000
 
     /// Something waits for these destinations.
     func notify(_ destinations: some Sequence<String>) {

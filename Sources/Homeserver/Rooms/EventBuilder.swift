@@ -11,7 +11,7 @@ struct EventBuilder: Sendable {
     /// The keys of the state that must be known to build a draft.
     static func keys(for draft: EventDraft, rules: RoomVersionRules) -> [StateKey] {
         var keys = authEventKeys(for: draft, rules: rules)
-        keys += [StateKey(.create, ""), StateKey(.powerLevels, "")]
+        keys += [StateKey(.create, ""), StateKey(.powerLevels, ""), StateKey(.policy, "")]
         if let stateKey = draft.stateKey { keys.append(StateKey(draft.type, stateKey)) }
         return keys
     }

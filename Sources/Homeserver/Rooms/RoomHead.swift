@@ -5,6 +5,9 @@ internal import MatrixRooms
 /// What the next event of a room builds on: its newest events and as much of its state as authorization asked for.
 struct RoomHead: Sendable {
     var record: RoomRecord
+    /// The state before the next event, which `prev` alone decide: the room's state, but where its extremities are more than
+    /// an event may name.
+    var base: StateRoot
     /// The events of the forward extremities, at most as many as an event may name.
     var prev: [StoredEvent] = []
     /// The create event; nil only before it is made.
@@ -16,7 +19,19 @@ struct RoomHead: Sendable {
     /// Whether what is not known is absent: a room that is being made.
     var isComplete = false
 
-    init(record: RoomRecord) { self.record = record }
+    init(record: RoomRecord) {
+        self.record = record
+        base = record.state
+    }
+
+    /// The policy server that must sign the next event, if the room uses one.
+    var policy: RoomPolicy? {
+        guard let policy = RoomPolicy(event(.policy, "")), servers?.contains(policy.server) == true else { return nil }
+        return policy
+    }
+
+    /// Whether the extremities are more than the next event can name.
+    var isForked: Bool { record.extremities.count > RoomLimits.prevEvents }
 
     /// Those of `keys` that must be read before they are asked for.
     func missing(_ keys: some Sequence<StateKey>) -> [StateKey] {

@@ -20,4 +20,10 @@ enum RoomLimits {
     static let serversPerJoin = 20
     /// Greatest number of previous events of an event.
     static let prevEvents = EventLimits.prevEvents
+    /// Forward extremities of a room. An event that would add one more is soft-failed; what follows one of them is not.
+    static let extremities = 5_000
+    /// Different states after a room's extremities that are resolved all at once.
+    static let statesResolved = 40
+    /// Withheld events, one behind the other, that are looked through for what an event follows.
+    static let withheldSteps = 100
 }

@@ -31,11 +31,12 @@ extension RoomWriter {
     public func build(_ draft: EventDraft) async throws -> BuiltEvent {
         guard let room = draft.roomID else { throw MatrixError.unknown }
         let head = try await head(of: room, lane: lanes.lane(of: room), for: [draft])
-        let pdu = try builder.build(draft, on: head, timestamp: environment.clock.now())
+        let pdu = try await recommended(
+            try builder.build(draft, on: head, timestamp: environment.clock.now()), by: head.policy)
         let keys = StrippedState.types.map { StateKey($0, "") } + [StateKey(.member, draft.sender.text)]
         let state = try await reader.state(at: head.record.state, keys: keys)
         return BuiltEvent(
-            pdu: pdu, stateBefore: head.record.state,
+            pdu: pdu, stateBefore: head.base,
             servers: (head.servers ?? []).filter { $0 != environment.serverName },
             describingState: keys.compactMap { state[$0]?.pdu })
     }

@@ -51,8 +51,11 @@ extension RoomWriter {
     }
 
     private func sendOnce(
-        _ jobs: [DraftJob], _ open: [Int], room: RoomID, lane: RoomLane
+        _ jobs: [DraftJob], _ waiting: [Int], room: RoomID, lane: RoomLane
     ) async throws -> [Int: Result<StoredEvent, any Error>] {
+        // What follows a change of the policy server is for the new one.
+        let change = waiting.firstIndex { !RoomPolicy.covers(jobs[$0].draft.type, stateKey: jobs[$0].draft.stateKey) }
+        let open = waiting.prefix((change ?? waiting.count) + 1)
         let drafts = open.map { jobs[$0].draft }
         let head = try await head(of: room, lane: lane, for: drafts)
         let targets = try await redactionTargets(of: drafts)
@@ -68,6 +71,10 @@ extension RoomWriter {
         guard !chain.planned.isEmpty else {
             lane.head = head
             return chain.settled
+        }
+        if let policy = head.policy, await !sign(&chain, by: policy) {
+            // What was done without a new event may lean on one that is not sent now.
+            return chain.settled.filter { if case .failure = $0.value { true } else { false } }
         }
         do {
             let events = try await commit(&chain, jobs: jobs, isNew: false)
@@ -148,12 +155,15 @@ extension RoomWriter {
             head: RoomAppend.Head(
                 state: change.root, extremities: rest + (last.map { [$0] } ?? []), depth: chain.head.record.depth),
             state: change, now: environment.clock.now())
+        if !rest.isEmpty { try await merge(chain, roots: roots, into: &append) }
         let servers = Set(chain.servers.filter { $0 != environment.serverName })
         for (planned, root) in zip(chain.planned, roots) {
             let pdu = planned.event.pdu
             var destinations = servers
             if pdu.type == .member, let user = pdu.stateKey.flatMap({ try? UserID($0) }) {
-                append.members.append(MemberChange(user: user, event: (planned.event.nid, pdu)))
+                if rest.isEmpty {
+                    append.members.append(MemberChange(user: user, event: (planned.event.nid, pdu)))
+                }
                 if environment.isLocal(user) {
                     if !append.concerned.contains(user) { append.concerned.append(user) }
                 } else if environment.configuration.federation.isEnabled {
@@ -187,19 +197,49 @@ extension RoomWriter {
         }
         reader.events.forget(chain.redactions.map(\.target))
         chain.head.record.headVersion = isNew ? 1 : before.headVersion + 1
-        chain.head.record.state = change.root
+        chain.head.record.state = append.head?.state ?? change.root
         chain.head.record.extremities = append.head?.extremities ?? []
         if let newest = events.last { chain.head.prev = [newest] }
-        if !rest.isEmpty { chain.head.prev = [] }
         if let last = appended.last { chain.head.record.lastPosition = last }
+        chain.head.base = chain.head.record.state
+        // The next event follows others, too, and so another state.
+        if !rest.isEmpty { chain.head = RoomHead(record: chain.head.record) }
         chain.head.trim()
         return events
+    }
+
+    /// Where a chain does not follow all of the room's extremities, the room's state is what all of them resolve to.
+    private func merge(_ chain: Chain, roots: [StateRoot], into append: inout RoomAppend) async throws {
+        guard var head = append.head, let newest = roots.last else { return }
+        let room = chain.head.record
+        let unstored = Dictionary(
+            uniqueKeysWithValues: zip(chain.planned, roots).map { planned, root in
+                let event = planned.event
+                return (
+                    event.nid,
+                    StoredEvent(
+                        nid: event.nid, pdu: event.pdu, roomNID: room.nid, position: nil, flags: [], stateAfter: root,
+                        replaces: planned.replaces)
+                )
+            })
+        let (pending, extremities) = (append.state, head.extremities)
+        let (state, members) = try await environment.database.read { connection in
+            let merge = HeadMerge(reader: reader, connection: connection, room: room)
+            let state = try merge.state(
+                after: extremities, current: room.state, newest: newest, pending: pending, unstored: unstored)
+            return (state, try merge.members(in: state, unstored: unstored))
+        }
+        head.state = state.root
+        append.head = head
+        append.state = state
+        append.members = members
+        append.concerned += members.map(\.user).filter(environment.isLocal)
     }
 
     /// The state after each event of a chain.
     private func states(of chain: Chain) async throws -> ([StateRoot], StateChange) {
         let keys = chain.planned.compactMap { StateKey(of: $0.event.pdu) }
-        let base = StateChange(chain.head.record.state)
+        let base = StateChange(chain.head.base)
         guard !keys.isEmpty else { return (chain.planned.map { _ in base.root }, base) }
         let numbers = try await reader.numbers(of: keys)
         let planned = chain.planned.map { (key: StateKey(of: $0.event.pdu), nid: $0.event.nid) }
@@ -236,7 +276,7 @@ extension RoomWriter {
         }
         let cached = lane?.head
         let versions = Dictionary(uniqueKeysWithValues: RoomVersion.all.map { ($0, wanted($0)) })
-        let head: RoomHead? = try await environment.database.read { connection in
+        var head: RoomHead? = try await environment.database.read { connection in
             guard let record = try RoomStore(connection).room(room) else { return nil }
             var head: RoomHead
             if let cached, cached.record.headVersion == record.headVersion {
@@ -245,17 +285,26 @@ extension RoomWriter {
                 head = RoomHead(record: record)
             }
             if head.prev.isEmpty {
-                let log = EventLog(connection, environment.sealer)
-                let all = try log.events(nids: record.extremities).values
-                head.prev = Array(
-                    all.sorted { ($0.pdu.depth, $0.nid) > ($1.pdu.depth, $1.nid) }.prefix(RoomLimits.prevEvents))
-            }
-            let missing = head.missing(versions[record.version] ?? [])
-            if !missing.isEmpty {
-                head.learn(missing, try reader.state(at: record.state, keys: missing, in: connection))
+                head.prev = try reader.log(connection).prevEvents(
+                    among: record.extremities, limit: RoomLimits.prevEvents
+                ).sorted { ($0.pdu.depth, $0.nid) > ($1.pdu.depth, $1.nid) }
             }
             if head.servers == nil { head.servers = try reader.joinedServers(record, in: connection) }
+            guard !head.isForked else { return head }
+            let missing = head.missing(versions[record.version] ?? [])
+            if !missing.isEmpty {
+                head.learn(missing, try reader.state(at: head.base, keys: missing, in: connection))
+            }
             return head
+        }
+        if var forked = head, forked.isForked {
+            guard let base = try await reader.stateBefore(forked.prev.map(\.id), in: forked.record) else {
+                throw MatrixError.unknown
+            }
+            forked.base = base
+            let missing = forked.missing(versions[forked.record.version] ?? [])
+            forked.learn(missing, try await reader.state(at: base, keys: missing))
+            head = forked
         }
         guard let head, head.create != nil else {
             throw MatrixError(.forbidden, "You are not in this room, or it does not exist")

@@ -93,7 +93,11 @@ struct JudgedPlanning {
         let key = StateKey(of: pdu)
         var flags = existing?.flags.subtracting(.outlier) ?? []
         var place = judged.isBackfilled ? EventInsertion.Place.backfilled : .live
-        switch judged.verdict {
+        var verdict = judged.verdict
+        if case .accepted = verdict, place == .live, !judged.isOutlier, try isOneForkTooMany(pdu) {
+            verdict = .softFailed("the room has too many forks")
+        }
+        switch verdict {
         case .accepted: break
         case .softFailed:
             flags.insert(.softFailed)
@@ -108,7 +112,7 @@ struct JudgedPlanning {
         }
         var replaces: Int64?
         var stateAfter = judged.stateBefore
-        if let before = judged.stateBefore, let key, !judged.verdict.isRejection {
+        if let before = judged.stateBefore, let key, !verdict.isRejection {
             replaces = try StateReader(connection, writer.reader.states, pending: append.state)
                 .event(at: before, key.type, key.stateKey)
             stateAfter = try apply(key, nid, to: before)
@@ -162,20 +166,30 @@ struct JudgedPlanning {
         append.closedBackwardExtremities.append(event.id)
         guard isLive else { return }
         headMoves = true
-        let replaced = Set(prev.values)
+        let replaced = try followed(prev.values)
         extremities = extremities.filter { !replaced.contains($0) && $0 != event.nid } + [event.nid]
-        if extremities.count == 1 {
-            depth = event.pdu.depth
-            if let after = event.stateAfter { state = after }
+        depth = extremities.count == 1 ? event.pdu.depth : max(depth, event.pdu.depth)
+        guard let after = event.stateAfter else { return }
+        guard extremities.count > 1 else {
+            state = after
             return
         }
-        depth = max(depth, event.pdu.depth)
-        let stored = try log.events(nids: extremities.filter { addedByNID[$0] == nil })
-        let roots = extremities.compactMap { (addedByNID[$0] ?? stored[$0])?.stateAfter }
-        append.state = try StateMerge(
-            connection, sealer: writer.environment.sealer, states: writer.reader.states, events: writer.reader.events
-        ).resolve(roots, version: room.version, pending: append.state, unstored: addedByNID)
+        append.state = try merge.state(
+            after: extremities, current: state, newest: after, pending: append.state, unstored: addedByNID)
         state = append.state.root
+    }
+
+    private var merge: HeadMerge { HeadMerge(reader: writer.reader, connection: connection, room: room) }
+
+    /// What an event follows: its previous events, and what lies behind those of them that were withheld.
+    private func followed(_ prev: some Collection<Int64>) throws -> Set<Int64> {
+        Set(prev).union(try log.behindWithheld(prev, limit: RoomLimits.withheldSteps))
+    }
+
+    /// Whether an event would add to forks of which the room has as many as it may.
+    private func isOneForkTooMany(_ pdu: PDU) throws -> Bool {
+        guard extremities.count >= RoomLimits.extremities else { return false }
+        return try followed(numbers(of: pdu.prevEvents).values).isDisjoint(with: extremities)
     }
 
     /// The numbers of events, in the log or added here.
@@ -187,16 +201,10 @@ struct JudgedPlanning {
 
     /// The memberships that differ between the head that was and the one that will be.
     private func noteMembers(in append: inout RoomAppend) throws {
-        let reader = StateReader(connection, writer.reader.states, pending: append.state)
-        let changes = try reader.difference(from: room.state, to: state).filter { $0.key.type == .member }
-        let stored = try writer.reader.events.events(
-            Set(changes.compactMap(\.new)).subtracting(addedByNID.keys), from: log)
-        for change in changes {
-            guard let user = try? UserID(change.key.stateKey) else { continue }
-            let event = change.new.flatMap { addedByNID[$0] ?? stored[$0] }
-            append.members.append(MemberChange(user: user, event: event.map { ($0.nid, $0.pdu) }))
-            if writer.environment.isLocal(user) { append.concerned.append(user) }
-        }
+        var new = append.state
+        new.root = state
+        append.members += try merge.members(in: new, unstored: addedByNID)
+        append.concerned += append.members.map(\.user).filter(writer.environment.isLocal)
     }
 
     // MARK: Redactions

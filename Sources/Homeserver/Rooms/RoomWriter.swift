@@ -14,9 +14,12 @@ public struct RoomWriter: Sendable {
     let lanes: RoomLanes
     let numbers = EventNumbers()
     let creationTimes = CreationTimes()
+    let policyServers: (any PolicySigning)?
 
     /// A writer. One is shared by all handlers of a node.
-    public init(environment: Environment, reader: RoomReader) {
+    /// - Parameter policyServers: signs what is sent in rooms with a policy server; without, such events are refused.
+    public init(environment: Environment, reader: RoomReader, policyServers: (any PolicySigning)? = nil) {
+        self.policyServers = policyServers
         self.environment = environment
         self.reader = reader
         builder = EventBuilder(serverName: environment.serverName, signingKeys: environment.signingKeys)

@@ -155,7 +155,7 @@ struct JoinAnswering: RouteGroup {
             writer.key("auth_chain")
             RoomServing.write(chain, into: &writer)
             writer.key("event")
-            writer.raw(pdu.canonicalJSON)
+            writer.raw(event.pdu.canonicalJSON)
             writer.key("members_omitted")
             writer.bool(false)
             writer.key("origin")
@@ -214,9 +214,11 @@ struct JoinAnswering: RouteGroup {
                 throw MatrixError(error)
             }
         }
+        // Who is not in the room does not know of its policy server.
+        let signed = try await writer.recommended(pdu, by: try await reader.policy(of: room))
         let others = try await reader.joinedServers(room)
             .filter { $0 != environment.serverName && $0 != pdu.sender.serverName }
-        let judged = JudgedPDU(pdu: pdu, verdict: .accepted, stateBefore: before, destinations: others)
+        let judged = JudgedPDU(pdu: signed, verdict: .accepted, stateBefore: before, destinations: others)
         guard let event = try await writer.append([judged], to: room.id).first else { throw MatrixError.unknown }
         return (event, before)
     }

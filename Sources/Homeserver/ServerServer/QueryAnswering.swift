@@ -3,13 +3,16 @@ internal import MatrixAPI
 internal import MatrixModel
 internal import SQLDatabase
 
-/// Answers other servers' questions about aliases.
+/// Answers other servers' questions about aliases. Questions that the spec does not know have no answer.
 /// Spec: <https://spec.matrix.org/v1.19/server-server-api/#querying-for-information>
 struct QueryAnswering: RouteGroup {
     let environment: Environment
     let reader: RoomReader
 
     func register(on router: inout Router) {
+        router.onServer(.queryInfo) { _, _ in
+            throw MatrixError(.unrecognized, "Nobody here can answer such a query", status: 404)
+        }
         router.onServer(.queryRoomDirectory) { request, origin in
             let alias: RoomAlias = try request.identifier("room_alias")
             let target = try await environment.database.read { try AliasStore($0).target(of: alias) }

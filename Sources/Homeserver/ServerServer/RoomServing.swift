@@ -176,12 +176,24 @@ struct RoomServing: RouteGroup {
         return pdus
     }
 
+    /// Whether a server that is in the room may see an event of it.
+    func isVisible(_ event: StoredEvent, to server: ServerName) async throws -> Bool {
+        var known: [StateRoot: Bool] = [:]
+        return try await isVisible(event, to: server, &known)
+    }
+
     private func isVisible(
         _ event: StoredEvent, to server: ServerName, _ known: inout [StateRoot: Bool]
     ) async throws -> Bool {
-        guard event.pdu.stateKey == nil, event.pdu.sender.serverName != server, let root = event.stateAfter else {
-            return true
+        guard event.pdu.stateKey == nil, event.pdu.sender.serverName != server else { return true }
+        var root = event.stateAfter
+        if root == nil {
+            // Of history that was fetched, the state is not always known; the next that is must do.
+            root = try await environment.database.read {
+                try reader.log($0).stateRoot(room: event.roomNID, near: event.position ?? 0)
+            }
         }
+        guard let root else { return false }
         if let answer = known[root] { return answer }
         let answer = try await isVisible(at: root, to: server)
         known[root] = answer

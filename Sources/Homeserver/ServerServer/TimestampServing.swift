@@ -17,11 +17,16 @@ struct TimestampServing: RouteGroup {
             guard direction == "f" || direction == "b" else {
                 throw MatrixError(.invalidParameter, "dir is neither b nor f")
             }
-            let found = try await serving.environment.database.read { connection in
-                try serving.reader.log(connection).event(room: room.nid, closestTo: time, forward: direction == "f")
+            let events = try await serving.environment.database.read { connection in
+                try serving.reader.log(connection).events(
+                    room: room.nid, closestTo: time, forward: direction == "f", limit: SyncLimits.timestampCandidates)
             }
-            guard let found else { throw MatrixError(.notFound, "No event at that time") }
-            return .json(["event_id": .string(found.id.text), "origin_server_ts": .integer(found.timestamp)])
+            for event in events where try await serving.isVisible(event, to: origin) {
+                return .json([
+                    "event_id": .string(event.id.text), "origin_server_ts": .integer(event.pdu.originServerTimestamp),
+                ])
+            }
+            throw MatrixError(.notFound, "No event at that time")
         }
     }
 }

@@ -9,6 +9,10 @@ protocol RemoteBackfilling: Sendable {
     /// Asks other servers for events before the room's backward extremities. When this returns they are in the log.
     /// - Returns: whether any came.
     func backfill(_ room: RoomRecord, limit: Int) async -> Bool
+
+    /// Asks other servers which event was closest to a time, and fetches history until that is in the log.
+    /// - Returns: whether any came.
+    func reach(_ timestamp: Int64, forward: Bool, in room: RoomRecord) async -> Bool
 }
 
 /// What a user may see of a room: all of it, or what there was until the user left.

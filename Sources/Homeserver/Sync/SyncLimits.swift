@@ -50,4 +50,6 @@ enum SyncLimits {
     static let currentlyActive: Int64 = 60_000
     /// Bytes of a status message.
     static let statusBytes = 1_024
+    /// Events closest to a time of which the first that may be seen is the answer.
+    static let timestampCandidates = 100
 }

@@ -1,4 +1,4 @@
-public import MatrixModel
+internal import MatrixModel
 internal import SQLDatabase
 
 /// Timelines as numbers and positions: the events come from the cache.
@@ -45,23 +45,22 @@ extension EventLog {
         return nil
     }
 
-    /// The event of a room's timeline that was sent closest to a time, before or after it.
+    /// The events of a room's timeline that were sent closest to a time, before or after it, the closest first.
     /// - Parameter timestamp: milliseconds since 1970.
     /// - Throws: `DatabaseError`.
-    public func event(
-        room: Int64, closestTo timestamp: Int64, forward: Bool
-    ) throws -> (id: EventID, timestamp: Int64)? {
+    public func events(
+        room: Int64, closestTo timestamp: Int64, forward: Bool, limit: Int
+    ) throws -> [StoredEvent] {
         let clause: SQL =
             forward
             ? "AND origin_server_ts >= \(timestamp) ORDER BY origin_server_ts, position"
             : "AND origin_server_ts <= \(timestamp) ORDER BY origin_server_ts DESC, position DESC"
-        let row = try connection.query(
+        let nids = try connection.query(
             """
-            SELECT event_id, origin_server_ts FROM events WHERE room_nid = \(room) AND position IS NOT NULL
-            \(clause) LIMIT 1
+            SELECT event_nid FROM events WHERE room_nid = \(room) AND position IS NOT NULL \(clause) LIMIT \(limit)
             """
-        ).first
-        guard let row, let id = try? EventID(row.text(0)) else { return nil }
-        return (id, try row.integer(1))
+        ).map { try $0.integer(0) }
+        let found = try events(nids: nids)
+        return nids.compactMap { found[$0] }
     }
 }

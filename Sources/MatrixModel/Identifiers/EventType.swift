@@ -32,6 +32,7 @@ public struct EventType: MatrixIdentifier, ExpressibleByStringLiteral {
     public static let reaction: EventType = "m.reaction"
     public static let sticker: EventType = "m.sticker"
     public static let serverACL: EventType = "m.room.server_acl"
+    public static let policy: EventType = "m.room.policy"
     public static let tombstone: EventType = "m.room.tombstone"
     public static let pinnedEvents: EventType = "m.room.pinned_events"
     public static let spaceChild: EventType = "m.space.child"

@@ -1,6 +1,7 @@
 import HTTPMessages
 import HTTPTypes
 import Homeserver
+import HomeserverStorage
 import MatrixAPI
 import MatrixModel
 import MatrixRooms
@@ -64,6 +65,30 @@ import Testing
             let answer = try await servers.bob.ask(.post, "/_matrix/client/v3/join/\(percent("#tea:a.test"))", [:])
             #expect(answer["room_id"]?.string == room.text)
             #expect(try await servers.a.membership(servers.bob.user, room) == .join)
+        }
+    }
+
+    @Test func `who joins late finds what was said at a time before`() async throws {
+        try await TwoServers.run { servers in
+            let room = try await servers.alice.createRoom("12")
+            var said: [EventID] = []
+            for number in 0..<5 {
+                said.append(try await servers.alice.say("\(number)", room))
+                try await ContinuousClock().sleep(for: .milliseconds(1))
+            }
+            try await servers.bob.join(room, via: servers.a)
+            let time = try #require(try await servers.a.event(said[2])).pdu.originServerTimestamp
+            let path = "/_matrix/client/v1/rooms/\(percent(room.text))"
+            for (ts, direction, id) in [(time, "f", said[2]), (time + 1, "b", said[2])] {
+                let found = try await servers.bob.ask(.get, path + "/timestamp_to_event?ts=\(ts)&dir=\(direction)")
+                #expect(found["event_id"]?.string == id.text)
+            }
+            let context = try await servers.bob.ask(
+                .get, "/_matrix/client/v3/rooms/\(percent(room.text))/context/\(percent(said[2].text))?limit=2")
+            #expect(context["event"]?["content"]?["body"]?.string == "2")
+            await #expect(throws: MatrixError.self) {
+                try await servers.bob.ask(.get, path + "/timestamp_to_event?ts=1&dir=b")
+            }
         }
     }
 

@@ -64,6 +64,24 @@ import Testing
         #expect(try await server.call(.get, path).bytes == answer.bytes)
     }
 
+    @Test(.enabled(if: hasProgram, "vipsthumbnail is not installed"))
+    func `another server gets a thumbnail as the second of two parts`() async throws {
+        let server = try await MediaServer()
+        let name = try await server.upload(Self.png(400, 200), type: "image/png")
+        let path = "/_matrix/federation/v1/media/thumbnail/\(name.dropFirst("a.test/".count))"
+        let answer = try await server.call(.get, path + "?width=40&height=40")
+        #expect(answer.status == 200)
+        let boundary = try #require(answer.fields[.contentType].flatMap { MultipartMixed.boundary(of: $0) })
+        guard
+            case .file(let bytes, let type, let disposition) = try MultipartMixed.read(
+                answer.bytes, boundary: boundary)
+        else { throw ContentURI.notFound }
+        #expect(type == "image/png" && disposition == "inline; filename=\"thumbnail.png\"")
+        let header = try #require(ImageHeader(Array(bytes)))
+        #expect((header.width, header.height) == (192, 96))
+        #expect(try await server.call(.get, path).status == 400)
+    }
+
     @Test func `what is no image has no thumbnail`() async throws {
         let server = try await MediaServer()
         for content in ["<svg/>", "", "\u{89}PNG", "GIF89a"] {

@@ -90,7 +90,8 @@ struct SyncServer {
             ReceiptSending(receipts: receipts), TypingSending(environment: environment, receipts: receipts),
             PresenceKeeping(environment: environment, presence: presence),
             PublicRoomListing(
-                environment: environment, rooms: rooms, listed: PublicRooms(rooms: rooms), remote: nil),
+                environment: environment, rooms: rooms,
+                listed: PublicRooms(descriptions: RoomDescriptions(rooms: rooms)), remote: nil),
         ]
         var router = Router()
         for group in groups { group.register(on: &router) }

@@ -1,0 +1,41 @@
+internal import Federation
+internal import MatrixAPI
+internal import MatrixModel
+
+/// Asks rooms' policy servers for their signatures.
+/// Spec: <https://spec.matrix.org/v1.19/server-server-api/#asking-for-a-policy-server-signature-on-an-event>
+struct PolicyServers: PolicySigning {
+    /// A policy server is asked before an event is sent, and its room waits meanwhile.
+    private static let timeout = Duration.seconds(10)
+    private static let maximumBytes = 64 << 10
+    /// Statuses of an answer that means the event. Others mean the server, or us.
+    private static let refusals: Set<Int> = [400, 403, 429]
+
+    let client: FederationClient
+
+    func sign(_ event: PDU, by policy: RoomPolicy) async throws(MatrixError) -> PDU {
+        var call = APICall(.askPolicyServerToSign)
+        call.body = event.canonicalJSON
+        let answer: JSONView
+        do {
+            answer = try await client.json(
+                call, at: policy.server, timeout: Self.timeout, maximumBytes: Self.maximumBytes)
+        } catch {
+            // Spec: the client is told what the policy server says.
+            if case .refused(let status, let refusal?) = error, Self.refusals.contains(status) { throw refusal }
+            throw MatrixError(.unknown, "The room's policy server could not be asked", status: 502)
+        }
+        // What others signed stays: the policy server answers with its own signature alone.
+        guard let signature = answer[policy.server.text]?[RoomPolicy.keyID]?.string, signature.utf8.count <= 128 else {
+            throw MatrixError(.forbidden, "The room's policy server did not sign the event")
+        }
+        let signed: PDU
+        do {
+            signed = try event.adding(signature: signature, of: policy.server, keyID: RoomPolicy.keyID)
+        } catch { throw MatrixError(error) }
+        guard policy.recommends(signed) else {
+            throw MatrixError(.forbidden, "The room's policy server signed with another key than the room names")
+        }
+        return signed
+    }
+}

@@ -1,0 +1,56 @@
+internal import MatrixModel
+internal import SQLDatabase
+
+/// What the graph of a room is made of, without its events' bodies.
+extension EventLog {
+    /// Those of a room's newest events that its next event follows, at most `limit`: where there are more, one half of them
+    /// the deepest, which most others follow too, and the other half the oldest, so that every one gets its turn.
+    /// - Throws: `DatabaseError`.
+    public func prevEvents(among extremities: [Int64], limit: Int) throws -> [StoredEvent] {
+        guard extremities.count > limit else { return Array(try events(nids: extremities).values) }
+        var depths: [(nid: Int64, depth: Int64)] = []
+        for chunk in extremities.chunks(of: Limits.bindsPerStatement) {
+            for row in try connection.query(
+                "SELECT event_nid, depth FROM events WHERE event_nid IN \(list: chunk)")
+            {
+                depths.append((try row.integer(0), try row.integer(1)))
+            }
+        }
+        depths.sort { ($0.depth, $0.nid) > ($1.depth, $1.nid) }
+        let deepest = depths.prefix(limit - limit / 2).map(\.nid)
+        let oldest = Set(depths.map(\.nid)).subtracting(deepest).sorted().prefix(limit / 2)
+        return Array(try events(nids: deepest + oldest).values)
+    }
+
+    /// The events that lie behind withheld ones (rejected, or soft-failed): what these follow, through others withheld, as
+    /// far as `limit` of them go. Who follows a withheld event follows what it was built on too.
+    /// - Parameter nids: events of which some may be withheld.
+    /// - Throws: `DatabaseError`.
+    public func behindWithheld(_ nids: some Collection<Int64>, limit: Int) throws -> Set<Int64> {
+        var behind: Set<Int64> = []
+        var seen: Set<Int64> = []
+        var level = Set(nids)
+        while !level.isEmpty, seen.count < limit {
+            let withheld = try self.withheld(among: level.subtracting(seen))
+            guard !withheld.isEmpty else { break }
+            seen.formUnion(withheld)
+            let prev = try self.nids(try events(nids: withheld).values.flatMap(\.pdu.prevEvents))
+            behind.formUnion(prev.values)
+            level = Set(prev.values)
+        }
+        return behind
+    }
+
+    private func withheld(among nids: Set<Int64>) throws -> Set<Int64> {
+        let flags = EventFlags.rejected.rawValue | EventFlags.softFailed.rawValue
+        var found: Set<Int64> = []
+        for chunk in Array(nids).chunks(of: Limits.bindsPerStatement) {
+            for row in try connection.query(
+                "SELECT event_nid FROM events WHERE event_nid IN \(list: chunk) AND (flags & \(flags)) <> 0")
+            {
+                found.insert(try row.integer(0))
+            }
+        }
+        return found
+    }
+}
