@@ -513,6 +513,40 @@ def spaces(world):
         expect_equal((status, answer["errcode"]), (404, "M_NOT_FOUND"))
 
 
+def policy(world):
+    """A policy server that says anything but what it should: nothing is sent, nothing breaks, and the room can do without it."""
+    user, room = world.room()
+    key = unpadded(bytes(world.puppet.key.verify_key))
+    user.set_state(room.id, "m.room.policy", {"via": world.puppet.name, "public_keys": {"ed25519": key}})
+    sign = r"/_matrix/policy/v1/sign"
+    answers = [
+        ((200, {}), 403), ((200, []), 502), ((200, b"no JSON"), 502), ((500, {}), 502), ((401, {"errcode": "M_UNKNOWN_TOKEN", "error": "x"}), 502),
+        ((200, {world.puppet.name: 7}), 403), ((200, {world.puppet.name: {"ed25519:policy_server": "A" * 86}}), 403),
+        ((200, {world.puppet.name: {"ed25519:policy_server": "A" * 90_000}}), 502), ((403, {"errcode": "M_FORBIDDEN", "error": "no"}), 403),
+        ((400, {"errcode": "ORG.EXAMPLE.TASTE", "error": "bad taste"}), 400), ((429, {"errcode": "M_LIMIT_EXCEEDED", "error": "slow", "retry_after_ms": 9}), 429)]
+    for answer, status in answers:
+        world.puppet.answers[sign] = lambda *_, answer=answer: answer
+        told = user.request("PUT", f"/rooms/{quoted(room.id)}/send/m.room.message/{time.time_ns()}", {"msgtype": "m.text", "body": "without leave"})
+        expect_equal(told.status, status, f"{answer}: {told}")
+    expect_equal(told.errcode, "M_LIMIT_EXCEEDED")
+    room.say(room.text("without leave either"))
+    not_shown(user, room, "without leave")
+
+    def signs(_, body):
+        event = json.loads(body)
+        signature = world.puppet.signed({**redacted(event), "signatures": {}})["signatures"][world.puppet.name][world.puppet.key_id]
+        return 200, {world.puppet.name: {"ed25519:policy_server": signature}}
+
+    world.puppet.answers[sign] = signs
+    sent = user.send(room.id, "signed")
+    eventually(lambda: any(event_id(event) == sent for event in world.puppet.received), "the puppet receives it")
+    event = [event for event in world.puppet.received if event_id(event) == sent][0]
+    expect_equal(set(event["signatures"][world.puppet.name]), {"ed25519:policy_server"})
+    del world.puppet.answers[sign]
+    user.set_state(room.id, "m.room.policy", {})
+    user.send(room.id, "on we go")
+
+
 def addresses(world):
     """Invites to addresses: nothing is believed without the identity server's signature, and nothing is relayed without need."""
     user, server = world.server.user(), world.server
@@ -579,6 +613,7 @@ CASES = [
     ("visitors knock, leave and invite", visitors),
     ("thousands of forks are merged, twenty at a time", many_forks),
     ("spaces of nonsense do no harm", spaces),
+    ("a policy server of ill will stops nothing but its room, until it is named no more", policy),
     ("invites to addresses need the identity server's signature", addresses),
     ("an answer without end costs no memory", huge_answers),
     ("answers that are nonsense are no answers", nonsense_answers),
