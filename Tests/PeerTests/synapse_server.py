@@ -1,10 +1,12 @@
 """Starts one Synapse on SQLite, on loopback, federating over TLS under a given certificate authority."""
+import base64
 import json
 import os
 import pathlib
 import secrets
 import subprocess
 import sys
+import time
 
 here = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(here.parent / "EndToEndTests"))
@@ -22,8 +24,8 @@ class Synapse(Server):
     kind = "synapse"
     start_seconds = 90
 
-    def __init__(self, folder, authority, **more):
-        super().__init__(folder, authority)
+    def __init__(self, folder, authority, public_port=None, **more):
+        super().__init__(folder, authority, public_port)
         certificate, key = authority.issue(f"synapse-{self.federation_port}")
         without_limit = {"per_second": 1_000_000, "burst_count": 1_000_000}
         settings = {
@@ -65,16 +67,17 @@ class Synapse(Server):
             "rc_key_requests": without_limit,
             "rc_federation": {"window_size": 1000, "sleep_limit": 1_000_000, "sleep_delay": 1,
                               "reject_limit": 1_000_000, "concurrent": 100},
-            "federation": {"max_short_retry_delay": "1s", "max_long_retry_delay": "2s", "destination_min_retry_interval": "1s",
-                           "destination_retry_multiplier": 1, "destination_max_retry_interval": "2s"},
+            "federation": {"max_short_retry_delay": "1s", "max_long_retry_delay": "2s", "destination_min_retry_interval": 100,
+                           "destination_retry_multiplier": 1, "destination_max_retry_interval": 100},
             "room_list_publication_rules": [{"action": "allow"}],
+            "allow_public_rooms_over_federation": True,
             "max_upload_size": "50M",
             "caches": {"sync_response_cache_duration": "0s"},
             "soft_file_limit": 0,
             **more,
         }
-        self.configuration = self.folder / "homeserver.yaml"
-        self.configuration.write_text(json.dumps(settings, indent=1))       # JSON is YAML
+        self.settings, self.configuration = settings, self.folder / "homeserver.yaml"
+        self.write()
         (self.folder / "log.yaml").write_text(json.dumps({
             "version": 1, "disable_existing_loggers": False,
             "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
@@ -85,6 +88,27 @@ class Synapse(Server):
         if not (self.folder / "signing.key").exists():
             subprocess.run([str(python()), "-m", "synapse.app.homeserver", "-c", str(self.configuration), "--generate-keys"],
                            check=True, stdin=subprocess.DEVNULL, capture_output=True)
+
+    def write(self):
+        self.configuration.write_text(json.dumps(self.settings, indent=1))      # JSON is YAML
+
+    def signing_key(self):
+        """The line that holds its current key: algorithm, version, seed."""
+        return (self.folder / "signing.key").read_text().split()
+
+    def rotate_key(self):
+        """Takes a new signing key; it starts again."""
+        from nacl.signing import SigningKey         # comes with Synapse: not everybody who starts one has it
+
+        self.stop()
+        _, version, seed = self.signing_key()
+        public = base64.b64encode(bytes(SigningKey(base64.b64decode(seed + "=")).verify_key)).decode().rstrip("=")
+        self.settings.setdefault("old_signing_keys", {})[f"ed25519:{version}"] = {
+            "key": public, "expired_ts": int(time.time() * 1000)}
+        self.write()
+        seed = base64.b64encode(secrets.token_bytes(32)).decode().rstrip("=")
+        (self.folder / "signing.key").write_text(f"ed25519 r{secrets.token_hex(3)} {seed}\n")
+        self.start()
 
     def command(self):
         return [python(), "-m", "synapse.app.homeserver", "-c", self.configuration]

@@ -21,11 +21,13 @@ class Server:
     secret = "a shared secret for tests"
     start_seconds = 30
 
-    def __init__(self, folder, authority):
+    def __init__(self, folder, authority, public_port=None):
+        """`public_port` is the one in its name, where something else listens and passes on."""
         self.folder, self.authority = pathlib.Path(folder), authority
         self.folder.mkdir(parents=True, exist_ok=True)
         self.client_port, self.federation_port = free_ports(2)
-        self.name = f"localhost:{self.federation_port}"
+        self.public_port = public_port or self.federation_port
+        self.name = f"localhost:{self.public_port}"
         self.site = Site(f"http://127.0.0.1:{self.client_port}")
         self.process = None
         self._users = 0
@@ -75,8 +77,8 @@ class Fedchatd(Server):
     kind = "fedchatd"
     start_seconds = 20
 
-    def __init__(self, folder, authority, postgres_url=None, **settings):
-        super().__init__(folder, authority)
+    def __init__(self, folder, authority, postgres_url=None, public_port=None, **settings):
+        super().__init__(folder, authority, public_port)
         certificate, key = authority.issue(f"fedchatd-{self.federation_port}")
         os.chmod(key, 0o600)
         self.configuration = self.folder / "fedchatd.yaml"
@@ -104,6 +106,18 @@ class Fedchatd(Server):
 
     def command(self):
         return [program(), "--config", self.configuration]
+
+    def signing_key(self):
+        """The line that holds its current key: algorithm, version, seed."""
+        return (self.folder / "federation-keys/signing.key").read_text().split()
+
+    def rotate_key(self):
+        """Takes a new signing key; it starts again."""
+        self.stop()
+        done = self.run("keys", "rotate", "--config", self.configuration)
+        if done.returncode:
+            raise RuntimeError(f"keys rotate: {done.stderr}")
+        self.start()
 
     def run(self, *arguments, input="", seconds=30):
         """Runs a subcommand to its end."""
