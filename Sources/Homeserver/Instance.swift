@@ -136,6 +136,7 @@ public struct Instance: Sendable {
                 environment: environment, deviceLists: deviceLists, interactive: accounts.confirmation,
                 remote: remoteDevices),
             ToDeviceSending(environment: environment),
+            KeyBackup(environment: environment),
             serving,
             JoinAnswering(
                 environment: environment, reader: reader, writer: writer, serving: serving, verification: verification),

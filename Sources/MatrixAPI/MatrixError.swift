@@ -109,6 +109,7 @@ extension MatrixError.Code {
     public static let inviteBlocked = Self("M_INVITE_BLOCKED", status: 403)
     public static let profileTooLarge = Self("M_PROFILE_TOO_LARGE", status: 400)
     public static let keyTooLarge = Self("M_KEY_TOO_LARGE", status: 400)
+    public static let wrongRoomKeysVersion = Self("M_WRONG_ROOM_KEYS_VERSION", status: 403)
     public static let threepidNotFound = Self("M_THREEPID_NOT_FOUND", status: 400)
 }
 

@@ -20,6 +20,7 @@ struct AccountEnding: Sendable {
                 try ProfileStore(connection).deleteAll(of: user)
                 try AccountDataStore(connection, sealer).deleteAll(of: user)
                 try FilterStore(connection).deleteAll(of: user)
+                try KeyBackupStore(connection).deleteAll(of: user)
             }
             try connection.notify("tokens \(user.text)")
         }

@@ -26,6 +26,14 @@ enum DeviceLimits {
     static let signaturesPerUpload = 1_000
     /// Signatures by one user on one key.
     static let signaturesPerKey = 16
+    /// Key backups kept of one user; the oldest goes.
+    static let backupsPerUser = 20
+    /// Keys in one backup.
+    static let keysPerBackup: Int64 = 1_000_000
+    /// Keys read at a time while a backup is given out.
+    static let backupKeysPerPage = 500
+    /// Bytes of what a backup says of itself.
+    static let backupAuthDataBytes = 65_536
     /// Devices addressed by one request.
     static let recipients = 10_000
     /// Bytes of one message to a device; as much as an event.

@@ -7,7 +7,8 @@ public enum Schema {
         Migration(1, "initial") { dialect in
             V001Rooms.statements(dialect) + V001Accounts.statements(dialect) + V001Federation.statements(dialect)
                 + V001Devices.statements(dialect) + V001Sync.statements(dialect) + V001Storage.statements(dialect)
-        }
+        },
+        Migration(2, "key backup") { V002KeyBackup.statements($0) },
     ]
 
     /// The oldest schema number whose programs can use the newest schema.
