@@ -13,8 +13,8 @@ struct Housekeeping: Sendable {
     /// EDUs wait so long for a server that does not answer, milliseconds.
     static let edusKept: Int64 = 30 * 86_400_000
 
-    /// Between two steps of resealing, so that others get their turn.
-    static let resealingPause = Duration.milliseconds(50)
+    /// Between two steps of what takes many, so that others get their turn.
+    static let stepPause = Duration.milliseconds(50)
 
     let environment: Environment
     let media: MediaRoutes
@@ -22,6 +22,7 @@ struct Housekeeping: Sendable {
     /// Runs until the task is cancelled.
     func run() async {
         await reseal()
+        await indexRelations()
         while !Task.isCancelled {
             let now = environment.clock.now()
             let sealer = environment.sealer
@@ -44,15 +45,26 @@ struct Housekeeping: Sendable {
     /// Brings everything under the key that seals now, some rows at a time.
     private func reseal() async {
         let sealer = environment.sealer
+        await inSteps("resealing") { try Resealing($0, sealer).step() }
+    }
+
+    /// Finds the relations of events that were there before these were kept, some rows at a time.
+    private func indexRelations() async {
+        let sealer = environment.sealer
+        await inSteps("finding relations") { try RelationStore($0).indexOlder(sealer, limit: Resealing.rowsPerStep) }
+    }
+
+    /// Does something again and again until it says that there is no more.
+    private func inSteps(_ name: String, _ step: @escaping @Sendable (any SQLConnection) throws -> Bool) async {
         do {
             while !Task.isCancelled {
-                guard try await environment.database.write({ try Resealing($0, sealer).step() }) else { return }
-                try await environment.clock.sleep(for: Self.resealingPause)
+                guard try await environment.database.write(step) else { return }
+                try await environment.clock.sleep(for: Self.stepPause)
             }
         } catch is CancellationError {
             return
         } catch {
-            environment.logger.error("resealing stopped", metadata: ["cause": "\(error)"])
+            environment.logger.error("\(name) stopped", metadata: ["cause": "\(error)"])
         }
     }
 }

@@ -108,6 +108,7 @@ public struct Instance: Sendable {
         housekeeping = Housekeeping(environment: environment, media: media)
 
         let history = RemoteHistory(environment: environment, judgement: judgement, missing: missing)
+        let reading = RoomReading(environment: environment, rooms: reader, texts: texts, backfill: history)
         let descriptions = RoomDescriptions(rooms: reader)
         let listed = PublicRooms(descriptions: descriptions)
 
@@ -121,7 +122,7 @@ public struct Instance: Sendable {
             MembershipChanging(memberships: memberships, limiter: limiter),
             AliasEditing(writer: writer, collaborators: collaborators),
             RoomUpgrading(writer: writer),
-            RoomReading(environment: environment, rooms: reader, texts: texts, backfill: history),
+            reading, RelationReading(reading: reading),
             PublicRoomListing(
                 environment: environment, rooms: reader, listed: listed,
                 remote: RemoteDirectory(environment: environment, client: client)),

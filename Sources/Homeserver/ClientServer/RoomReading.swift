@@ -66,9 +66,13 @@ struct RoomReading: RouteGroup {
         into writer: inout JSONWriter, _ connection: any SQLConnection
     ) throws {
         let found = try texts.texts(of: events.map(\.event), connection)
+        let relations = try Aggregations(
+            rooms: rooms, texts: texts, reader: reader, sealer: environment.sealer, connection: connection
+        ).of(events.map(\.event))
         for (event, membership) in events {
             EventTexts.write(
-                event, found[event.nid], for: reader, membership: membership, withRoomID: true, into: &writer)
+                event, found[event.nid], for: reader, membership: membership, withRoomID: true,
+                relations: relations[event.nid], into: &writer)
         }
     }
 

@@ -39,10 +39,11 @@ public struct RoomSending: RouteGroup {
             redacts = try eventID(target)
             content["redacts"] = nil
         }
-        try await checkRelation(content)
+        let origin = try origin(request, requester, "send/\(room.text)/\(type.text)")
+        try await checkRelation(request.body, type, origin)
         let event = try await writer.send(
             EventDraft(type: type, sender: requester.user, content: content, roomID: room, redacts: redacts),
-            origin: try origin(request, requester, "send/\(room.text)/\(type.text)"),
+            origin: origin,
             timestamp: try timestamp(request, requester))
         return .json(bytes: EventLog.response(for: event.id))
     }
@@ -102,15 +103,23 @@ public struct RoomSending: RouteGroup {
         do { return try EventID(text) } catch { throw MatrixError(.invalidParameter, "redacts is not an event ID") }
     }
 
-    /// A thread's root does not itself relate to another event.
-    /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#server-behaviour-26>
-    private func checkRelation(_ content: JSONValue) async throws {
-        guard let relation = content["m.relates_to"], relation["rel_type"]?.string == "m.thread",
-            let id = relation["event_id"]?.string.flatMap({ try? EventID($0) }),
-            let root = try await writer.reader.event(id)
-        else { return }
-        if root.pdu.content["m.relates_to"]?["rel_type"]?.string != nil {
-            throw MatrixError(.invalidParameter, "A thread cannot start at an event that relates to another")
+    /// A thread's root does not itself relate to another event, and nobody annotates the same twice.
+    /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#validation-of-mthread-relationships>
+    private func checkRelation(_ content: JSONView, _ type: EventType, _ origin: SendOrigin) async throws {
+        guard let relation = Relation(content) else { return }
+        switch relation.type {
+        case Relation.thread:
+            guard let root = try await writer.reader.event(relation.target) else { return }
+            if Relation(root.pdu.content) != nil {
+                throw MatrixError(.unknown, "A thread cannot start at an event that relates to another")
+            }
+        case Relation.annotation:
+            let isSecond = try await writer.environment.database.read { connection in
+                try RelationStore(connection).hasAnnotation(relation, type: type, by: origin.user)
+                    && ReplyLog(connection).response(to: origin) == nil
+            }
+            if isSecond { throw MatrixError(.duplicateAnnotation, "This event is annotated so already") }
+        default: return
         }
     }
 

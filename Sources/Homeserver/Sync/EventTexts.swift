@@ -91,17 +91,20 @@ struct EventTexts: Sendable {
     }
 
     /// Writes one event for a reader.
-    /// - Parameter membership: the reader's membership at the event, if it is known.
+    /// - Parameters:
+    ///   - membership: the reader's membership at the event, if it is known.
+    ///   - relations: what `Aggregations` says of it.
     static func write(
         _ event: StoredEvent, _ text: EventText?, for reader: EventReader, membership: Membership?, withRoomID: Bool,
-        into writer: inout JSONWriter
+        relations: [UInt8]? = nil, into writer: inout JSONWriter
     ) {
         guard let text else { return }
+        func bytes() -> [UInt8] { Self.bytes(event, text, reader, membership, withRoomID, relations) }
         switch reader.format {
-        case .client: writer.raw(bytes(event, text, reader, membership, withRoomID))
+        case .client: writer.raw(bytes())
         case .federation: writer.raw(event.pdu.canonicalJSON)
         case .fields(let paths):
-            guard let whole = try? JSONDocument(bytes(event, text, reader, membership, withRoomID)) else { return }
+            guard let whole = try? JSONDocument(bytes()) else { return }
             var picked = JSONValue.object([:])
             for path in paths { if let value = whole.root[path: path] { picked.set(value.value, at: path[...]) } }
             writer.value(picked)
@@ -109,7 +112,8 @@ struct EventTexts: Sendable {
     }
 
     private static func bytes(
-        _ event: StoredEvent, _ text: EventText, _ reader: EventReader, _ membership: Membership?, _ withRoomID: Bool
+        _ event: StoredEvent, _ text: EventText, _ reader: EventReader, _ membership: Membership?, _ withRoomID: Bool,
+        _ relations: [UInt8]?
     ) -> [UInt8] {
         let age = reader.now.subtractingReportingOverflow(event.pdu.originServerTimestamp)
         var bytes = text.head
@@ -123,6 +127,10 @@ struct EventTexts: Sendable {
             bytes += ",\"transaction_id\":\"\(transaction.escapedForJSON)\"".utf8
         }
         bytes += text.unsigned
+        if let relations {
+            bytes += ",\"m.relations\":".utf8
+            bytes += relations
+        }
         bytes += "}}".utf8
         return bytes
     }

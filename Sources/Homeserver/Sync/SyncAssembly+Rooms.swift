@@ -244,6 +244,10 @@ extension SyncAssembly {
 
     private func write(_ window: TimelineWindow, _ state: [StoredEvent], into writer: inout JSONWriter) throws {
         let texts = try sync.texts.texts(of: window.entries.map(\.event) + state, connection)
+        let relations = try Aggregations(
+            rooms: sync.rooms, texts: sync.texts, reader: reader, sealer: sync.environment.sealer,
+            connection: connection
+        ).of(window.entries.map(\.event))
         writer.key("timeline")
         writer.beginObject()
         writer.key("events")
@@ -251,7 +255,7 @@ extension SyncAssembly {
         for entry in window.entries {
             EventTexts.write(
                 entry.event, texts[entry.event.nid], for: reader, membership: entry.membership, withRoomID: false,
-                into: &writer)
+                relations: relations[entry.event.nid], into: &writer)
         }
         writer.endArray()
         writer.key("limited")

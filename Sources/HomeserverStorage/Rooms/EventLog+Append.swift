@@ -109,6 +109,9 @@ extension EventLog {
                 position = "NULL"
             }
             let pdu = event.pdu
+            if event.place != .none, let note = RelationStore.noting(pdu, nid: event.nid, room: append.roomNID) {
+                statements.append(note)
+            }
             if event.isKnown {
                 statements.append(
                     """
@@ -170,9 +173,10 @@ extension EventLog {
                 flags = flags + \(EventFlags.redacted.rawValue)
                 WHERE event_nid = \(redaction.target) AND redacted_by IS NULL
                 """
-            guard redaction.redacted.type == .member else { return [row] }
+            let relation = RelationStore.forgetting(nid: redaction.target)
+            guard redaction.redacted.type == .member else { return [row, relation] }
             return [
-                row,
+                row, relation,
                 """
                 UPDATE room_members SET displayname = NULL, avatar_url = NULL
                 WHERE room_nid = \(append.roomNID) AND event_nid = \(redaction.target)

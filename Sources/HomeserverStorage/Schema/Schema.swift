@@ -9,6 +9,7 @@ public enum Schema {
                 + V001Devices.statements(dialect) + V001Sync.statements(dialect) + V001Storage.statements(dialect)
         },
         Migration(2, "key backup") { V002KeyBackup.statements($0) },
+        Migration(3, "relations") { V003Relations.statements($0) },
     ]
 
     /// The oldest schema number whose programs can use the newest schema.

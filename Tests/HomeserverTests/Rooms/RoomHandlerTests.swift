@@ -278,4 +278,37 @@ import Testing
         await memberships.leaveAllRooms(bob)
         #expect(try await clients.state(room, .member, bob.text)?["membership"] == "leave")
     }
+
+    @Test func `the same annotation twice is refused, and a thread in a thread`() async throws {
+        let clients = try await clients()
+        let user = alice
+        let room = try await clients.room(user)
+        func send(_ type: String, _ transaction: String, _ content: JSONValue) async throws -> RoomClients.Answer {
+            try await clients.call(
+                user, .put, "rooms/" + RoomClients.path(room.text) + "/send/\(type)/\(transaction)", content)
+        }
+        let event = try await send("m.room.message", "1", ["body": "x"])["event_id"] ?? .null
+        func relation(_ type: String, to event: JSONValue, _ key: String? = nil) -> JSONValue {
+            ["m.relates_to": .fields(["rel_type": .string(type), "event_id": event, "key": key.map { .string($0) }])]
+        }
+        let plus = relation("m.annotation", to: event, "+")
+        let reaction = try await send("m.reaction", "2", plus)
+        #expect(reaction.status == 200)
+        let again = try await send("m.reaction", "3", plus)
+        #expect(again.status == 400)
+        #expect(again.errcode == "M_DUPLICATE_ANNOTATION")
+        #expect(try await send("m.reaction", "4", relation("m.annotation", to: event, "-")).status == 200)
+        // A repeated request is not a second reaction.
+        #expect(try await send("m.reaction", "2", plus).body == reaction.body)
+        let id = reaction["event_id"]?.string ?? ""
+        let redaction = try await clients.call(
+            user, .put, "rooms/" + RoomClients.path(room.text, "redact", id, "5"), [:])
+        #expect(redaction.status == 200)
+        #expect(try await send("m.reaction", "6", plus).status == 200)
+
+        let child = try await send("m.room.message", "7", relation("m.thread", to: event))["event_id"] ?? .null
+        let nested = try await send("m.room.message", "8", relation("m.thread", to: child))
+        #expect(nested.status == 400)
+        #expect(nested.errcode == "M_UNKNOWN")
+    }
 }

@@ -84,9 +84,10 @@ struct SyncServer {
             ])
         presence = PresenceKeeper(environment: environment, sender: sent)
         receipts = ReceiptKeeper(environment: environment, rooms: rooms, sender: sent)
+        let reading = RoomReading(environment: environment, rooms: rooms, texts: texts, backfill: nil)
         let groups: [any RouteGroup] = [
             Syncing(environment: environment, rooms: rooms, texts: texts, watcher: watcher, presence: presence),
-            RoomReading(environment: environment, rooms: rooms, texts: texts, backfill: nil),
+            reading, RelationReading(reading: reading),
             ReceiptSending(receipts: receipts), TypingSending(environment: environment, receipts: receipts),
             PresenceKeeping(environment: environment, presence: presence),
             PublicRoomListing(
