@@ -93,7 +93,10 @@ let programs: [Target] = [
     program("fedchat", ["FedchatKit", "SQLiteEngine", "HTTPClientCurl", arguments, logging]),
     program(
         "fedchat-bench",
-        ["HTTPClientCurl", "HTTPMessages", "MatrixModel", "Cryptography", httpTypes, arguments]),
+        [
+            "HTTPClientCurl", "HTTPMessages", "MatrixModel", "Cryptography", "MatrixRooms", "HomeserverStorage",
+            "SQLDatabase", "SQLiteEngine", "PostgresEngine", "FedchatTesting", httpTypes, arguments,
+        ]),
     program("fedchat-ratchet-peer", ["Ratchet", "MatrixModel", "Cryptography"]),
 ]
 

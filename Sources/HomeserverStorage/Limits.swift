@@ -10,6 +10,15 @@ enum Limits {
     static let stateKeyCacheBytes = 16 << 20
     /// Auth events of state events kept in memory, in bytes.
     static let authEdgeCacheBytes = 16 << 20
+    /// Rows of one statement that inserts many.
+    static let rowsPerInsert = 200
+    /// Events whose namers are asked for at once, and namers of each, when auth chains are gone up.
+    static let authEventsAtOnce = 64
+    static let authNamersAtOnce = 64
+    /// Events seen when the auth difference of states is worked out.
+    static let authEventsVisited = 2_000_000
+    /// Events before a power levels event that are read with it: what others rest on is mostly a power levels event too.
+    static let powerLevelsAtOnce: Int64 = 50
     /// Users named in one notification; more, and everybody looks.
     static let usersPerNotification = 50
     /// One-time keys of a device that were given out and are remembered, in case their upload is repeated.

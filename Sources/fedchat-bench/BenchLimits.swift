@@ -2,6 +2,8 @@
 enum BenchLimits {
     /// Connections to one server.
     static let connections = 400
+    /// Syncs that wait at once; each has a connection.
+    static let polls = 10_000
     /// For one call.
     static let timeout = Duration.seconds(60)
     /// Of one answer: an initial sync of many rooms.
@@ -18,4 +20,8 @@ enum BenchLimits {
     static let endPatience = Duration.seconds(5)
     /// Until a message that was sent is in every listener's sync.
     static let arrival = Duration.seconds(30)
+    /// Until another server has all that was sent to it.
+    static let catchingUp = Duration.seconds(100)
+    /// Pages of history read when messages are counted.
+    static let pages = 2_000
 }

@@ -20,13 +20,15 @@ enum Listening {
     }
 
     /// From the request to send until the sync of each listener has come back with the message.
+    /// - Parameter listening: the server of the listeners, where that is another one.
     static func measure(
-        _ name: String, _ target: Target, room: String, sender: Target.User, listeners: [Target.User], messages: Int
+        _ name: String, _ target: Target, room: String, sender: Target.User, listeners: [Target.User], messages: Int,
+        on listening: Target? = nil
     ) async throws -> [Measurement] {
         let arrivals = Arrivals()
         try await withThrowingTaskGroup(of: Void.self) { group in
             for listener in listeners {
-                group.addTask { try await listen(target, listener, room, arrivals) }
+                group.addTask { try await listen(listening ?? target, listener, room, arrivals) }
             }
             group.addTask {
                 while arrivals.withLock({ $0.ready }) < listeners.count { try await Task.sleep(for: .milliseconds(10)) }

@@ -31,7 +31,7 @@ struct Measurement: Sendable {
     }
 }
 
-/// What was measured on one or two servers.
+/// What was measured on the servers.
 struct Report {
     private var order: [String] = []
     private var found: [String: [[Double]]] = [:]
@@ -57,26 +57,30 @@ struct Report {
         return values[values.count / 2]
     }
 
-    /// How many times better the first server is.
-    private func ratio(_ name: String) -> Double? {
-        guard names.count == 2, let first = median(name, 0), let second = median(name, 1), first > 0, second > 0
-        else { return nil }
+    /// How many times better the first server is than another one.
+    private func ratio(_ name: String, to other: Int) -> Double? {
+        guard let first = median(name, 0), let second = median(name, other), first > 0, second > 0 else { return nil }
         return kinds[name]?.better == .more ? first / second : second / first
     }
 
     var table: String {
-        var rows = [["", "unit"] + names + (names.count == 2 ? ["times better"] : [])]
+        var rows = [["", "unit"] + names + names.dropFirst().map { "x \($0)" }]
         for name in order {
             var row = [name, kinds[name]?.unit ?? ""]
             for server in names.indices { row.append(median(name, server).map(Self.text) ?? "-") }
-            if names.count == 2 { row.append(ratio(name).map(Self.text) ?? "-") }
+            for other in names.indices.dropFirst() { row.append(ratio(name, to: other).map(Self.text) ?? "-") }
             rows.append(row)
         }
-        let widths = rows[0].indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
+        return Self.aligned(rows, textColumns: 2)
+    }
+
+    /// Columns side by side; those that are no text to the right.
+    static func aligned(_ rows: [[String]], textColumns: Int) -> String {
+        let widths = (rows.first ?? []).indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
         return rows.map { row in
             row.enumerated().map { column, cell in
                 let blanks = String(repeating: " ", count: widths[column] - cell.count)
-                return column < 2 ? cell + blanks : blanks + cell
+                return column < textColumns ? cell + blanks : blanks + cell
             }.joined(separator: "  ")
         }.joined(separator: "\n")
     }
@@ -88,12 +92,14 @@ struct Report {
                 for (server, title) in names.enumerated() {
                     if let value = median(name, server) { row[title] = .number(value) }
                 }
-                if let ratio = ratio(name) { row["times_better"] = .number(ratio) }
+                for other in names.indices.dropFirst() {
+                    if let ratio = ratio(name, to: other) { row["times better than \(names[other])"] = .number(ratio) }
+                }
                 return row
             })
     }
 
-    private static func text(_ value: Double) -> String {
+    static func text(_ value: Double) -> String {
         if value >= 100 { return String(Int(value.rounded())) }
         let hundredths = Int((value * 100).rounded())
         let rest = hundredths % 100

@@ -17,8 +17,10 @@ enum Sending {
 
     /// Sends for a time. Every sender has a room of its own, or all have the same.
     static func measure(
-        _ name: String, _ target: Target, _ senders: [(sender: Target.User, room: String)], for time: Duration
+        _ name: String, _ server: Server, _ senders: [(sender: Target.User, room: String)], for time: Duration
     ) async throws -> [Measurement] {
+        let target = server.target
+        let processor = server.processorSeconds()
         let start = ContinuousClock.now
         let deadline = start + time
         let tally = Tally()
@@ -49,6 +51,10 @@ enum Sending {
         if latencies.isEmpty { throw BenchFailure("no message was sent: \(failed.first ?? "")") }
         var found = [Measurement("\(name)", Double(latencies.count) / elapsed, "messages/s", .more)]
         found += Measurement.latencies(name, latencies)
+        if let processor, let now = server.processorSeconds() {
+            found.append(
+                Measurement("\(name), CPU a message", (now - processor) / Double(latencies.count) * 1_000, "ms", .less))
+        }
         if !failed.isEmpty { found.append(Measurement("\(name), failures", Double(failed.count), "", .less)) }
         return found
     }
@@ -56,7 +62,7 @@ enum Sending {
     /// Sends so many messages, for what they leave on disk.
     static func send(_ count: Int, _ target: Target, _ room: String, by sender: Target.User) async throws {
         let run = "\(ContinuousClock.now)".hashValue
-        _ = try await Concurrently.map(Array(0..<count), atOnce: BenchLimits.preparing) { number in
+        try await Concurrently.each(count, atOnce: BenchLimits.preparing) { number in
             try await target.send(
                 "message \(number), as long as people's messages are", to: room, by: sender,
                 transaction: "d\(run)-\(number)")

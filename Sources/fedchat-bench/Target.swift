@@ -22,7 +22,8 @@ struct Target: Sendable {
     let client: CurlClient
 
     /// - Parameter url: `http://127.0.0.1:8008`.
-    init(name: String, url: String, secret: String) throws {
+    /// - Parameter connections: how many at once.
+    init(name: String, url: String, secret: String, connections: Int = BenchLimits.connections) throws {
         let parts = url.split(separator: "/", omittingEmptySubsequences: true)
         guard parts.count == 2, parts[0] == "http:" || parts[0] == "https:" else {
             throw BenchFailure("\(url) is not a URL of a host and a port")
@@ -35,9 +36,14 @@ struct Target: Sendable {
         self.name = name
         self.secret = secret
         var configuration = CurlClient.Configuration()
-        configuration.limits.maximumConnectionsPerHost = BenchLimits.connections
-        configuration.limits.maximumConnections = BenchLimits.connections
+        configuration.limits.maximumConnectionsPerHost = connections
+        configuration.limits.maximumConnections = connections
         client = try CurlClient(configuration)
+    }
+
+    /// The same server, spoken to over so many connections.
+    func with(connections: Int) throws -> Target {
+        try Target(name: name, url: "\(scheme)://\(host):\(port)", secret: secret, connections: connections)
     }
 
     /// One call. Throws for any answer but one of status 200 with JSON.
@@ -64,6 +70,8 @@ struct Target: Sendable {
     struct User: Sendable {
         let id: String
         let token: String
+
+        var server: String { String(id.drop { $0 != ":" }.dropFirst()) }
     }
 
     func register(_ name: String) async throws -> User {
@@ -90,8 +98,37 @@ struct Target: Sendable {
         return room
     }
 
-    func join(_ room: String, by user: User) async throws {
-        try await call(.post, "/_matrix/client/v3/join/\(PercentEncoding.encode(room))", token: user.token, [:])
+    /// - Parameter server: a server in the room, where the user's own is not.
+    func join(_ room: String, by user: User, via server: String? = nil) async throws {
+        var path = "/_matrix/client/v3/join/\(PercentEncoding.encode(room))"
+        if let server { path += "?server_name=\(PercentEncoding.encode(server))&via=\(PercentEncoding.encode(server))" }
+        try await call(.post, path, token: user.token, [:])
+    }
+
+    func setState(
+        _ type: String, _ stateKey: String, _ content: JSONValue, in room: String, by user: User
+    ) async throws {
+        try await call(
+            .put,
+            "/_matrix/client/v3/rooms/\(PercentEncoding.encode(room))/state/\(type)/\(PercentEncoding.encode(stateKey))",
+            token: user.token, content)
+    }
+
+    /// How many messages of a room begin with `prefix`: reads its history from the end.
+    func count(messagesBeginningWith prefix: String, in room: String, by user: User) async throws -> Int {
+        var found = 0
+        var from = ""
+        for _ in 0..<BenchLimits.pages {
+            let answer = try await call(
+                .get,
+                "/_matrix/client/v3/rooms/\(PercentEncoding.encode(room))/messages?dir=b&limit=500"
+                    + (from.isEmpty ? "" : "&from=\(PercentEncoding.encode(from))"), token: user.token)
+            let events = answer["chunk"]?.elements ?? []
+            found += events.count { $0["content"]?["body"]?.string?.hasPrefix(prefix) ?? false }
+            guard let next = answer["end"]?.string, !events.isEmpty else { break }
+            from = next
+        }
+        return found
     }
 
     func send(_ text: String, to room: String, by user: User, transaction: String) async throws {

@@ -62,6 +62,19 @@ actor World {
 
 /// Work on many things, some at a time.
 enum Concurrently {
+    /// Work with each number below `count`. The first failure ends it.
+    static func each(
+        _ count: Int, atOnce: Int, _ work: @escaping @Sendable (Int) async throws -> Void
+    ) async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for number in 0..<count {
+                if number >= atOnce { try await group.next() }
+                group.addTask { try await work(number) }
+            }
+            try await group.waitForAll()
+        }
+    }
+
     /// The results in the order of the things. The first failure ends it.
     static func map<Thing: Sendable, Result: Sendable>(
         _ things: [Thing], atOnce: Int, _ work: @escaping @Sendable (Thing) async throws -> Result

@@ -28,7 +28,8 @@ import Testing
         "fedchatd": (6, ["Homeserver", "HTTPServer", "HTTPClientCurl", "SQLiteEngine", "PostgresEngine"]),
         "fedchat": (6, ["FedchatKit", "TerminalUI", "SQLiteEngine", "HTTPClientCurl"]),
         "fedchat-bench": (
-            6, ["FedchatKit", "Homeserver", "HTTPServer", "HTTPClientCurl", "SQLiteEngine", "PostgresEngine"]
+            6,
+            ["FedchatKit", "FedchatTesting", "Homeserver", "HTTPServer", "HTTPClientCurl", "SQLiteEngine", "PostgresEngine"]
         ),
         "fedchat-simulate": (6, ["Simulation"]),
         "fedchat-ratchet-peer": (6, ["Ratchet", "ClientEncryption"]),

@@ -181,7 +181,7 @@ struct PDUJudgement: Sendable {
     }
 
     /// Why its own auth events do not allow an event.
-    private static func refusal(
+    static func refusal(
         of event: PDU, by auth: (events: [StoredEvent], rejected: Set<EventID>), _ create: PDU,
         _ rules: RoomVersionRules
     ) -> String? {

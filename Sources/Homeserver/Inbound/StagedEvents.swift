@@ -9,7 +9,7 @@ internal import Synchronization
 /// again by looking. An event for which something must be fetched leaves the room's line and waits in one of its own.
 final class StagedEvents: Sendable {
     private static let lanes = 32
-    private static let perTurn = 20
+    private static let perTurn = 50
     private static let poll = Duration.seconds(2)
     /// A node that dies leaves its rooms to others after so many milliseconds; one that lives renews in time.
     private static let lease: Int64 = 8_000
@@ -93,7 +93,12 @@ final class StagedEvents: Sendable {
                     return try staging.staged(in: lane, now: now, limit: lane.fetches ? 1 : Self.perTurn)
                 }
                 if staged.isEmpty { break }
-                for event in staged { try await judge(event, lane) }
+                var rest = staged[...]
+                while let event = rest.first {
+                    let done = lane.fetches ? 0 : try await judgeRun(rest)
+                    if done == 0 { try await judge(event, lane) }
+                    rest = rest.dropFirst(max(done, 1))
+                }
             }
         } catch is CancellationError {
             return
@@ -101,6 +106,32 @@ final class StagedEvents: Sendable {
             environment.logger.warning("staged events", metadata: ["room": "\(lane.roomID)", "cause": "\(error)"])
         }
         _ = try? await environment.database.write { try InboundStaging($0).release(lane, holder: node) }
+    }
+
+    /// Judges as many at once as can be, from the first on. Returns how many are done with.
+    private func judgeRun(_ staged: ArraySlice<InboundStaging.Staged>) async throws -> Int {
+        guard staged.count > 1, let roomID = staged.first.flatMap({ try? RoomID($0.roomID) }),
+            let version = try await judgement.reader.record(roomID)?.version
+        else { return 0 }
+        var events: [PDU] = []
+        for event in staged {
+            guard let pdu = try? PDU(parsing: event.body, version: version, knownID: try? EventID(event.eventID)),
+                PDUJudgement.continues(events, pdu)
+            else { break }
+            events.append(pdu)
+        }
+        let count: Int
+        do {
+            count = try await judgement.receiveRun(events)
+        } catch let error as DatabaseError where [.busy, .unavailable, .full].contains(error.kind) {
+            throw error
+        } catch {
+            // One by one, whatever goes wrong with one concerns it alone.
+            return 0
+        }
+        let nids = staged.prefix(count).map(\.nid)
+        if !nids.isEmpty { try await environment.database.groupedWrite { try InboundStaging($0).remove(nids) } }
+        return count
     }
 
     /// Judges one. Whatever goes wrong with it concerns it alone; only a database out of order ends the turn.

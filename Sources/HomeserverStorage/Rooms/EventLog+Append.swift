@@ -18,6 +18,7 @@ extension EventLog {
                 ReplyLog.recording(Self.response(for: event.pdu.id), to: origin, now: append.now))
         }
         statements += edges(append.events)
+        statements += try AuthPlacing(self).statements(for: append.events)
         statements += redactions(append)
 
         let live = append.events.filter { $0.place == .live }.count

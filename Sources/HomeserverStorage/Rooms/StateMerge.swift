@@ -51,20 +51,26 @@ public struct StateMerge {
             values.append(fork)
         }
 
+        let chains = AuthChains(log, states, unstored: try authEvents(of: unstored))
         let conflictedEvents = Set(values.flatMap(\.values))
-        let difference = try authDifference(of: values, base: base, reader: reader, unstored)
-        // The conflicted events, what judges them by the state all agree on, and the auth chains of both.
-        var events = try gather(conflictedEvents.union(difference), unstored)
+        let difference = try chains.difference(of: values.map { Set($0.values) }) {
+            Set(try reader.allEvents(at: base)).subtracting(conflictedEvents)
+        }
+        let between = version.rules.stateResolution == .v2_1 ? try chains.between(conflictedEvents) : []
+        // These, what judges them by the state all agree on, the auth events of both, and the power levels they rest on.
+        let conflict = conflictedEvents.union(difference).union(between)
+        var events = try gather(conflict, unstored)
         var keys: Set<StateKey> = [StateKey(.create, ""), StateKey(.powerLevels, ""), StateKey(.joinRules, "")]
         for event in events.values { keys.formUnion(authEventKeys(for: event.pdu)) }
         let agreed = try reader.events(at: base, keys: keys.subtracting(conflicted))
-        let chains = try chain(of: conflictedEvents.union(agreed.values), unstored)
-        events.merge(try gather(chains.union(agreed.values), unstored)) { first, _ in first }
+        let named = Set(try chains.edges(of: conflict.union(agreed.values)).values.joined())
+        events.merge(try gather(named.union(agreed.values), unstored)) { first, _ in first }
+        try gatherPowerLevels(into: &events, chains, unstored)
 
         let forks = values.map { fork in
             fork.merging(agreed) { own, _ in own }.compactMapValues { events[$0]?.id }
         }
-        let graph = GatheredEvents(events.values)
+        let graph = GatheredEvents(events.values, between: between)
         let resolved = try MatrixRooms.resolve(
             forks, authDifference: Set(difference.compactMap { events[$0]?.id }), in: graph, by: version.rules)
 
@@ -78,61 +84,37 @@ public struct StateMerge {
         return try StateWriter(connection, states).applying(changes, to: result)
     }
 
-    /// The events that are not in the auth chains of all forks. What all forks share adds the same to each chain, so only
-    /// what is in some fork's own chain, and not in that of the shared state, can be in the difference.
-    private func authDifference(
-        of forks: [[StateKey: Int64]], base: StateRoot, reader: StateReader, _ unstored: [Int64: StoredEvent]
-    ) throws -> Set<Int64> {
-        let chains = try forks.map { try chain(of: Set($0.values), unstored) }
-        guard var common = chains.first else { return [] }
-        var all = common
-        for chain in chains.dropFirst() {
-            common.formIntersection(chain)
-            all.formUnion(chain)
-        }
-        let candidates = all.subtracting(common)
-        guard !candidates.isEmpty else { return [] }
-        let conflicted = Set(forks.flatMap(\.values))
-        let shared = try reader.allEvents(at: base).filter { !conflicted.contains($0) }
-        return candidates.subtracting(try chain(of: Set(shared), unstored))
-    }
-
     private func gather(_ nids: Set<Int64>, _ unstored: [Int64: StoredEvent]) throws -> [Int64: StoredEvent] {
         var found = try cache.events(nids.subtracting(unstored.keys), from: log)
         for nid in nids { if let event = unstored[nid] { found[nid] = event } }
         return found
     }
 
-    /// The auth chain of events, without themselves unless another leads to them.
-    private func chain(of nids: Set<Int64>, _ unstored: [Int64: StoredEvent]) throws -> Set<Int64> {
-        var chain: Set<Int64> = []
-        var expanded: Set<Int64> = []
-        var level = nids
-        while !level.isEmpty {
-            expanded.formUnion(level)
-            var missing: [Int64] = []
-            var above: Set<Int64> = []
-            for nid in level {
-                if let event = unstored[nid] {
-                    let own = Dictionary(unstored.values.map { ($0.id, $0.nid) }) { first, _ in first }
-                    above.formUnion(event.pdu.authEvents.compactMap { own[$0] })
-                    above.formUnion(try log.nids(event.pdu.authEvents).values)
-                } else if let edges = states.authEdges.value(nid) {
-                    above.formUnion(edges)
-                } else {
-                    missing.append(nid)
-                }
-            }
-            let read = try log.authEdges(of: missing)
-            for nid in missing {
-                let edges = read[nid] ?? []
-                states.authEdges.put(nid, edges, cost: edges.count * 8 + 64)
-                above.formUnion(edges)
-            }
-            chain.formUnion(above)
-            level = above.subtracting(expanded)
+    /// The numbers of the auth events of events that are not in the log yet.
+    private func authEvents(of unstored: [Int64: StoredEvent]) throws -> [Int64: [Int64]] {
+        let own = Dictionary(unstored.values.map { ($0.id, $0.nid) }) { first, _ in first }
+        let named = Set(unstored.values.lazy.filter(\.pdu.isState).flatMap(\.pdu.authEvents))
+        let stored = try log.nids(named.filter { own[$0] == nil })
+        return unstored.filter(\.value.pdu.isState).mapValues { event in
+            event.pdu.authEvents.compactMap { own[$0] ?? stored[$0] }
         }
-        return chain
+    }
+
+    /// Adds the power levels that those gathered rest on, and those which these rest on, down to the first: by them the
+    /// mainline orders events.
+    private func gatherPowerLevels(
+        into events: inout [Int64: StoredEvent], _ chains: AuthChains, _ unstored: [Int64: StoredEvent]
+    ) throws {
+        var seen: Set<Int64> = []
+        while true {
+            let open = events.values.filter { $0.pdu.type == .powerLevels && !seen.contains($0.nid) }.map(\.nid)
+            guard !open.isEmpty else { return }
+            seen.formUnion(open)
+            var named = Set(try chains.edges(of: open).values.joined()).filter { events[$0] == nil }
+            guard !named.isEmpty else { continue }
+            named.formUnion(try chains.eventsBelow(open, count: Limits.powerLevelsAtOnce).filter { events[$0] == nil })
+            events.merge(try gather(named, unstored)) { first, _ in first }
+        }
     }
 }
 
@@ -141,8 +123,11 @@ private struct GatheredEvents: EventGraph {
     let events: [EventID: PDU]
     let rejected: Set<EventID>
     let numbers: [EventID: Int64]
+    /// The events between those in conflict.
+    private let between: Set<EventID>
 
-    init(_ stored: some Collection<StoredEvent>) {
+    /// - Parameter between: the numbers of the events on paths between those in conflict.
+    init(_ stored: some Collection<StoredEvent>, between: Set<Int64>) {
         var events: [EventID: PDU] = [:]
         var rejected: Set<EventID> = []
         var numbers: [EventID: Int64] = [:]
@@ -152,8 +137,14 @@ private struct GatheredEvents: EventGraph {
             if event.flags.contains(.rejected) { rejected.insert(event.id) }
         }
         (self.events, self.rejected, self.numbers) = (events, rejected, numbers)
+        self.between = Set(stored.lazy.filter { between.contains($0.nid) }.map(\.id))
     }
 
     func event(_ id: EventID) -> PDU? { events[id] }
     func isRejected(_ id: EventID) -> Bool { rejected.contains(id) }
+
+    /// By the index, for the auth chains were not gathered.
+    func conflictedStateSubgraph(_ conflicted: Set<EventID>) throws(ResolutionFailure) -> Set<EventID> {
+        conflicted.union(between)
+    }
 }
