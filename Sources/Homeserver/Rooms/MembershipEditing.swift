@@ -95,7 +95,9 @@ public struct MembershipEditing: Sendable {
         var content = try await content(.join, of: user, reason: reason)
         for (key, value) in extra.members where content[key] == nil { content[key] = value }
         guard let record = try await reader.record(room), try await isResident(record) else {
-            return try await joinElsewhere(room, as: user, content, via: servers)
+            let joined = try await joinElsewhere(room, as: user, content, via: servers)
+            await RoomSuccession(writer: writer).carryOver(to: joined, for: user)
+            return joined
         }
         let keys = [
             StateKey(.member, user.text), StateKey(.joinRules, ""), StateKey(.guestAccess, ""), StateKey(.create, ""),
@@ -117,6 +119,7 @@ public struct MembershipEditing: Sendable {
             }
         }
         try await set(content, of: user, by: user, in: room)
+        await RoomSuccession(writer: writer).carryOver(to: room, for: user)
         return room
     }
 

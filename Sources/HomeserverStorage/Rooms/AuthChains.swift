@@ -38,7 +38,8 @@ final class AuthChains {
 
     // MARK: What state resolution asks
 
-    /// The events that are not in the auth chains of all forks.
+    /// The events that are not in the full auth chains of all forks, save what the forks do not have in common: that is in
+    /// conflict itself.
     /// - Parameters:
     ///   - forks: what they do not have in common.
     ///   - shared: what they do.

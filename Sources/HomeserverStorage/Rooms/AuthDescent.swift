@@ -16,7 +16,7 @@ struct AuthDescent {
         self.shared = shared
     }
 
-    /// Those of `candidates` that no event of the state leads to.
+    /// Those of `candidates` that are not in the state, and that no event of it leads to.
     mutating func unreached(_ candidates: [Int64]) throws -> Set<Int64> {
         let pages = try chains.namers(of: candidates.map { ($0, .max) }, limit: Limits.authNamersAtOnce)
         for (nid, page) in zip(candidates, pages) { firstPages[nid] = page }
@@ -31,6 +31,11 @@ struct AuthDescent {
 
     private mutating func isReached(_ candidate: Int64) throws -> Bool {
         if unreached.contains(candidate) { return false }
+        // A state's own events count as part of its full auth chain.
+        if shared.contains(candidate) {
+            try reach(candidate)
+            return true
+        }
         if try isKnownReached(candidate) { return true }
         var visited: Set<Int64> = [candidate]
         var open: [(nid: Int64, before: Int64)] = [(candidate, .max)]

@@ -12,11 +12,11 @@ public struct JoinRules: Sendable {
     /// - Parameter event: the room's event, or `nil`: a room without one is for the invited.
     public init(_ event: PDU?) { content = event?.content }
 
-    /// The rule as it is written, perhaps one that nobody knows; `invite` where the room has no event.
-    /// - Throws: `MalformedField` where the event says none.
+    /// The rule as it is written, perhaps one that nobody knows; `invite` where the room has no event, or one without it.
+    /// - Throws: `MalformedField` where it is no text.
     public var text: String {
         get throws(MalformedField) {
-            guard let content else { return Rule.invite.rawValue }
+            guard let content, content["join_rule"] != nil else { return Rule.invite.rawValue }
             return try content.requiredString("join_rule")
         }
     }

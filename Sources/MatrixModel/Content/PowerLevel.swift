@@ -22,14 +22,15 @@ public enum PowerLevel: Sendable, Hashable, Comparable, CustomStringConvertible 
             guard let level = value.string.flatMap(Self.parse) else { return nil }
             self = .level(level)
         case (.number, .integersStringsOrFloats):
-            // "The value is truncated at the decimal point."
-            guard let number = value.double, let level = Int64(exactly: number.rounded(.towardZero)) else { return nil }
-            self = .level(level)
+            // "The value is truncated at the decimal point." "Values outside the range represented by a double" are none.
+            guard let number = value.double, number.isFinite else { return nil }
+            self = .level(Int64(exactly: number.rounded(.towardZero)) ?? (number < 0 ? Int64.min : Int64.max))
         default: return nil
         }
     }
 
-    /// "A single base 10 integer", leading zeroes, one sign and blanks around it allowed.
+    /// "A single base 10 integer", leading zeroes, one sign and blanks around it allowed. One beyond all that are told
+    /// apart here counts as the last of these, as a number does.
     /// Spec: <https://spec.matrix.org/v1.19/rooms/v1/#mroompower_levels-events-accept-values-as-strings>
     private static func parse(_ text: String) -> Int64? {
         func isBlank(_ byte: UInt8) -> Bool { byte == 0x20 || (0x09...0x0D).contains(byte) }
@@ -37,7 +38,11 @@ public enum PowerLevel: Sendable, Hashable, Comparable, CustomStringConvertible 
         guard let first = bytes.firstIndex(where: { !isBlank($0) }),
             let last = bytes.lastIndex(where: { !isBlank($0) })
         else { return nil }
-        // `Int64` reads just that: digits after at most one sign.
-        return Int64(String(decoding: bytes[first...last], as: UTF8.self))
+        var digits = bytes[first...last]
+        let isNegative = digits.first == UInt8(ascii: "-")
+        if isNegative || digits.first == UInt8(ascii: "+") { digits = digits.dropFirst() }
+        guard !digits.isEmpty, digits.allSatisfy({ (0x30...0x39).contains($0) }) else { return nil }
+        let magnitude = Int64(String(decoding: digits, as: UTF8.self)) ?? .max
+        return isNegative ? -magnitude : magnitude
     }
 }

@@ -38,12 +38,12 @@ extension EventGraph {
         return conflicted.union(reaches.lazy.filter(\.value).map(\.key))
     }
 
-    /// The auth chain of some events: those they name, those which those name, and so on, without themselves unless
-    /// named by another.
-    /// Spec: <https://spec.matrix.org/v1.19/rooms/v12/#definitions>, "Auth chain"
-    public func authChain(of events: some Sequence<EventID>) throws(ResolutionFailure) -> Set<EventID> {
-        var chain: Set<EventID> = []
-        var open = Array(events)
+    /// The full auth chain of a state: its events, those they name, which those name, and so on. The specification's words
+    /// leave the state's own events out; all servers count them, and where one did not its auth difference would be larger.
+    /// Spec: <https://spec.matrix.org/v1.19/rooms/v12/#definitions>, "Auth difference"
+    public func fullAuthChain(of state: some Sequence<EventID>) throws(ResolutionFailure) -> Set<EventID> {
+        var chain = Set(state)
+        var open = Array(chain)
         while let id = open.popLast() {
             for next in event(id)?.authEvents ?? [] where chain.insert(next).inserted { open.append(next) }
             guard chain.count <= ResolutionLimits.visitedEvents else { throw .tooLarge }
@@ -54,7 +54,7 @@ extension EventGraph {
 
 /// The events that are not in all of the full auth chains of the forks' states.
 /// Spec: <https://spec.matrix.org/v1.19/rooms/v12/#definitions>, "Auth difference"
-/// - Parameter chains: for each fork the union of the auth chains of its state events.
+/// - Parameter chains: for each fork its state's `fullAuthChain`.
 public func authDifference(of chains: [Set<EventID>]) -> Set<EventID> {
     var occurrences: [EventID: Int] = [:]
     for chain in chains {

@@ -59,7 +59,7 @@ import Testing
         arguments: [
             ("100", 100), (" +00100 ", 100), ("-7", -7), ("\t5\n", 5), ("5.0", nil), ("", nil), ("+", nil),
             ("--5", nil),
-            ("0x10", nil), ("1 2", nil), ("99999999999999999999", nil),
+            ("0x10", nil), ("1 2", nil), ("99999999999999999999", .max), ("-99999999999999999999", -.max), ("+-5", nil),
         ] as [(String, Int64?)])
     func `a level may be a string up to version 9`(text: String, expected: Int64?) throws {
         for format in [AuthorizationRules.PowerLevelFormat.integersOrStrings, .integersStringsOrFloats] {
@@ -71,7 +71,10 @@ import Testing
     @Test func `a fraction is cut off up to version 5`() {
         #expect(PowerLevel(JSONValue.number(50.57), format: .integersStringsOrFloats) == .level(50))
         #expect(PowerLevel(JSONValue.number(-0.9), format: .integersStringsOrFloats) == .level(0))
-        #expect(PowerLevel(JSONValue.number(1e300), format: .integersStringsOrFloats) == nil)
+        // Beyond all that are told apart it is the last of these; beyond all doubles it is none.
+        #expect(PowerLevel(JSONValue.number(1e300), format: .integersStringsOrFloats) == .level(.max))
+        #expect(PowerLevel(JSONValue.number(-1e300), format: .integersStringsOrFloats) == .level(.min))
+        #expect(PowerLevel(JSONValue.number(.infinity), format: .integersStringsOrFloats) == nil)
         #expect(PowerLevel(JSONValue.number(50.57), format: .integersOrStrings) == nil)
     }
 

@@ -3,6 +3,7 @@ import MatrixModel
 /// The published vectors about events, from `spec/vectors`.
 enum EventVectors {
     static let eventIDs = load("event-ids")
+    static let events = load("events")
     static let redaction = load("redaction")
     static let roomVersions = load("room-versions")
     static let signing = load("signing")

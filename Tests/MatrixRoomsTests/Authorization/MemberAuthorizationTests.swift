@@ -82,8 +82,11 @@ import Testing
         var room = TestRoom(.v12, joinRule: "private")
         room.invite(.bob)
         #expect(member(room, "join", of: .bob) == "5.3.7")
-        room.send(.joinRules, by: .alice, stateKey: "", [:])
+        room.send(.joinRules, by: .alice, stateKey: "", ["join_rule": 7])
         #expect(member(room, "join", of: .bob) == "5.3.4")
+        // One that says nothing is as none.
+        room.send(.joinRules, by: .alice, stateKey: "", [:])
+        #expect(member(room, "join", of: .bob) == nil)
     }
 
     @Test func `restricted joins need a joined user who may invite, and that server's signature`() throws {

@@ -17,9 +17,9 @@ import Testing
         var room = TestRoom(.v11)
         room.join(.bob)
         let message = room.send(.message, by: .bob)
-        let chain = try room.authChain(of: [message.id])
+        let chain = try room.fullAuthChain(of: [message.id])
         #expect(chain.contains(room.create.id))
-        #expect(!chain.contains(message.id))
+        #expect(chain.contains(message.id))
         #expect(chain.isSuperset(of: message.authEvents))
     }
 

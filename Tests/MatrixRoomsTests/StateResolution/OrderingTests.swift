@@ -99,7 +99,7 @@ func sha1(_ id: EventID) -> [UInt8] { SHA1.hash(Array(id.text.utf8)) }
         let all = graph(events)
         let ends: Set<EventID> = [try EventID("$0"), try EventID("$19999")]
         #expect(try all.conflictedStateSubgraph(ends).count == 20_000)
-        #expect(try all.authChain(of: [EventID("$19999")]).count == 19_999)
+        #expect(try all.fullAuthChain(of: [EventID("$19999")]).count == 20_000)
         let create = try event("create", .create)
         #expect(PowerOrdering(graph: all, create: create).sort(all).map(\.id.text).last == "$19999")
         let mainline = Mainline(of: try EventID("$19999"), in: all)

@@ -40,6 +40,6 @@ func resolveWithChains(
     _ forks: [StateMap], in graph: some EventGraph, by rules: RoomVersionRules
 ) throws(ResolutionFailure) -> StateMap {
     var chains: [Set<EventID>] = []
-    for fork in forks { chains.append(try graph.authChain(of: fork.values)) }
+    for fork in forks { chains.append(try graph.fullAuthChain(of: fork.values)) }
     return try resolve(forks, authDifference: authDifference(of: chains), in: graph, by: rules)
 }

@@ -185,7 +185,7 @@ private let modern: [RoomVersion] = [.v2, .v6, .v11, .v12]
         let dispensable = [StateKey(.name, ""), StateKey(.member, UserID.carol.text)]
         func without(_ state: StateMap) -> StateMap { state.filter { !dispensable.contains($0.key) } }
         let (graph, reduced) = (forks.graph, forks.rooms.map { without($0.state.map) })
-        let difference = authDifference(of: try forks.rooms.map { try graph.authChain(of: $0.state.map.values) })
+        let difference = authDifference(of: try forks.rooms.map { try graph.fullAuthChain(of: $0.state.map.values) })
         let resolved = try resolve(reduced, authDifference: difference, in: graph, by: version.rules)
         #expect(try resolved == without(forks.resolved()))
     }
