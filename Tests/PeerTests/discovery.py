@@ -4,7 +4,7 @@
     discovery.py [--server fedchatd|synapse] [--only WORD]
 
 Runs in a network and mount namespace of its own, with dnsmasq as the only name server, so that names such as b.test and
-ports such as 443 are ours. Needs root for that; skips, and says so, where it may not.
+ports such as 443 are ours. Skips, and says so, where this user may not have one.
 Spec: https://spec.matrix.org/v1.19/server-server-api/#server-discovery
 """
 import argparse
@@ -31,6 +31,8 @@ INSIDE = "DISCOVERY_NAMESPACE"
 def enter_namespace():
     """Starts this program again where 53, 443 and 8448 are free and /etc/resolv.conf is ours."""
     command = ["unshare", "--net", "--mount", "--propagation", "private"]
+    if os.geteuid() != 0:
+        command += ["--user", "--map-root-user"]
     if shutil.which("dnsmasq", path=os.environ["PATH"] + ":/usr/sbin") is None:
         return "dnsmasq is not installed"
     if subprocess.run([*command, "true"], capture_output=True).returncode:
@@ -53,8 +55,8 @@ class World:
                     f"--srv-host=_matrix._tcp.oldsrv.test,target.test,{self.old_srv}",
                     f"--srv-host=_matrix-fed._tcp.srvtarget.test,target.test,{self.fed_srv}",
                     f"--srv-host=_matrix-fed._tcp.garbage.test,target.test,{self.fed_srv}"]
-        self.dns = Process(["/usr/sbin/dnsmasq" if os.path.exists("/usr/sbin/dnsmasq") else "dnsmasq", "--keep-in-foreground", "--no-hosts", "--no-resolv", "--local=/test/",
-                            "--listen-address=127.0.0.1", "--bind-interfaces", "--user=root", "--pid-file", "--conf-file=/dev/null", *records],
+        self.dns = Process(["/usr/sbin/dnsmasq" if os.path.exists("/usr/sbin/dnsmasq") else "dnsmasq", "--no-daemon", "--no-hosts", "--no-resolv", "--local=/test/",
+                            "--listen-address=127.0.0.1", "--bind-interfaces", "--pid-file", "--conf-file=/dev/null", *records],
                            folder / "dns.log")
         time.sleep(0.3)
         hosts = [f"{name}.test" for name in names if name not in ("impostor", "target")] + ["six.test"]

@@ -1,1 +1,1 @@
-../../../../../Sources/Homeserver/Media/WorkerThreads.swift
+../../../../../Sources/Homeserver/Core/WorkerThreads.swift
