@@ -483,6 +483,31 @@ def many_forks(world):
     world.still_there(user, room)
 
 
+def many_states(world):
+    """400 events after the same one, each of which sets other state: no next event costs what all of them cost."""
+    count, step = 400, 50
+    user, room = world.room(power_level_content_override={"state_default": 0, "events": {}})
+    forks = [room.event("test.fork", {"n": number}, state_key=str(number)) for number in range(count)]
+    memory, start = bytes_resident(world.server.process.id), time.monotonic()
+    for first in range(0, count, step):
+        expect_equal(world.puppet.send(world.server, forks[first:first + step])[0], 200)
+
+    def state():
+        return {event["state_key"] for event in user.call("GET", f"/rooms/{quoted(room.id)}/state") if event["type"] == "test.fork"}
+
+    eventually(lambda: len(state()) == count, "all of it is in the room's state", seconds=240)
+    print(f"    {count} states in {time.monotonic() - start:.0f} s, {(bytes_resident(world.server.process.id) - memory) >> 20} MiB more")
+    for number in range(60):
+        start = time.monotonic()
+        user.send(room.id, f"merging {number}")
+        expect(time.monotonic() - start < 10, "a message takes too long")
+    expect_equal(len(state()), count, "none of it is lost in merging")
+    last = user.send(room.id, "merged")
+    eventually(lambda: any(event_id(event) == last for event in world.puppet.received), "the puppet receives it")
+    expect_equal(len([event for event in world.puppet.received if event_id(event) == last][0]["prev_events"]), 1)
+    expect_equal(user.state(room.id, "m.room.member", room.user)["membership"], "join")
+
+
 def spaces(world):
     """A space of nonsense does no harm, and what the puppet may not see it is not told."""
     user, server = world.server.user(), world.server
@@ -612,6 +637,7 @@ CASES = [
     ("other servers' keys are told with a second signature", notary),
     ("visitors knock, leave and invite", visitors),
     ("thousands of forks are merged, twenty at a time", many_forks),
+    ("hundreds of forks of state are merged, and none of it is lost", many_states),
     ("spaces of nonsense do no harm", spaces),
     ("a policy server of ill will stops nothing but its room, until it is named no more", policy),
     ("invites to addresses need the identity server's signature", addresses),

@@ -43,6 +43,9 @@ def redacted(event):
     keys = KEPT_CONTENT.get(event["type"], set())
     if keys is not None:
         kept["content"] = {key: value for key, value in event["content"].items() if key in keys}
+        invite = event["content"].get("third_party_invite")
+        if event["type"] == "m.room.member" and isinstance(invite, dict) and "signed" in invite:
+            kept["content"]["third_party_invite"] = {"signed": invite["signed"]}
     return kept
 
 

@@ -56,7 +56,7 @@ struct EDUIntake: Sendable {
         guard let room = room.flatMap({ try? RoomID($0) }), let record = try await reader.record(room) else {
             return false
         }
-        return try await ServerACLCheck(reader: reader).allows(origin, in: record)
+        return try await reader.allows(origin, in: record)
     }
 
     private func receipts(_ content: JSONView, from origin: ServerName) async throws {

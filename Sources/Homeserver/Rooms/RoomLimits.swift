@@ -10,6 +10,8 @@ enum RoomLimits {
     static let eventsKeptWithHead = 256
     /// Joined servers by state.
     static let serverCacheBytes = 8 << 20
+    /// Access lists that were read, by their events.
+    static let accessListCacheBytes = 8 << 20
     /// Event numbers taken at once.
     static let numbersPerBlock = 512
     /// State events a client may give to `createRoom`.
@@ -20,7 +22,7 @@ enum RoomLimits {
     static let serversPerJoin = 20
     /// Greatest number of previous events of an event.
     static let prevEvents = EventLimits.prevEvents
-    /// Forward extremities of a room. An event that would add one more is soft-failed; what follows one of them is not.
+    /// Forward extremities of a room. An event that would add one more is taken, but nothing of ours will follow it.
     static let extremities = 5_000
     /// Different states after a room's extremities that are resolved all at once.
     static let statesResolved = 40

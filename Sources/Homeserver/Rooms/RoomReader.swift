@@ -12,6 +12,13 @@ public struct RoomReader: Sendable {
     /// Events by number. Hand the database's notifications to `received`.
     public let events: EventCache
     private let servers: BoundedCache<StateRoot, [ServerName]>
+    private let accessLists = BoundedCache<AccessListKey, ServerACL>(budget: RoomLimits.accessListCacheBytes)
+
+    /// An access list by its event, whose content a redaction changes.
+    private struct AccessListKey: Hashable, Sendable {
+        var nid: Int64
+        var isRedacted: Bool
+    }
 
     /// A reader with caches as the configuration's limits have them.
     public init(environment: Environment) {
@@ -60,7 +67,26 @@ public struct RoomReader: Sendable {
         return found
     }
 
+    /// Whether a room's access list lets a server take part.
+    /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#mroomserver_acl>
+    /// - Throws: `DatabaseError`, `CorruptState`.
+    func allows(_ server: ServerName, in room: RoomRecord, _ connection: any SQLConnection) throws -> Bool {
+        let key = StateKey(.serverACL, "")
+        guard let event = try state(at: room.state, keys: [key], in: connection)[key] else { return true }
+        let name = AccessListKey(nid: event.nid, isRedacted: event.redactedBy != nil)
+        if let list = accessLists.value(name) { return list.allows(server) }
+        let list = ServerACL(event.pdu.content)
+        accessLists.put(name, list, cost: event.pdu.content.rawBytes.count * 4 + 256)
+        return list.allows(server)
+    }
+
     // MARK: In a transaction of its own
+
+    /// Whether a room's access list lets a server take part.
+    /// - Throws: `DatabaseError`, `CorruptState`.
+    func allows(_ server: ServerName, in room: RoomRecord) async throws -> Bool {
+        try await database.read { try allows(server, in: room, $0) }
+    }
 
     /// A room; nil when this server does not have it.
     /// - Throws: `DatabaseError`.

@@ -93,11 +93,7 @@ struct JudgedPlanning {
         let key = StateKey(of: pdu)
         var flags = existing?.flags.subtracting(.outlier) ?? []
         var place = judged.isBackfilled ? EventInsertion.Place.backfilled : .live
-        var verdict = judged.verdict
-        if case .accepted = verdict, place == .live, !judged.isOutlier, try isOneForkTooMany(pdu) {
-            verdict = .softFailed("the room has too many forks")
-        }
-        switch verdict {
+        switch judged.verdict {
         case .accepted: break
         case .softFailed:
             flags.insert(.softFailed)
@@ -112,7 +108,7 @@ struct JudgedPlanning {
         }
         var replaces: Int64?
         var stateAfter = judged.stateBefore
-        if let before = judged.stateBefore, let key, !verdict.isRejection {
+        if let before = judged.stateBefore, let key, !judged.verdict.isRejection {
             replaces = try StateReader(connection, writer.reader.states, pending: append.state)
                 .event(at: before, key.type, key.stateKey)
             stateAfter = try apply(key, nid, to: before)
@@ -166,8 +162,11 @@ struct JudgedPlanning {
         append.closedBackwardExtremities.append(event.id)
         guard isLive else { return }
         headMoves = true
-        let replaced = try followed(prev.values)
-        extremities = extremities.filter { !replaced.contains($0) && $0 != event.nid } + [event.nid]
+        // Who follows a withheld event follows what that was built on.
+        let replaced = Set(prev.values).union(try log.behindWithheld(prev.values, limit: RoomLimits.withheldSteps))
+        let rest = extremities.filter { !replaced.contains($0) && $0 != event.nid }
+        let isOneTooMany = rest.count == extremities.count && rest.count >= RoomLimits.extremities
+        extremities = isOneTooMany ? rest : rest + [event.nid]
         depth = extremities.count == 1 ? event.pdu.depth : max(depth, event.pdu.depth)
         guard let after = event.stateAfter else { return }
         guard extremities.count > 1 else {
@@ -175,22 +174,11 @@ struct JudgedPlanning {
             return
         }
         append.state = try merge.state(
-            after: extremities, current: state, newest: after, pending: append.state, unstored: addedByNID)
+            after: rest + [event.nid], current: state, newest: after, pending: append.state, unstored: addedByNID)
         state = append.state.root
     }
 
     private var merge: HeadMerge { HeadMerge(reader: writer.reader, connection: connection, room: room) }
-
-    /// What an event follows: its previous events, and what lies behind those of them that were withheld.
-    private func followed(_ prev: some Collection<Int64>) throws -> Set<Int64> {
-        Set(prev).union(try log.behindWithheld(prev, limit: RoomLimits.withheldSteps))
-    }
-
-    /// Whether an event would add to forks of which the room has as many as it may.
-    private func isOneForkTooMany(_ pdu: PDU) throws -> Bool {
-        guard extremities.count >= RoomLimits.extremities else { return false }
-        return try followed(numbers(of: pdu.prevEvents).values).isDisjoint(with: extremities)
-    }
 
     /// The numbers of events, in the log or added here.
     private func numbers(of ids: [EventID]) throws -> [EventID: Int64] {

@@ -54,7 +54,7 @@ struct InviteReceiving: RouteGroup {
             throw MatrixError(.invalidParameter, "The invite's hash or signature is not good")
         }
         let room = try await reader.record(pdu.roomID)
-        if let room, try await !ServerACLCheck(reader: reader).allows(origin, in: room) {
+        if let room, try await !reader.allows(origin, in: room) {
             throw MatrixError(.forbidden, "The room's access list forbids this server")
         }
         guard try await accountExists(invited) else { throw MatrixError(.notFound, "No such user here") }

@@ -31,7 +31,7 @@ struct JoinAnswering: RouteGroup {
         guard let room = try await reader.record(id),
             try await reader.joinedServers(room).contains(environment.serverName)
         else { throw MatrixError(.notFound, "This server is not in the room") }
-        guard try await ServerACLCheck(reader: reader).allows(origin, in: room) else {
+        guard try await reader.allows(origin, in: room) else {
             throw MatrixError(.forbidden, "The room's access list forbids this server")
         }
         return room

@@ -28,7 +28,7 @@ struct RoomServing: RouteGroup {
     func room(_ id: RoomID, for origin: ServerName) async throws -> RoomRecord {
         guard let room = try await reader.record(id) else { throw MatrixError(.notFound, "The room is not known here") }
         guard try await reader.joinedServers(room).contains(origin),
-            try await ServerACLCheck(reader: reader).allows(origin, in: room)
+            try await reader.allows(origin, in: room)
         else { throw MatrixError(.forbidden, "The server is not in the room") }
         return room
     }

@@ -65,7 +65,7 @@ struct ThirdPartyInviting: RouteGroup {
         guard let record = try await reader.record(room), try await memberships.isResident(record) else {
             throw MatrixError(.notFound, "This server is not in the room")
         }
-        guard try await ServerACLCheck(reader: reader).allows(origin, in: record) else {
+        guard try await reader.allows(origin, in: record) else {
             throw MatrixError(.forbidden, "The room's access list forbids this server")
         }
         try await issue(invite, in: record)

@@ -2,7 +2,6 @@ internal import HomeserverStorage
 internal import Logging
 internal import MatrixAPI
 internal import MatrixModel
-internal import MatrixRooms
 internal import SQLDatabase
 
 /// Takes transactions of other servers in: signatures are checked, events staged, and the answer given; judging follows.
@@ -120,7 +119,7 @@ struct TransactionReceiving: RouteGroup {
         do { pdu = try PDU(parsing: view, version: record.version) } catch {
             return (view["event_id"]?.string.flatMap { try? EventID($0) }, .refused(error.rule))
         }
-        guard try await ServerACLCheck(reader: reader).allows(origin, in: record) else {
+        guard try await reader.allows(origin, in: record) else {
             return (pdu.id, .refused("The room's access list forbids this server"))
         }
         let waiting = try await environment.database.read { try InboundStaging($0).counts(in: [room.text]) }
@@ -156,15 +155,5 @@ struct TransactionReceiving: RouteGroup {
             _ = try RoomStore(connection).removeInvite(of: user, to: room)
         }
         return (pdu.id, .ignored)
-    }
-}
-
-/// A room's access list. Spec: <https://spec.matrix.org/v1.19/client-server-api/#mroomserver_acl>
-struct ServerACLCheck: Sendable {
-    let reader: RoomReader
-
-    func allows(_ server: ServerName, in room: RoomRecord) async throws -> Bool {
-        guard let event = try await reader.stateEvent(room, .serverACL) else { return true }
-        return ServerACL(event.pdu.content).allows(server)
     }
 }

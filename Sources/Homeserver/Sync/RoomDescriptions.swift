@@ -76,12 +76,7 @@ struct RoomDescriptions: Sendable {
     func isVisible(
         _ room: RoomRecord, _ description: RoomDescription, to server: ServerName, _ connection: any SQLConnection
     ) throws -> Bool {
-        let key = StateKey(.serverACL, "")
-        if let list = try rooms.state(at: room.state, keys: [key], in: connection)[key],
-            !ServerACL(list.pdu.content).allows(server)
-        {
-            return false
-        }
+        guard try rooms.allows(server, in: room, connection) else { return false }
         if description.isOpen { return true }
         if try rooms.joinedServers(room, in: connection).contains(server) { return true }
         let store = RoomStore(connection)

@@ -150,6 +150,19 @@ import Testing
         #expect(await ring.key("ed25519:1", of: far, for: .request) != nil)
     }
 
+    @Test func `a server whose clock is behind signs no requests, and events of its time only`() async throws {
+        server.tell { $0.validFor = -86_400_000 }
+        let now = clock.now()
+        #expect(await ring.key("ed25519:1", of: far, for: .request) == nil)
+        #expect(await ring.key("ed25519:1", of: far, for: .event(at: now - 90_000_000, enforced: true)) != nil)
+        #expect(await ring.key("ed25519:1", of: far, for: .event(at: now, enforced: true)) == nil)
+        #expect(await ring.key("ed25519:1", of: far, for: .event(at: now, enforced: false)) != nil)
+        // When its clock is right again, so are its requests.
+        server.tell { $0.validFor = 86_400_000 }
+        clock.turn(days: 0.01)
+        #expect(await ring.key("ed25519:1", of: far, for: .request) != nil)
+    }
+
     @Test func `a key that was retired checks events of its time and no requests`() async throws {
         let first = try #require(await ring.key("ed25519:1", of: far, for: .request))
         let retired = clock.now()
