@@ -10,9 +10,13 @@ extension RoomReading {
     private struct Page: Sendable {
         var body: [UInt8]
         var count: Int
-        /// The room, where history this server does not hold goes on behind the page.
-        var incomplete: RoomRecord?
+        var room: RoomRecord
+        /// The history that goes on behind the page, and that this server does not hold.
+        var gap: HistoryGap?
     }
+
+    /// Gaps looked into for one page.
+    private static let gapsPerPage = 3
 
     private struct Paging: Sendable {
         var room: RoomID
@@ -37,11 +41,15 @@ extension RoomReading {
             isBackward: isBackward,
             limit: try request.queryInteger("limit", default: min(filter.limit ?? 10, maximum), in: 0...maximum),
             filter: filter)
-        var found = try await page(paging, requester)
-        if let room = found.incomplete, found.count < paging.limit, let backfill,
-            await backfill.backfill(room, limit: max(paging.limit, 50))
-        {
-            found = try await page(paging, requester)
+        // What nobody has is passed over.
+        var lost: Set<EventID> = []
+        var found = try await page(paging, requester, without: lost)
+        for _ in 0..<Self.gapsPerPage {
+            guard let gap = found.gap, found.count < paging.limit, let backfill else { break }
+            let came = await backfill.backfill(found.room, gap, limit: max(paging.limit, 50))
+            if !came, gap.end == nil { break }
+            if !came { lost.formUnion(gap.missing) }
+            found = try await page(paging, requester, without: lost)
         }
         return .json(bytes: found.body)
     }
@@ -51,15 +59,19 @@ extension RoomReading {
         return try TimelineToken(text)
     }
 
-    private func page(_ paging: Paging, _ requester: Requester) async throws -> Page {
+    private func page(
+        _ paging: Paging, _ requester: Requester, without lost: Set<EventID>
+    ) async throws -> Page {
         let reader = reader(requester)
         let sealer = environment.sealer
         return try await environment.database.read { connection in
             let access = try RoomAccess(paging.room, user: requester.user, rooms: rooms, connection)
             let ignored = try IgnoredUsers.of(requester.user, sealer, connection)
+            let missing = try rooms.log(connection).backwardExtremities(room: access.room.nid)
+            let gaps = paging.isBackward && backfill != nil ? Set(missing).subtracting(lost) : []
             let reading = TimelineReading(
                 rooms: rooms, connection: connection, visibility: access.visibility, filter: paging.filter,
-                ignored: ignored)
+                ignored: ignored, gaps: gaps)
             let newest = access.end ?? access.room.lastPosition
             let start = paging.from ?? TimelineToken(after: paging.isBackward ? newest : -SyncLimits.greatestPosition)
             let (after, upTo): (Int64?, Int64) =
@@ -68,14 +80,17 @@ extension RoomReading {
                 : (start.position, min(paging.to?.position ?? newest, newest))
             let found = try reading.read(
                 after: after, upTo: upTo, limit: paging.limit, newestFirst: paging.isBackward)
-            let extremities =
-                paging.isBackward && !found.hasMore && paging.to == nil
-                ? try rooms.log(connection).backwardExtremities(room: access.room.nid) : []
+            var gap: HistoryGap?
+            if let gapEvent = found.gapEvent, let position = found.reached {
+                gap = HistoryGap(missing: gapEvent.pdu.prevEvents.filter(gaps.contains), end: position)
+            } else if paging.isBackward, !found.hasMore, paging.to == nil, !missing.isEmpty {
+                gap = HistoryGap(missing: missing)
+            }
             var writer = JSONWriter()
             writer.beginObject()
             writer.key("start")
             writer.string(start.description)
-            if found.hasMore || (!extremities.isEmpty && backfill != nil) {
+            if found.hasMore || (gap != nil && backfill != nil) {
                 let reached = found.reached ?? (paging.isBackward ? upTo + 1 : start.position)
                 writer.key("end")
                 writer.string(
@@ -94,8 +109,7 @@ extension RoomReading {
             }
             writer.endArray()
             writer.endObject()
-            return Page(
-                body: writer.bytes, count: found.entries.count, incomplete: extremities.isEmpty ? nil : access.room)
+            return Page(body: writer.bytes, count: found.entries.count, room: access.room, gap: gap)
         }
     }
 

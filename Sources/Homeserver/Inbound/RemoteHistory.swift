@@ -14,9 +14,9 @@ final class RemoteHistory: RemoteBackfilling {
     private static let endsAsked = 100
     /// For all servers together.
     private static let time = Duration.seconds(30)
-    /// A room of which nobody had more is not asked for again sooner.
+    /// History of which nobody had more is not asked for again sooner.
     private static let pause = Duration.seconds(60)
-    private static let roomsRemembered = 1_000
+    private static let gapsRemembered = 1_000
     /// How often history is asked for on the way to an event of long ago.
     private static let reachRounds = 10
 
@@ -25,8 +25,13 @@ final class RemoteHistory: RemoteBackfilling {
     private let writer: RoomWriter
     private let judgement: PDUJudgement
     private let missing: MissingEvents
-    private let flights = SingleFlight<RoomID, Bool>()
-    private let vain = Mutex<[RoomID: Duration]>([:])
+    private let flights = SingleFlight<Wanted, Bool>()
+    private let vain = Mutex<[Wanted: Duration]>([:])
+
+    private struct Wanted: Hashable, Sendable {
+        var room: RoomID
+        var gap: HistoryGap?
+    }
 
     init(environment: Environment, judgement: PDUJudgement, missing: MissingEvents) {
         self.environment = environment
@@ -36,16 +41,17 @@ final class RemoteHistory: RemoteBackfilling {
         self.missing = missing
     }
 
-    func backfill(_ room: RoomRecord, limit: Int) async -> Bool {
+    func backfill(_ room: RoomRecord, _ gap: HistoryGap?, limit: Int) async -> Bool {
         let now = environment.clock.monotonic()
-        if let last = vain.withLock({ $0[room.id] }), now - last < Self.pause { return false }
+        let wanted = Wanted(room: room.id, gap: gap)
+        if let last = vain.withLock({ $0[wanted] }), now - last < Self.pause { return false }
         do {
             // Those who page through a room at the same time share what one of them fetches.
-            let came = try await flights.run(room.id) { try await fetch(room, limit: limit) }
+            let came = try await flights.run(wanted) { try await fetch(room, gap, limit: limit) }
             if !came {
                 vain.withLock { vain in
-                    if vain.count >= Self.roomsRemembered { vain.removeAll() }
-                    vain[room.id] = now
+                    if vain.count >= Self.gapsRemembered { vain.removeAll() }
+                    vain[wanted] = now
                 }
             }
             return came
@@ -65,7 +71,7 @@ final class RemoteHistory: RemoteBackfilling {
                 var came = false
                 for _ in 0..<Self.reachRounds {
                     if try await reader.event(id)?.position != nil { return came }
-                    guard await backfill(room, limit: Self.eventsPerRequest) else { return came }
+                    guard await backfill(room, nil, limit: Self.eventsPerRequest) else { return came }
                     came = true
                 }
                 return came
@@ -76,11 +82,12 @@ final class RemoteHistory: RemoteBackfilling {
         return false
     }
 
-    private func fetch(_ room: RoomRecord, limit: Int) async throws -> Bool {
+    private func fetch(_ room: RoomRecord, _ gap: HistoryGap?, limit: Int) async throws -> Bool {
         let reader = reader
-        let ends = try await environment.database.read {
+        var ends = try await environment.database.read {
             try reader.log($0).backwardExtremities(room: room.nid)
         }
+        if let gap { ends = gap.missing.filter(ends.contains) }
         guard !ends.isEmpty else { return false }
         let missing = missing.within(Self.time)
         for server in try await residents(of: room) {
@@ -90,7 +97,7 @@ final class RemoteHistory: RemoteBackfilling {
                     room.id, version: room.version, from: Array(ends.dropFirst(start).prefix(Self.endsPerRequest)),
                     limit: min(max(limit, 1), Self.eventsPerRequest), at: server)
                 guard !found.isEmpty else { continue }
-                if try await write(found, in: room, from: server, by: missing) { return true }
+                if try await write(found, in: room, gap, from: server, by: missing) { return true }
             }
         }
         return false
@@ -104,13 +111,19 @@ final class RemoteHistory: RemoteBackfilling {
         return Array((first + rest).prefix(Self.serversAsked))
     }
 
-    /// Judges events and puts them before all that is there, the newest first. Returns whether any was new.
+    /// Judges events and puts them before all that is there, or into the gap, the newest first. Returns whether any was new.
     private func write(
-        _ events: [PDU], in room: RoomRecord, from server: ServerName, by missing: MissingEvents
+        _ events: [PDU], in room: RoomRecord, _ gap: HistoryGap?, from server: ServerName, by missing: MissingEvents
     ) async throws -> Bool {
-        let byID = Dictionary(events.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
+        var byID = Dictionary(events.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
         let reader = reader
-        let known = try await environment.database.read { try reader.log($0).events(ids: Array(byID.keys)) }
+        let ids = Array(byID.keys)
+        let known = try await environment.database.read { try reader.log($0).events(ids: ids) }
+        if let gap {
+            // What lies beyond events that are here is not of this gap.
+            let placed = Set(known.values.filter { $0.position != nil }.map(\.id))
+            byID = Self.reached(from: gap.missing, in: byID.filter { !placed.contains($0.key) })
+        }
         var judged: [JudgedPDU] = []
         for event in RoomImport.ordered(byID, by: \.prevEvents) {
             if let stored = known[event.id] {
@@ -118,7 +131,9 @@ final class RemoteHistory: RemoteBackfilling {
                 guard stored.flags.contains(.outlier), !stored.flags.contains(.rejected) else { continue }
             }
             do {
-                judged.append(try await judgement.judgeHistory(event, in: room, from: server, by: missing))
+                var history = try await judgement.judgeHistory(event, in: room, from: server, by: missing)
+                history.gapEnd = gap?.end
+                judged.append(history)
             } catch let error as PDUJudgement.Unjudgeable {
                 environment.logger.info(
                     "history left out", metadata: ["event": "\(event.id)", "cause": "\(error.reason)"])
@@ -127,5 +142,17 @@ final class RemoteHistory: RemoteBackfilling {
         guard !judged.isEmpty else { return false }
         _ = try await writer.append(judged.reversed(), to: room.id)
         return true
+    }
+
+    /// Those of some events that others lead to, one by the other.
+    private static func reached(from starts: [EventID], in events: [EventID: PDU]) -> [EventID: PDU] {
+        var reached: [EventID: PDU] = [:]
+        var open = starts
+        while let id = open.popLast() {
+            guard reached[id] == nil, let event = events[id] else { continue }
+            reached[id] = event
+            open += event.prevEvents
+        }
+        return reached
     }
 }

@@ -19,8 +19,10 @@ public struct JudgedPDU: Sendable {
     public var stateBefore: StateRoot?
     /// It is only part of a state or an auth chain.
     public var isOutlier: Bool
-    /// It is history fetched later, and goes before all that is there.
+    /// It is history fetched later, and goes before all that is there, or into the gap that `gapEnd` names.
     public var isBackfilled: Bool
+    /// The position of the event behind the gap that history belongs into.
+    public var gapEnd: Int64?
     /// The servers it is to be sent to: for events of ours that were signed elsewhere too.
     public var destinations: [ServerName]
 

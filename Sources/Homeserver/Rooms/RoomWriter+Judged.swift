@@ -58,6 +58,9 @@ struct JudgedPlanning {
     private var extremities: [Int64]
     private var depth: Int64
     private var headMoves = false
+    /// By the position at which a gap ends: the place before the gap, and the last place filled.
+    private var gapFloors: [Int64: Int64] = [:]
+    private var filled: [Int64: Int64] = [:]
     private var events: [StoredEvent] = []
     /// What this plan adds, by id.
     private var added: [EventID: StoredEvent] = [:]
@@ -92,9 +95,9 @@ struct JudgedPlanning {
         let stored = existing?.pdu ?? pdu
         let key = StateKey(of: pdu)
         var flags = existing?.flags.subtracting(.outlier) ?? []
-        var place = judged.isBackfilled ? EventInsertion.Place.backfilled : .live
+        var place = EventInsertion.Place.live
         switch judged.verdict {
-        case .accepted: break
+        case .accepted: if judged.isBackfilled, !judged.isOutlier { place = try historyPlace(before: judged.gapEnd) }
         case .softFailed:
             flags.insert(.softFailed)
             place = .none
@@ -137,6 +140,18 @@ struct JudgedPlanning {
             try noteMembers(in: &append)
         }
         return Plan(append: append, events: events)
+    }
+
+    /// The next free place before a gap's end, as long as there is one after what comes before the gap.
+    private mutating func historyPlace(before end: Int64?) throws -> EventInsertion.Place {
+        guard let end, let floor = try gapFloors[end] ?? log.lastPosition(room: room.nid, before: end) else {
+            return .backfilled
+        }
+        gapFloors[end] = floor
+        let position = (filled[end] ?? end) - 1
+        guard position > floor else { return .backfilled }
+        filled[end] = position
+        return .filled(position)
     }
 
     // MARK: Graph and state

@@ -4,11 +4,20 @@ internal import MatrixModel
 internal import MatrixRooms
 internal import SQLDatabase
 
+/// History that is missing: at the beginning of what is here, or between events that are.
+struct HistoryGap: Sendable, Hashable {
+    /// The newest of the missing events.
+    var missing: [EventID]
+    /// The position of the event that follows them; nil for the beginning.
+    var end: Int64?
+}
+
 /// Fetches history this server does not hold.
 protocol RemoteBackfilling: Sendable {
-    /// Asks other servers for events before the room's backward extremities. When this returns they are in the log.
+    /// Asks other servers for missing events and those before them. When this returns they are in the log.
+    /// - Parameter gap: without, all that is missing at the room's backward extremities.
     /// - Returns: whether any came.
-    func backfill(_ room: RoomRecord, limit: Int) async -> Bool
+    func backfill(_ room: RoomRecord, _ gap: HistoryGap?, limit: Int) async -> Bool
 
     /// Asks other servers which event was closest to a time, and fetches history until that is in the log.
     /// - Returns: whether any came.

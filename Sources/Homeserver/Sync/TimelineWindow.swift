@@ -37,11 +37,12 @@ struct TimelineReading {
     var gaps: Set<EventID> = []
 
     /// A stretch of events: `after` < position <= `upTo`.
-    /// - Returns: the entries in the order of reading, whether there may be more, and the last place that was looked at.
+    /// - Returns: the entries in the order of reading, whether there may be more, the last place that was looked at, and the
+    ///   event there if what comes before it is missing.
     /// - Throws: `DatabaseError`, `CorruptState`.
     func read(
         after: Int64?, upTo: Int64?, limit: Int, newestFirst: Bool
-    ) throws -> (entries: [TimelineWindow.Entry], hasMore: Bool, reached: Int64?) {
+    ) throws -> (entries: [TimelineWindow.Entry], hasMore: Bool, reached: Int64?, gapEvent: StoredEvent?) {
         let log = rooms.log(connection)
         var entries: [TimelineWindow.Entry] = []
         var (low, high) = (after, upTo)
@@ -55,7 +56,7 @@ struct TimelineReading {
             scanned += places.count
             let events = try events(places, log)
             for place in places {
-                if entries.count == limit { return (entries, true, reached) }
+                if entries.count == limit { return (entries, true, reached, nil) }
                 reached = place.position
                 guard let event = events[place.nid] else { continue }
                 if allows(event) {
@@ -65,13 +66,13 @@ struct TimelineReading {
                     }
                 }
                 if !gaps.isEmpty, event.pdu.prevEvents.contains(where: gaps.contains) {
-                    return (entries, true, reached)
+                    return (entries, true, reached, event)
                 }
             }
-            guard places.count == count, let last = places.last else { return (entries, false, reached) }
+            guard places.count == count, let last = places.last else { return (entries, false, reached, nil) }
             if newestFirst { high = last.position - 1 } else { low = last.position }
         }
-        return (entries, true, reached)
+        return (entries, true, reached, nil)
     }
 
     private func allows(_ event: StoredEvent) -> Bool {

@@ -26,7 +26,9 @@ extension EventLog {
         let backfillStep = backfilled > 0 ? statements.count : nil
         if backfilled > 0 { statements.append(StreamPositions.advancing("backfill", by: backfilled)) }
         let eventsStep = live > 0 ? statements.count : nil
-        if live > 0 { statements.append(StreamPositions.advancing("events", by: live)) }
+        if live > 0 {
+            statements.append(StreamPositions.advancing("events", by: live * Int(StreamPositions.eventStep)))
+        }
 
         let headStep = statements.count
         if let head = append.head { statements.append(change(append, to: head, isMoving: live > 0)) }
@@ -56,12 +58,15 @@ extension EventLog {
             switch event.place {
             case .live:
                 liveIndex += 1
-                if let last = appended.last { appended.positions[event.nid] = last - Int64(live - liveIndex) }
+                if let last = appended.last {
+                    appended.positions[event.nid] = last - Int64(live - liveIndex) * StreamPositions.eventStep
+                }
             case .backfilled:
                 backfilledIndex += 1
                 if let last = lastBackfill {
                     appended.positions[event.nid] = -(last - Int64(backfilled - backfilledIndex))
                 }
+            case .filled(let position): appended.positions[event.nid] = position
             case .none: break
             }
         }
@@ -102,10 +107,12 @@ extension EventLog {
             switch event.place {
             case .live:
                 liveIndex += 1
-                position = "(SELECT position FROM streams WHERE name = 'events') - \(live - liveIndex)"
+                let back = Int64(live - liveIndex) * StreamPositions.eventStep
+                position = "(SELECT position FROM streams WHERE name = 'events') - \(back)"
             case .backfilled:
                 backfilledIndex += 1
                 position = "\(backfilled - backfilledIndex) - (SELECT position FROM streams WHERE name = 'backfill')"
+            case .filled(let free): position = "\(free)"
             case .none:
                 position = "NULL"
             }

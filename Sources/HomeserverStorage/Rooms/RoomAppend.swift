@@ -8,6 +8,8 @@ public struct EventInsertion: Sendable {
         case live
         /// Before all that is there: it gets a negative position.
         case backfilled
+        /// At a position that is free: history that was missing between events that are there.
+        case filled(Int64)
         /// Nowhere: an outlier, or rejected, or soft-failed.
         case none
     }

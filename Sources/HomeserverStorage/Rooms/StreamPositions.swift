@@ -37,6 +37,9 @@ public struct StreamPositions {
         try connection.query("SELECT position FROM streams WHERE name = \(stream)").first?.integer(0) ?? 0
     }
 
+    /// How far apart the positions of events are: as many fit between two that were sent one after the other and came later.
+    public static let eventStep: Int64 = 1 << 16
+
     static func advancing(_ stream: String, by count: Int) -> SQL {
         "UPDATE streams SET position = position + \(count) WHERE name = \(stream) RETURNING position"
     }

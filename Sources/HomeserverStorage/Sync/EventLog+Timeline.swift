@@ -24,6 +24,14 @@ extension EventLog {
         return try connection.query(statement).map { Place(position: try $0.integer(0), nid: try $0.integer(1)) }
     }
 
+    /// The last place of a room's timeline before a position; nil when there is none.
+    /// - Throws: `DatabaseError`.
+    public func lastPosition(room: Int64, before position: Int64) throws -> Int64? {
+        try connection.query(
+            "SELECT MAX(position) FROM events WHERE room_nid = \(room) AND position < \(position)"
+        ).first?.optionalInteger(0)
+    }
+
     /// The state near a position: that after the last event at or before it whose state is known, else after the first such
     /// event that follows. Nil where no state of the room is known.
     /// - Throws: `DatabaseError`.

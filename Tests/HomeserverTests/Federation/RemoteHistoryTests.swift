@@ -5,6 +5,7 @@ import HomeserverStorage
 import MatrixAPI
 import MatrixModel
 import MatrixRooms
+import SQLDatabase
 import Testing
 
 @Suite("What other servers know") struct RemoteHistoryTests {
@@ -40,6 +41,62 @@ import Testing
             #expect(texts == ["live"] + (0..<10).reversed().map(String.init))
             #expect(types.last == "m.room.create")
             #expect(types.filter { $0 == "m.room.topic" }.count == 1)
+            try await servers.agree(room)
+        }
+    }
+
+    /// What a user reads paging back from the newest event.
+    private func texts(_ user: TestHomeserver.Client, _ room: RoomID, limit: Int) async throws -> [String] {
+        var texts: [String] = []
+        var from: String?
+        for _ in 0..<40 {
+            let answer = try await user.ask(
+                .get,
+                "/_matrix/client/v3/rooms/\(percent(room.text))/messages?dir=b&limit=\(limit)"
+                    + (from.map { "&from=\(percent($0))" } ?? ""))
+            texts += (answer["chunk"]?.array ?? []).compactMap { $0["content"]?["body"]?.string }
+            guard let next = answer["end"]?.string, next != from else { break }
+            from = next
+        }
+        return texts
+    }
+
+    @Test(arguments: [3, 50])
+    func `who comes back reads what was said meanwhile where it belongs`(limit: Int) async throws {
+        try await TwoServers.run { servers in
+            let room = try await servers.alice.createRoom("12")
+            try await servers.alice.say("long ago", room)
+            try await servers.bob.join(room, via: servers.a)
+            try await servers.bob.say("before", room)
+            try await servers.bob.act("leave", room)
+            try await eventually { try await servers.a.membership(servers.bob.user, room) == .leave }
+            for number in 0..<7 { try await servers.alice.say("\(number)", room) }
+            try await servers.bob.join(room, via: servers.a)
+            try await servers.bob.say("again", room)
+            let told = try await texts(servers.bob, room, limit: limit)
+            #expect(told == ["again"] + (0..<7).reversed().map(String.init) + ["before", "long ago"])
+        }
+    }
+
+    @Test func `what a gap left open is read where it belongs`() async throws {
+        try await TwoServers.run { servers in
+            let room = try await servers.sharedRoom()
+            try await servers.alice.say("before", room)
+            try await eventually { try await servers.b.messages(room) == ["before"] }
+            servers.network.set { $0.pathAndQuery.contains("/send/") ? .swallowed : .delivered }
+            for number in 0..<20 { try await servers.alice.say("\(number)", room) }
+            try await eventually {
+                try await servers.a.environment.database.read {
+                    try Outbox($0).pendingPDUs(for: "b.test", limit: 1).isEmpty
+                }
+            }
+            servers.network.set { $0.pathAndQuery.contains("get_missing_events") ? .unreachable : .delivered }
+            try await servers.alice.say("last", room)
+            try await eventually { try await servers.b.messages(room).last == "last" }
+            #expect(try await servers.b.messages(room) == ["before", "last"])
+            #expect(
+                try await texts(servers.bob, room, limit: 4)
+                    == ["last"] + (0..<20).reversed().map(String.init) + ["before"])
             try await servers.agree(room)
         }
     }

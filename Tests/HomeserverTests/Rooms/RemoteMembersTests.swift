@@ -144,7 +144,7 @@ import Testing
         let second = try await open()
         let after = try await RoomFixture(database: second)
         let next = try await after.message("after", room.id)
-        #expect(next.pdu.prevEvents == [last.id] && next.position == 7)
+        #expect(next.pdu.prevEvents == [last.id] && next.position == 7 * StreamPositions.eventStep)
         #expect(next.nid > last.nid)
         await second.close()
     }
@@ -162,9 +162,11 @@ import Testing
             heard.append(notification)
             if heard.count == 4 { break }
         }
+        let step = StreamPositions.eventStep
         #expect(
             Set(heard) == [
-                "events 6 \(room.nid) \(bob.text)", "events 7 \(room.nid)", "events 8 \(room.nid)",
+                "events \(6 * step) \(room.nid) \(bob.text)", "events \(7 * step) \(room.nid)",
+                "events \(8 * step) \(room.nid)",
                 "redacted \(message.nid)",
             ])
     }

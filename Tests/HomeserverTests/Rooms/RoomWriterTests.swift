@@ -25,7 +25,7 @@ import Testing
         #expect(state.membership(of: alice) == .join)
 
         let event = try await server.message("hello", room.id)
-        #expect(event.pdu.prevEvents.count == 1 && event.position == 6)
+        #expect(event.pdu.prevEvents.count == 1 && event.position == 6 * StreamPositions.eventStep)
         #expect(event.pdu.authEvents.count == (version == .v12 ? 2 : 3))
         #expect(try await server.reader.event(event.id)?.pdu.canonicalJSON == event.pdu.canonicalJSON)
         #expect(try await server.reader.isJoined(alice, in: room.id))
@@ -53,13 +53,15 @@ import Testing
 
         let timeline = try await server.timeline(room)
         #expect(timeline.count == 105)
-        #expect(timeline.map(\.position) == (1...105).map { Int64($0) })
+        #expect(timeline.map(\.position) == (1...105).map { $0 * StreamPositions.eventStep })
         for (earlier, later) in zip(timeline, timeline.dropFirst()) {
             #expect(later.pdu.prevEvents == [earlier.id])
             #expect(later.pdu.depth == earlier.pdu.depth + 1)
         }
         let record = try #require(try await server.reader.record(room.id))
-        #expect(record.lastPosition == 105 && record.extremities == timeline.last.map { [$0.nid] })
+        #expect(
+            record.lastPosition == 105 * StreamPositions.eventStep
+                && record.extremities == timeline.last.map { [$0.nid] })
     }
 
     @Test func `concurrent senders on two nodes fork nothing and lose nothing`() async throws {
