@@ -12,8 +12,12 @@ final class RemoteHistory: RemoteBackfilling {
     /// Ends of what is here that one request names, and how many are tried.
     private static let endsPerRequest = 20
     private static let endsAsked = 100
-    /// For all servers together.
-    private static let time = Duration.seconds(30)
+    /// For one server.
+    private static let time = Duration.seconds(10)
+    /// Servers that are in a room and of which those that answer are looked for.
+    private static let serversLookedAt = 100
+    /// Events at the beginning of what is here whose previous events are asked for.
+    private static let beginning = 10
     /// History of which nobody had more is not asked for again sooner.
     private static let pause = Duration.seconds(60)
     private static let gapsRemembered = 1_000
@@ -62,11 +66,11 @@ final class RemoteHistory: RemoteBackfilling {
     }
 
     func reach(_ timestamp: Int64, forward: Bool, in room: RoomRecord) async -> Bool {
-        let asking = missing.within(Self.time)
         do {
             for server in try await residents(of: room) {
                 guard
-                    let id = await asking.event(closestTo: timestamp, forward: forward, in: room.id, from: server)
+                    let id = await missing.within(Self.time).event(
+                        closestTo: timestamp, forward: forward, in: room.id, from: server)
                 else { continue }
                 var came = false
                 for _ in 0..<Self.reachRounds {
@@ -84,13 +88,21 @@ final class RemoteHistory: RemoteBackfilling {
 
     private func fetch(_ room: RoomRecord, _ gap: HistoryGap?, limit: Int) async throws -> Bool {
         let reader = reader
-        var ends = try await environment.database.read {
-            try reader.log($0).backwardExtremities(room: room.nid)
+        let ends = try await environment.database.read { connection -> [EventID] in
+            let log = reader.log(connection)
+            let all = try log.backwardExtremities(room: room.nid)
+            if let gap { return gap.missing.filter(Set(all).contains) }
+            // Without a gap to be filled, what is missing before the first events.
+            let first = Set(
+                try log.timeline(
+                    room: room.nid, after: nil, upTo: nil, limit: Self.beginning, newestFirst: false
+                ).flatMap(\.pdu.prevEvents))
+            let before = all.filter(first.contains)
+            return before.isEmpty ? all : before
         }
-        if let gap { ends = gap.missing.filter(ends.contains) }
         guard !ends.isEmpty else { return false }
-        let missing = missing.within(Self.time)
         for server in try await residents(of: room) {
+            let missing = missing.within(Self.time)
             // Of some ends perhaps nobody has the events before; those must not hide the others.
             for start in stride(from: 0, to: min(ends.count, Self.endsAsked), by: Self.endsPerRequest) {
                 let found = await missing.backfill(
@@ -103,12 +115,18 @@ final class RemoteHistory: RemoteBackfilling {
         return false
     }
 
-    /// The servers in the room, the one that its id names first, for it has all of it.
+    /// The servers in the room, those that did not answer lately last; the creator's before others, for it has all of it.
     private func residents(of room: RoomRecord) async throws -> [ServerName] {
         let others = try await reader.joinedServers(room).filter { $0 != environment.serverName }
         let creator = try await reader.stateEvent(room, .create)?.pdu.sender.serverName
-        let (first, rest) = (others.filter { $0 == creator }, others.filter { $0 != creator })
-        return Array((first + rest).prefix(Self.serversAsked))
+        let candidates =
+            others.filter { $0 == creator } + others.filter { $0 != creator }.prefix(Self.serversLookedAt)
+        let failing = try await environment.database.read { connection in
+            let outbox = Outbox(connection)
+            return Set(try candidates.filter { try outbox.destination($0.text).map { $0.failures > 0 } ?? false })
+        }
+        let ordered = candidates.filter { !failing.contains($0) } + candidates.filter(failing.contains)
+        return Array(ordered.prefix(Self.serversAsked))
     }
 
     /// Judges events and puts them before all that is there, or into the gap, the newest first. Returns whether any was new.
