@@ -78,6 +78,13 @@ import Testing
         }
     }
 
+    /// The fuzzing package, which the normal build never sees, is made of links to sources.
+    @Test func `what is fuzzed is still where it was`() {
+        let links = Repository.links(below: "Tests/Fuzz/Sources")
+        #expect(links.count > 10)
+        for link in links { #expect(Repository.exists(link), "\(link) leads nowhere") }
+    }
+
     @Test func `no secret key is kept`() {
         let armor = "-----BEGIN " + #"[A-Z ]*PRIVATE KEY-----"#
         for file in Repository.everything where !file.path.hasPrefix("spec/vectors/") {

@@ -62,6 +62,19 @@ enum Repository {
             .sorted()
     }
 
+    /// The paths of all symbolic links below a folder.
+    static func links(below folder: String) -> [String] {
+        let start = root.appending(path: folder).path
+        guard let found = FileManager.default.enumerator(atPath: start) else { return [] }
+        return found.compactMap { $0 as? String }
+            .filter { path in !path.split(separator: "/").contains(".build") }
+            .map { "\(folder)/\($0)" }
+            .filter { path in
+                let attributes = try? FileManager.default.attributesOfItem(atPath: root.appending(path: path).path)
+                return attributes?[.type] as? FileAttributeType == .typeSymbolicLink
+            }
+    }
+
     private static func files(below folder: String, endings: Set<String>?) -> [TextFile] {
         paths(below: folder)
             .filter { path in endings?.contains(path.split(separator: ".").last.map(String.init) ?? "") ?? true }
