@@ -1,4 +1,5 @@
 internal import Federation
+internal import HTTPTypes
 internal import HomeserverStorage
 internal import Logging
 internal import MatrixAPI
@@ -23,6 +24,7 @@ struct ThirdPartyInviting: RouteGroup {
     func register(on router: inout Router) {
         router.onServer(.exchangeThirdPartyInvite) { request, origin in try await exchange(request, from: origin) }
         router.onPublic(.onBindThirdPartyIdentifier) { request in try await bound(request) }
+        router.onPublic(.postOnBindThirdPartyIdentifier) { request in try await bound(request) }
     }
 
     /// An invite to an address, and the user whose it turned out to be.
@@ -144,4 +146,10 @@ struct ThirdPartyInviting: RouteGroup {
             at: invite.sender.serverName,
             timeout: .milliseconds(environment.configuration.timeouts.federationRequest), maximumBytes: 1 << 20)
     }
+}
+
+extension Route {
+    /// The specification has `PUT`; the identity servers in use, and Synapse, have `POST`.
+    static let postOnBindThirdPartyIdentifier = Route(
+        "onBindThirdPartyIdentifier", .post, "/_matrix/federation/v1/3pid/onbind", .none)
 }
