@@ -156,6 +156,17 @@ def vectors():
     cases.append(room.case("the auth difference is resolved too: what a topic rests on comes back", {
         "1-1": {"topic": 1}, SECOND: {"topic": 1, "bob": 1}}))
 
+    # The newer levels are in both states, and only one of them has an event that rests on them.
+    room = Room()
+    room.topic(None, "before", ALICE)
+    room.topic(None, "bobs", BOB)
+    room.levels(None, "levels2", {"users": {"$creator": 100, CAROL: 50}})
+    room.add(room.fork("a"), "name", "m.room.name", ALICE, {"name": "here"})
+    room.fork("b")
+    room.forks["b"]["m.room.topic", ""] = "$before"
+    cases.append(room.case("what is in all states is not in the auth difference, though not all lead to it", {
+        TWO: {"before": 1, "name": 1}, "12-12": {"bobs": 1, "name": 1}}))
+
     room = Room()
     fork = room.fork("a")
     room.add(fork, "dave", "m.room.member", DAVE, {"membership": "join"}, DAVE)
@@ -191,6 +202,20 @@ def vectors():
     room.levels(room.fork("b"), "kept", {"users": {"$creator": 100, BOB: 50, CAROL: 50}, "ban": 40}, by=BOB, depth=21)
     room.levels(room.fork("c"), "later", {"users": {"$creator": 100, CAROL: 40}}, by=ALICE, depth=22)
     cases.append(room.case("the line of version 1 stops at the first that is not allowed", {"1-1": {"demoted": 1}}))
+
+    room = Room()
+    fork = room.fork("a")
+    room.add(fork, "renamed", "m.room.member", BOB, {"membership": "join", "displayname": "Bob"}, BOB)
+    room.levels(fork, "his", {"users": {"$creator": 100, BOB: 50, CAROL: 50}, "ban": 40}, by=BOB, depth=20)
+    room.fork("b")
+    cases.append(room.case("in version 1 power levels are settled before memberships, of which those in conflict do not count", {
+        "1-1": {"renamed": 1}}))
+
+    room = Room()
+    both = {"users": {"$creator": 100, BOB: 50, CAROL: 50}}
+    room.levels(room.fork("a"), "hers", {**both, "ban": 45}, depth=20)
+    room.levels(room.fork("b"), "his", {**both, "kick": 40}, by=BOB, depth=21)
+    cases.append(room.case("in version 1 each power levels event is judged by the one before it", {"1-1": {"his": 1}}))
 
     # Version 1: other state must pass in what is resolved, the deepest first.
     room = Room()
