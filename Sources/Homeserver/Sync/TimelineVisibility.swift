@@ -65,6 +65,20 @@ struct TimelineVisibility {
         event.flatMap { try? RoomMember($0.pdu).membership }
     }
 
+    /// What held a key at a place, found from what held it later. One whose own place is not known counts as earlier.
+    private func held(_ later: StoredEvent?, at position: Int64) throws -> StoredEvent? {
+        let log = rooms.log(connection)
+        var found = later
+        var steps = 0
+        while let event = found, steps < SyncLimits.membershipSteps,
+            let place = try event.position ?? log.position(of: event.id), place > position
+        {
+            found = try event.replaces.flatMap { try rooms.events.events([$0], from: log)[$0] }
+            steps += 1
+        }
+        return found
+    }
+
     private func states(
         around event: StoredEvent, at position: Int64?
     ) throws -> (before: [StateKey: StoredEvent], after: [StateKey: StoredEvent]) {
@@ -72,7 +86,11 @@ struct TimelineVisibility {
         var root = event.stateAfter
         if root == nil { root = try rooms.log(connection).stateRoot(room: roomNID, near: position ?? 0) }
         guard let root else { return ([:], [:]) }
-        let after = try rooms.state(at: root, keys: keys, in: connection)
+        var after = try rooms.state(at: root, keys: keys, in: connection)
+        if event.stateAfter == nil, let position {
+            // History whose own state nobody told us: that of later events, without what came later.
+            for key in keys { after[key] = try held(after[key], at: position) }
+        }
         var before = after
         if let key = StateKey(of: event.pdu), keys.contains(key), event.stateAfter != nil {
             before[key] = nil

@@ -117,6 +117,29 @@ private let modern: [RoomVersion] = [.v2, .v6, .v11, .v12]
         #expect(try same.event(.topic)?.id == topics.max())
     }
 
+    /// Found beside Synapse: Bob's join, of when he had no power, is in both states, but only his own fork's events name it.
+    /// Were it in the auth difference, his kick would have to wait for it, and come after Carol's ban.
+    @Test(arguments: modern) func `what is in all states holds up nobody`(version: RoomVersion) throws {
+        let dave = try UserID("@dave:two.test")
+        var room = TestRoom(version)
+        for user in [UserID.bob, .carol, dave] { room.join(user) }
+        var levels = room.event(.powerLevels, "")?.content.value ?? [:]
+        var users = levels["users"] ?? [:]
+        users[UserID.bob.text] = 50
+        users[UserID.carol.text] = 50
+        levels["users"] = users
+        room.setPowerLevels(levels)
+        let forks = Forks(
+            room,
+            [
+                { fork in
+                    fork.timestamp += 5_000
+                    fork.ban(dave, by: .carol)
+                }, { $0.send(.member, by: .bob, stateKey: dave.text, ["membership": "leave"]) },
+            ])
+        #expect(try forks.event(.member, dave.text)?.content["membership"]?.string == "ban")
+    }
+
     @Test(arguments: modern) func `an event that rests on newer power levels comes later`(version: RoomVersion) throws {
         let forks = Forks(
             room(version),
