@@ -13,11 +13,9 @@ struct RelationReading: RouteGroup {
     let reading: RoomReading
 
     func register(on router: inout Router) {
-        for route in [
-            Route.getRelatingEvents, .getRelatingEventsWithRelType, .getRelatingEventsWithRelTypeAndEventType,
-        ] {
-            router.on(route, relations)
-        }
+        router.on(.getRelatingEvents, relations)
+        router.on(.getRelatingEventsWithRelType, relations)
+        router.on(.getRelatingEventsWithRelTypeAndEventType, relations)
         router.on(.getThreadRoots, threads)
     }
 

@@ -16,12 +16,15 @@ struct KeyBackup: RouteGroup {
         router.on(.getRoomKeysVersion, tell)
         router.on(.putRoomKeysVersion, update)
         router.on(.deleteRoomKeysVersion, remove)
-        for route in [Route.putRoomKeys, .putRoomKeysByRoomId, .putRoomKeyBySessionId] { router.on(route, add) }
-        for route in [Route.getRoomKeys, .getRoomKeysByRoomId] { router.on(route, read) }
+        router.on(.putRoomKeys, add)
+        router.on(.putRoomKeysByRoomId, add)
+        router.on(.putRoomKeyBySessionId, add)
+        router.on(.getRoomKeys, read)
+        router.on(.getRoomKeysByRoomId, read)
         router.on(.getRoomKeyBySessionId, readOne)
-        for route in [Route.deleteRoomKeys, .deleteRoomKeysByRoomId, .deleteRoomKeyBySessionId] {
-            router.on(route, removeKeys)
-        }
+        router.on(.deleteRoomKeys, removeKeys)
+        router.on(.deleteRoomKeysByRoomId, removeKeys)
+        router.on(.deleteRoomKeyBySessionId, removeKeys)
     }
 
     // MARK: Versions
