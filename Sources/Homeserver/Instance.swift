@@ -18,6 +18,7 @@ public struct Instance: Sendable {
     private let watcher: StreamWatcher
     private let sender: FederationSender
     private let staged: StagedEvents
+    private let completion: StateCompletion
     private let housekeeping: Housekeeping
     private let ephemeral: EphemeralIntake
 
@@ -62,12 +63,15 @@ public struct Instance: Sendable {
         let reader = RoomReader(environment: environment)
         let writer = RoomWriter(
             environment: environment, reader: reader, policyServers: PolicyServers(client: client))
-        let remote = RemoteMembership(
-            environment: environment, client: client, verification: verification,
-            imports: RoomImport(environment: environment, verification: verification, writer: writer))
         let missing = MissingEvents(environment: environment, client: client, verification: verification)
         let judgement = PDUJudgement(environment: environment, reader: reader, writer: writer, missing: missing)
         staged = StagedEvents(environment, judgement: judgement)
+        let completion = StateCompletion(environment, judgement: judgement)
+        self.completion = completion
+        let remote = RemoteMembership(
+            environment: environment, client: client, verification: verification,
+            imports: RoomImport(environment: environment, verification: verification, writer: writer),
+            judgement: judgement, joinedInPart: { completion.notify() })
         let collaborators = RoomCollaborators(remoteJoining: remote, inviteSending: remote)
         let memberships = MembershipEditing(writer: writer, collaborators: collaborators)
 
@@ -182,6 +186,7 @@ public struct Instance: Sendable {
             if environment.configuration.federation.isEnabled {
                 group.addTask { await sender.run() }
                 group.addTask { await staged.run() }
+                group.addTask { await completion.run() }
             }
             group.addTask { await housekeeping.run() }
             group.addTask { await ephemeral.run() }

@@ -108,6 +108,7 @@ public struct MembershipChanging: RouteGroup {
         guard try await writer.reader.isJoined(requester.user, in: room) else {
             throw MatrixError(.forbidden, "You are not in this room")
         }
+        try await writer.reader.waitUntilWhole(room, environment.clock)
         if let from {
             let current = try await writer.reader.membership(of: target, in: room)?.membership
             guard let current, from.contains(current) else {

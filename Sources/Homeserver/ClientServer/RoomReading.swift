@@ -81,8 +81,9 @@ struct RoomReading: RouteGroup {
     private func state(_ request: APIRequest, _ requester: Requester) async throws -> APIResponse {
         let roomID = try request.roomID()
         let reader = reader(requester)
-        let bytes = try await environment.database.read { connection -> [UInt8] in
+        let bytes = try await rooms.whenWhole(environment.clock) { connection -> [UInt8] in
             let access = try RoomAccess(roomID, user: requester.user, rooms: rooms, connection)
+            if access.room.isPartial { throw RoomIsPartial() }
             let state = try rooms.state(at: access.root, in: connection)
             var writer = JSONWriter()
             writer.beginArray()
@@ -104,10 +105,11 @@ struct RoomReading: RouteGroup {
         default: throw MatrixError(.invalidParameter, "format is neither content nor event")
         }
         let reader = reader(requester)
-        let bytes = try await environment.database.read { connection -> [UInt8] in
+        let bytes = try await rooms.whenWhole(environment.clock) { connection -> [UInt8] in
             let access = try RoomAccess(roomID, user: requester.user, rooms: rooms, connection)
             let stateKey = StateKey(type, key)
             guard let event = try rooms.state(at: access.root, keys: [stateKey], in: connection)[stateKey] else {
+                if access.room.isPartial, type == .member { throw RoomIsPartial() }
                 throw MatrixError(.notFound, "No such state event")
             }
             guard isWhole else { return Array(event.pdu.content.rawBytes) }
@@ -126,8 +128,9 @@ struct RoomReading: RouteGroup {
         let wanted = try Self.membership(request, "membership")
         let unwanted = try Self.membership(request, "not_membership")
         let reader = reader(requester)
-        let bytes = try await environment.database.read { connection -> [UInt8] in
+        let bytes = try await rooms.whenWhole(environment.clock) { connection -> [UInt8] in
             let access = try RoomAccess(roomID, user: requester.user, rooms: rooms, connection)
+            if access.room.isPartial { throw RoomIsPartial() }
             var root = access.root
             if let at, Self.isWithin(access, at.position) {
                 root = try rooms.log(connection).stateRoot(room: access.room.nid, near: at.position) ?? root
@@ -160,11 +163,12 @@ struct RoomReading: RouteGroup {
 
     private func joinedMembers(_ request: APIRequest, _ requester: Requester) async throws -> APIResponse {
         let roomID = try request.roomID()
-        let members = try await environment.database.read { connection -> [RoomMembership] in
+        let members = try await rooms.whenWhole(environment.clock) { connection -> [RoomMembership] in
             let store = RoomStore(connection)
             guard let room = try store.room(roomID),
                 try store.membership(of: requester.user, in: room.nid)?.membership == .join
             else { throw RoomAccess.forbidden }
+            if room.isPartial { throw RoomIsPartial() }
             return try store.members(room: room.nid, membership: .join)
         }
         return .json { writer in

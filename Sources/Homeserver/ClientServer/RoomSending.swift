@@ -73,6 +73,9 @@ public struct RoomSending: RouteGroup {
             let id = try await memberships.invite(target, to: room, by: requester.user, content: content)
             return .json(bytes: EventLog.response(for: id))
         }
+        if type == .member, stateKey != requester.user.text {
+            try await writer.reader.waitUntilWhole(room, writer.environment.clock)
+        }
         let event = try await writer.send(
             EventDraft(type: type, sender: requester.user, stateKey: stateKey, content: content, roomID: room),
             timestamp: try timestamp(request, requester))

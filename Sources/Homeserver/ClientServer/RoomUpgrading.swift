@@ -33,9 +33,11 @@ public struct RoomUpgrading: RouteGroup {
             throw MatrixError(.unsupportedRoomVersion, "This server does not know this room version")
         }
         let creators = try Self.additionalCreators(request, version, besides: user)
-        guard let record = try await reader.record(old), try await reader.isJoined(user, in: old) else {
+        guard try await reader.isJoined(user, in: old) else {
             throw MatrixError(.forbidden, "You are not in this room")
         }
+        try await reader.waitUntilWhole(old, writer.environment.clock)
+        guard let record = try await reader.record(old) else { throw MatrixError.unknown }
         let state = try await reader.currentState(record)
         guard let create = state.event(.create, "") else { throw MatrixError.unknown }
         let current = state.powerLevels(create: create)

@@ -100,11 +100,14 @@ struct MissingEvents: Sendable {
         return state.isEmpty ? nil : (state, ids("auth_chain_ids"))
     }
 
-    /// The state before an event, whole. Signatures are good.
-    func state(before event: PDU, from server: ServerName) async -> [PDU] {
+    /// The state before an event with its auth chain, whole; nil when it was not told. Signatures are good: events without
+    /// are left out.
+    func state(before event: PDU, from server: ServerName) async -> [PDU]? {
         let call = APICall(
             .federationGetRoomState, ["roomId": event.roomID.text], query: [("event_id", event.id.text)])
-        guard let answer = await ask(call, server) else { return [] }
+        guard let answer = await ask(call, server, environment.configuration.timeouts.federationJoin) else {
+            return nil
+        }
         let pdus =
             parse(answer["pdus"], event.version, event.roomID, limit: Self.stateEvents)
             + parse(answer["auth_chain"], event.version, event.roomID, limit: Self.stateEvents)
@@ -133,8 +136,9 @@ struct MissingEvents: Sendable {
         return await ask(call, server)?["event_id"]?.string.flatMap { try? EventID($0) }
     }
 
-    private func ask(_ call: APICall, _ server: ServerName) async -> JSONView? {
-        var timeout = Duration.milliseconds(environment.configuration.timeouts.federationRequest)
+    /// - Parameter time: milliseconds; the time for a request where nil.
+    private func ask(_ call: APICall, _ server: ServerName, _ time: Int64? = nil) async -> JSONView? {
+        var timeout = Duration.milliseconds(time ?? environment.configuration.timeouts.federationRequest)
         if let deadline {
             timeout = min(timeout, deadline - environment.clock.monotonic())
             guard timeout > .zero else { return nil }

@@ -32,10 +32,14 @@ struct PDUJudgement: Sendable {
         }
     }
 
+    /// Events of a state that are written at once.
+    private static let outliersPerAppend = 500
     /// How many times earlier events are asked for.
     private static let gapRounds = 20
     /// Events of ours that are named in asking for earlier events.
     private static let namedExtremities = 50
+    /// How often an event is judged when more of its room becomes known meanwhile.
+    private static let judgements = 3
     /// How long fetching may take for one event.
     private static let fetchTime = Duration.seconds(60)
 
@@ -54,10 +58,19 @@ struct PDUJudgement: Sendable {
             throw Unacceptable(reason: "a second beginning of the room")
         }
         let source = Source(origin: origin, missing: fetches ? missing.within(Self.fetchTime) : nil)
-        if try await !unknown(event.prevEvents).isEmpty {
-            try await closeGap(before: event, in: room, from: origin, by: source.asked())
+        let lacking = try await unknown(event.prevEvents)
+        if !lacking.isEmpty {
+            let earliest = Set(try await backwardExtremities(of: room))
+            if !lacking.allSatisfy(earliest.contains) {
+                try await closeGap(before: event, in: room, after: earliest, from: origin, by: source.asked())
+            }
         }
         try await judgeAndAppend(event, from: source)
+    }
+
+    /// Events before which this server has nothing: what comes after them is asked for, not they.
+    private func backwardExtremities(of room: RoomRecord) async throws -> [EventID] {
+        try await environment.database.read { try reader.log($0).backwardExtremities(room: room.nid) }
     }
 
     /// Whether an event is in the log with a verdict; an outlier is not.
@@ -76,21 +89,25 @@ struct PDUJudgement: Sendable {
 
     /// Fetches the events between ours and this one, as far as they are to be had, and judges them, earlier ones first.
     private func closeGap(
-        before event: PDU, in room: RoomRecord, from origin: ServerName, by missing: MissingEvents
+        before event: PDU, in room: RoomRecord, after earliest: Set<EventID>, from origin: ServerName,
+        by missing: MissingEvents
     ) async throws {
         let known = try await environment.database.read { connection in
             Array(try reader.log(connection).ids(room.extremities.suffix(Self.namedExtremities)).values)
         }
+        let stops = Array((known + earliest.sorted()).prefix(MissingEvents.prevEventsPerRequest))
         var found: [EventID: PDU] = [:]
         var latest = [event.id]
         for _ in 0..<Self.gapRounds {
             let answer = await missing.before(
-                latest, room: room.id, version: room.version, having: known, from: origin)
-            let new = answer.filter { $0.id != event.id && found[$0.id] == nil && !$0.prevEvents.isEmpty }
+                latest, room: room.id, version: room.version, having: stops, from: origin)
+            let new = answer.filter {
+                $0.id != event.id && found[$0.id] == nil && !$0.prevEvents.isEmpty && !earliest.contains($0.id)
+            }
             guard !new.isEmpty else { break }
             for earlier in new { found[earlier.id] = earlier }
             let above = Set(found.values.flatMap(\.prevEvents)).subtracting(found.keys)
-            let open = Set(try await unknown(Array(above)))
+            let open = Set(try await unknown(Array(above))).subtracting(earliest)
             guard !open.isEmpty else { break }
             latest = found.values.filter { !open.isDisjoint(with: $0.prevEvents) }.map(\.id)
         }
@@ -108,6 +125,13 @@ struct PDUJudgement: Sendable {
     }
 
     private func judgeAndAppend(_ event: PDU, from source: Source) async throws {
+        for _ in 0..<Self.judgements {
+            do { return try await judgeAndAppendOnce(event, from: source) } catch is RoomCompletenessChanged {}
+        }
+        throw Unjudgeable(reason: "the room is being made whole")
+    }
+
+    private func judgeAndAppendOnce(_ event: PDU, from source: Source) async throws {
         guard let room = try await reader.record(event.roomID) else { throw Unacceptable(reason: "unknown room") }
         let judged = try await judge(event, in: room, from: source)
         if case .rejected(let reason) = judged.verdict {
@@ -125,8 +149,23 @@ struct PDUJudgement: Sendable {
         let auth = try await authEvents(of: event, in: room, from: source)
         if let reason = Self.refusal(of: event, by: auth, create.pdu, rules) {
             // It changes nothing: with the state before it, what follows it can be judged without asking.
-            let before = try await reader.stateBefore(event.prevEvents, in: room)
-            return JudgedPDU(pdu: event, verdict: .rejected("auth events: \(reason)"), stateBefore: before)
+            let before =
+                room.isPartial
+                ? try await reader.partialStateBefore(event, auth: [], in: room)
+                : try await reader.stateBefore(event.prevEvents, in: room)
+            return JudgedPDU(
+                pdu: event, verdict: .rejected("auth events: \(reason)"), stateBefore: before,
+                isPartial: room.isPartial)
+        }
+        if room.isPartial {
+            var judged = try await judgePartially(event, auth: auth.events, in: room, create: create.pdu)
+            guard case .accepted = judged.verdict else { return judged }
+            if let signed = try await recommended(event, in: room, from: source) {
+                judged.pdu = signed
+            } else {
+                judged.verdict = .softFailed("the policy server did not sign")
+            }
+            return judged
         }
         // By the state before it.
         let before = try await stateBefore(event, in: room, from: source)
@@ -194,7 +233,7 @@ struct PDUJudgement: Sendable {
         } catch { return error.reason }
     }
 
-    private func refusal(
+    func refusal(
         of event: PDU, at root: StateRoot, _ create: PDU, _ rules: RoomVersionRules
     ) async throws -> String? {
         var keys = authEventKeys(for: event)
@@ -224,12 +263,12 @@ struct PDUJudgement: Sendable {
         return (events, Set(events.filter { $0.flags.contains(.rejected) }.map(\.id)))
     }
 
-    private func stored(_ ids: [EventID]) async throws -> [EventID: StoredEvent] {
+    func stored(_ ids: [EventID]) async throws -> [EventID: StoredEvent] {
         try await environment.database.read { try reader.log($0).events(ids: ids) }
     }
 
     /// Judges state events by their auth events alone and keeps them as outliers, those of them that we lack.
-    private func keep(_ events: [PDU], in room: RoomRecord) async throws {
+    func keep(_ events: [PDU], in room: RoomRecord) async throws {
         let known = try await stored(events.map(\.id))
         let new = Dictionary(
             events.filter { known[$0.id] == nil && $0.isState }.map { ($0.id, $0) },
@@ -260,7 +299,11 @@ struct PDUJudgement: Sendable {
             }
             judged.append(JudgedPDU(pdu: event, verdict: verdict, stateBefore: nil, isOutlier: true))
         }
-        try await writer.append(judged, to: room.id)
+        // In parts, so that others get their turn to write.
+        for start in stride(from: 0, to: judged.count, by: Self.outliersPerAppend) {
+            let part = judged[start..<min(start + Self.outliersPerAppend, judged.count)]
+            try await writer.append(Array(part), to: room.id)
+        }
     }
 
     /// The state before an event: from the events before it, else as the origin tells it.
@@ -268,29 +311,6 @@ struct PDUJudgement: Sendable {
         _ event: PDU, in room: RoomRecord, from source: Source
     ) async throws -> StateRoot {
         if let root = try await reader.stateBefore(event.prevEvents, in: room) { return root }
-        let (missing, origin) = (try source.asked(), source.origin)
-        guard let told = await missing.stateIDs(before: event, from: origin) else {
-            throw Unjudgeable(reason: "the state before it could not be fetched")
-        }
-        var known = try await stored(told.state)
-        let lacking = Set(told.state + told.auth).subtracting(try await stored(told.state + told.auth).keys)
-        if !lacking.isEmpty {
-            var events: [PDU] = []
-            if lacking.count <= MissingEvents.stateEventsOneByOne {
-                events = await missing.events(
-                    Array(lacking), room: room.id, version: room.version, from: origin)
-            } else {
-                events = await missing.state(before: event, from: origin)
-            }
-            try await keep(events, in: room)
-            known = try await stored(told.state)
-        }
-        let usable = told.state.compactMap { known[$0] }.filter {
-            !$0.flags.contains(.rejected) && $0.roomNID == room.nid
-        }
-        guard usable.contains(where: { $0.pdu.type == .create }) else {
-            throw Unjudgeable(reason: "the state before it could not be fetched")
-        }
-        return try await reader.storeState(of: usable, room: room)
+        return try await toldState(before: event, in: room, by: source.asked(), from: source.origin)
     }
 }

@@ -15,8 +15,10 @@ struct RoomImport: Sendable {
 
     /// Writes a room. Throws a `MatrixError` when its description does not hold: no create event, a join that its state does
     /// not allow. Events that do not pass are left out.
+    /// - Parameter partial: where the state lacks the room's members: who told it, and the servers in the room.
     func write(
-        room: RoomID, version: RoomVersion, join: PDU, state: [JSONView], authChain: [JSONView]
+        room: RoomID, version: RoomVersion, join: PDU, state: [JSONView], authChain: [JSONView],
+        partial: (resident: ServerName, servers: [ServerName])? = nil
     ) async throws {
         guard state.count + authChain.count <= Self.maximumEvents else {
             throw MatrixError(.tooLarge, "The room is too large", status: 502)
@@ -34,8 +36,16 @@ struct RoomImport: Sendable {
         }
         let verified = await verification.verified(Array(parsed.values))
         let accepted = try Self.accepted(verified, room: room, version: version)
-        let stateEvents = stateIDs.compactMap { accepted[$0] }
-        let before = RoomState(stateEvents)
+        var stateEvents = stateIDs.compactMap { accepted[$0] }
+        var before = RoomState(stateEvents)
+        if partial != nil {
+            // Of members who are not told, what the join's auth events say.
+            for event in join.authEvents.compactMap({ accepted[$0] }) where event.type == .member {
+                guard let key = StateKey(of: event), before.events[key] == nil else { continue }
+                before.insert(event)
+                stateEvents.append(event)
+            }
+        }
         guard let create = before.event(.create, "") else {
             throw MatrixError(.unknown, "The room's description has no create event", status: 502)
         }
@@ -46,7 +56,8 @@ struct RoomImport: Sendable {
             throw MatrixError(.forbidden, "The room's state does not allow the join: \(error.reason)")
         }
         try await writer.importRoom(
-            room, version: version, join: join, state: stateEvents, authChain: Array(accepted.values))
+            room, version: version, join: join, state: stateEvents, authChain: Array(accepted.values),
+            partial: partial)
     }
 
     /// The events that their auth events allow, judged in an order in which these come first.

@@ -9,7 +9,7 @@ internal import SQLDatabase
 
 /// Takes local users in and out of rooms of other servers: asks a resident server for a template, completes and signs it, and
 /// brings it back. Spec: <https://spec.matrix.org/v1.19/server-server-api/#joining-rooms>
-struct RemoteMembership: RemoteJoining, InviteSending {
+struct RemoteMembership: RemoteJoining {
     /// A template as a resident server made it.
     private struct Template {
         var version: RoomVersion
@@ -20,31 +20,41 @@ struct RemoteMembership: RemoteJoining, InviteSending {
     let client: FederationClient
     let verification: PDUVerification
     let imports: RoomImport
+    let judgement: PDUJudgement
+    /// Told of a room that was joined without its members.
+    let joinedInPart: @Sendable () -> Void
 
     // MARK: Joining
 
     func join(
         _ room: RoomID, as user: UserID, content: JSONValue, via servers: [ServerName]
     ) async throws(MatrixError) -> RoomID {
-        var failure = MatrixError(.notFound, "No server that is in the room could be asked")
-        for server in servers where server != environment.serverName {
-            do {
-                let template = try await template(.makeJoin, room, user, "join", at: server)
-                let event = try finish(template, room, user, "join", content)
-                let answer = try await call(
-                    APICall(
-                        .sendJoinV2, ["roomId": room.text, "eventId": event.id.text],
-                        query: [("omit_members", "false")], body: JSONValue(event.document.root)),
-                    at: server, timeout: environment.configuration.timeouts.federationJoin)
-                try await accept(answer, event, template.version, room, from: server)
-                return room
-            } catch {
-                environment.logger.info(
-                    "join failed", metadata: ["server": "\(server)", "cause": "\(error.code.text) \(error.message)"])
-                failure = error
-            }
+        try await asking(servers) { server throws(MatrixError) in
+            let template = try await template(.makeJoin, room, user, "join", at: server)
+            let event = try finish(template, room, user, "join", content)
+            // A room that is known whole is not known in part again.
+            let isKnown = try await here(room) == .whole
+            let answer = try await call(
+                APICall(
+                    .sendJoinV2, ["roomId": room.text, "eventId": event.id.text],
+                    query: [("omit_members", isKnown ? "false" : "true")], body: JSONValue(event.document.root)),
+                at: server, timeout: environment.configuration.timeouts.federationJoin)
+            try await accept(answer, event, template.version, room, from: server)
+            return room
         }
-        throw failure
+    }
+
+    /// How far a room is known in which users of ours are.
+    private enum Knowledge { case nothing, part, whole }
+
+    private func here(_ room: RoomID) async throws(MatrixError) -> Knowledge {
+        let reader = imports.writer.reader
+        do {
+            guard let record = try await reader.record(room),
+                try await reader.joinedServers(record).contains(environment.serverName)
+            else { return .nothing }
+            return record.isPartial ? .part : .whole
+        } catch { throw .unknown }
     }
 
     /// Checks what a `send_join` answered and writes the room.
@@ -62,10 +72,29 @@ struct RemoteMembership: RemoteJoining, InviteSending {
         do { join = try await verification.verified(join) } catch {
             throw MatrixError(.unknown, "\(server) did not sign the join", status: 502)
         }
+        var partial: (resident: ServerName, servers: [ServerName])?
+        if answer["members_omitted"]?.bool == true {
+            guard let named = answer["servers_in_room"]?.array else {
+                throw MatrixError(.unknown, "\(server) did not say who is in the room", status: 502)
+            }
+            let others = Set(
+                named.prefix(RoomLimits.serversOfPartialRoom).compactMap { $0.string.flatMap { try? ServerName($0) } })
+            partial = (server, others.union([server]).subtracting([environment.serverName]).sorted())
+        }
         do {
+            if try await here(room) == .part {
+                // The room is here; the join comes as an event does.
+                try await judgement.receive(join, from: server, fetches: true)
+                let reader = imports.writer.reader
+                guard try await reader.isJoined(join.sender, in: room) else {
+                    throw MatrixError(.unknown, "The join of \(server) is not acceptable", status: 502)
+                }
+                return
+            }
             try await imports.write(
                 room: room, version: version, join: join, state: answer["state"]?.elements ?? [],
-                authChain: answer["auth_chain"]?.elements ?? [])
+                authChain: answer["auth_chain"]?.elements ?? [], partial: partial)
+            if partial != nil { joinedInPart() }
         } catch let error as MatrixError {
             throw error
         } catch {
@@ -74,12 +103,39 @@ struct RemoteMembership: RemoteJoining, InviteSending {
         }
     }
 
+    /// Asks one server after the other until one does it. Of the failures the one that tells most is thrown.
+    private func asking<R>(
+        _ servers: [ServerName], _ work: (ServerName) async throws(MatrixError) -> R
+    ) async throws(MatrixError) -> R {
+        let end = environment.clock.monotonic() + .milliseconds(environment.configuration.timeouts.federationJoin)
+        var failure: MatrixError?
+        for server in servers where server != environment.serverName {
+            if failure != nil, environment.clock.monotonic() >= end { break }
+            do throws(MatrixError) { return try await work(server) } catch {
+                environment.logger.info(
+                    "a server could not help",
+                    metadata: ["server": "\(server)", "cause": "\(error.code.text) \(error.message)"])
+                if failure.map({ Self.weight($0) < Self.weight(error) }) ?? true { failure = error }
+            }
+        }
+        throw failure ?? MatrixError(.notFound, "No server that is in the room could be asked")
+    }
+
+    /// How much a failure tells: least that a server cannot be reached, most that it decided.
+    private static func weight(_ error: MatrixError) -> Int {
+        switch error.code {
+        case _ where error.status >= 500: 0
+        case .notFound: 1
+        case .unableToAuthorizeJoin, .unableToGrantJoin: 2
+        default: 3
+        }
+    }
+
     // MARK: Leaving and knocking
 
     func leave(
         _ room: RoomID, as user: UserID, content: JSONValue, invite: ReceivedInvite
     ) async throws(MatrixError) {
-        var failure = MatrixError(.notFound, "No server that is in the room could be asked")
         var servers = [invite.sender.serverName]
         if let server = room.serverName, !servers.contains(server) { servers.append(server) }
         // Of a knock of ours, the servers of those whom the room's state names.
@@ -88,44 +144,36 @@ struct RemoteMembership: RemoteJoining, InviteSending {
             guard let sender = event["sender"]?.string.flatMap({ try? UserID($0) }) else { continue }
             if !servers.contains(sender.serverName), servers.count < 5 { servers.append(sender.serverName) }
         }
-        for server in servers where server != environment.serverName {
-            do {
-                let template = try await template(.makeLeave, room, user, "leave", at: server)
-                let event = try finish(template, room, user, "leave", content)
-                _ = try await call(
-                    APICall(
-                        .sendLeaveV2, ["roomId": room.text, "eventId": event.id.text],
-                        body: JSONValue(event.document.root)),
-                    at: server, timeout: environment.configuration.timeouts.federationRequest)
-                return
-            } catch { failure = error }
+        try await asking(servers) { server throws(MatrixError) in
+            let template = try await template(.makeLeave, room, user, "leave", at: server)
+            let event = try finish(template, room, user, "leave", content)
+            _ = try await call(
+                APICall(
+                    .sendLeaveV2, ["roomId": room.text, "eventId": event.id.text],
+                    body: JSONValue(event.document.root)),
+                at: server, timeout: environment.configuration.timeouts.federationRequest)
         }
-        throw failure
     }
 
     func knock(
         _ room: RoomID, as user: UserID, content: JSONValue, via servers: [ServerName]
     ) async throws(MatrixError) -> RoomID {
-        var failure = MatrixError(.notFound, "No server that is in the room could be asked")
-        for server in servers where server != environment.serverName {
-            do throws(MatrixError) {
-                let template = try await template(.makeKnock, room, user, "knock", at: server)
-                let event = try finish(template, room, user, "knock", content)
-                let answer = try await call(
-                    APICall(
-                        .sendKnock, ["roomId": room.text, "eventId": event.id.text],
-                        body: JSONValue(event.document.root)),
-                    at: server, timeout: environment.configuration.timeouts.federationRequest)
-                let state = (answer["knock_room_state"]?.elements ?? []).prefix(InviteReceiving.maximumState)
-                let invite = ReceivedInvite(
+        try await asking(servers) { server throws(MatrixError) in
+            let template = try await template(.makeKnock, room, user, "knock", at: server)
+            let event = try finish(template, room, user, "knock", content)
+            let answer = try await call(
+                APICall(
+                    .sendKnock, ["roomId": room.text, "eventId": event.id.text],
+                    body: JSONValue(event.document.root)),
+                at: server, timeout: environment.configuration.timeouts.federationRequest)
+            let state = (answer["knock_room_state"]?.elements ?? []).prefix(InviteReceiving.maximumState)
+            try await save(
+                ReceivedInvite(
                     user: user, roomID: room, version: template.version, sender: user, membership: .knock,
                     eventID: event.id, event: event.canonicalJSON,
-                    strippedState: InviteReceiving.stripped(Array(state), event))
-                try await save(invite)
-                return room
-            } catch { failure = error }
+                    strippedState: InviteReceiving.stripped(Array(state), event)))
+            return room
         }
-        throw failure
     }
 
     private func save(_ invite: ReceivedInvite) async throws(MatrixError) {
@@ -138,57 +186,6 @@ struct RemoteMembership: RemoteJoining, InviteSending {
             environment.logger.warning("knock not kept", metadata: ["room": "\(invite.roomID)", "cause": "\(error)"])
             throw .unknown
         }
-    }
-
-    // MARK: Invites
-
-    func sendInvite(_ event: PDU, state: [PDU]) async throws(MatrixError) -> PDU {
-        guard let text = event.stateKey, let invited = try? UserID(text) else {
-            throw MatrixError(.badJSON, "The invite names no user")
-        }
-        let answer: JSONView?
-        do {
-            answer = try await sendInvite(event, state, to: invited.serverName)
-        } catch { throw Self.error(error, invited.serverName) }
-        guard let view = answer, let signed = try? PDU(parsing: view, version: event.version, knownID: event.id),
-            signed.id == event.id, let keyID = EventSignatures.keyIDs(of: invited.serverName, on: signed).first,
-            let signature = signed.signatures?[invited.serverName.text]?[keyID]?.string
-        else { throw MatrixError(.unknown, "The invited user's server did not sign the invite", status: 502) }
-        let merged: PDU
-        do { merged = try event.adding(signature: signature, of: invited.serverName, keyID: keyID) } catch {
-            throw MatrixError(error)
-        }
-        guard (try? await verification.verified(merged)) != nil,
-            await verification.isSigned(merged, by: invited.serverName)
-        else { throw MatrixError(.unknown, "The invited user's server did not sign the invite", status: 502) }
-        return merged
-    }
-
-    /// The invite as the other server's answer has it.
-    private func sendInvite(
-        _ event: PDU, _ state: [PDU], to server: ServerName
-    ) async throws(FederationError) -> JSONView? {
-        let timeout = Duration.milliseconds(environment.configuration.timeouts.federationRequest)
-        let ids = ["roomId": event.roomID.text, "eventId": event.id.text]
-        let state = JSONValue.array(state.map { JSONValue($0.document.root) })
-        do {
-            let body: JSONValue = [
-                "room_version": .string(event.version.text), "event": JSONValue(event.document.root),
-                "invite_room_state": state,
-            ]
-            return try await client.json(APICall(.sendInviteV2, ids, body: body), at: server, timeout: timeout)["event"]
-        } catch {
-            // Old servers know only the first version of the endpoint.
-            guard event.version.rules.eventIDIsSent, case .refused(let status, let answer) = error,
-                status == 404 || status == 400, answer == nil || answer?.code == .unrecognized
-            else { throw error }
-        }
-        var body = JSONValue(event.document.root)
-        body["unsigned"] = ["invite_room_state": state]
-        // Its answer is a pair of a status and an object.
-        let answer = try await client.json(
-            APICall(.sendInviteV1, ids, body: body), at: server, timeout: timeout, kind: .array)
-        return answer.elements.last?["event"]
     }
 
     // MARK: Aliases
@@ -215,7 +212,7 @@ struct RemoteMembership: RemoteJoining, InviteSending {
         let versions = route != .makeLeave ? RoomVersion.all.map { ("ver", $0.text) } : []
         let answer = try await call(
             APICall(route, ["roomId": room.text, "userId": user.text], query: versions), at: server,
-            timeout: environment.configuration.timeouts.federationRequest)
+            timeout: min(environment.configuration.timeouts.federationRequest, RoomLimits.templateTime))
         let versionText = answer["room_version"]?.string ?? "1"
         guard let version = RoomVersion(versionText) else {
             throw MatrixError(.incompatibleRoomVersion, "The room's version is not supported here")
@@ -259,7 +256,7 @@ struct RemoteMembership: RemoteJoining, InviteSending {
     }
 
     /// Calls another server. Its refusals become ours where the client can do something about them.
-    private func call(
+    func call(
         _ call: APICall, at server: ServerName, timeout: Int64
     ) async throws(MatrixError) -> JSONView {
         do {
@@ -267,7 +264,7 @@ struct RemoteMembership: RemoteJoining, InviteSending {
         } catch { throw Self.error(error, server) }
     }
 
-    private static func error(_ error: FederationError, _ server: ServerName) -> MatrixError {
+    static func error(_ error: FederationError, _ server: ServerName) -> MatrixError {
         switch error {
         case .refused(let status, let answer?)
         where status < 500

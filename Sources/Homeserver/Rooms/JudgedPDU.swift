@@ -23,22 +23,29 @@ public struct JudgedPDU: Sendable {
     public var isBackfilled: Bool
     /// The position of the event behind the gap that history belongs into.
     public var gapEnd: Int64?
+    /// It was judged by a part of the room's state, since the rest is not known yet.
+    public var isPartial: Bool
     /// The servers it is to be sent to: for events of ours that were signed elsewhere too.
     public var destinations: [ServerName]
 
     /// Makes a judged event.
     public init(
         pdu: PDU, verdict: Verdict, stateBefore: StateRoot?, isOutlier: Bool = false, isBackfilled: Bool = false,
-        destinations: [ServerName] = []
+        isPartial: Bool = false, destinations: [ServerName] = []
     ) {
         self.pdu = pdu
         self.verdict = verdict
         self.stateBefore = stateBefore
         self.isOutlier = isOutlier
         self.isBackfilled = isBackfilled
+        self.isPartial = isPartial
         self.destinations = destinations
     }
 }
+
+/// An event was judged by a part of its room's state, and the room is known whole now, or the other way round: it is to be
+/// judged again.
+struct RoomCompletenessChanged: Error {}
 
 /// A draft with what else is said about its sending.
 struct DraftJob: Sendable {
@@ -52,4 +59,5 @@ struct DraftJob: Sendable {
 enum RoomJob: Sendable {
     case draft(DraftJob)
     case judged([JudgedPDU])
+    case completion(RoomCompletion)
 }

@@ -54,6 +54,7 @@ public struct MembershipEditing: Sendable {
         isDirect: Bool = false
     ) async throws -> EventID {
         if environment.isLocal(target) { try await checkInvitesAllowed(target) }
+        try await reader.waitUntilWhole(room, environment.clock)
         var content = try await content(.invite, of: target, reason: reason, isDirect: isDirect)
         for (key, value) in extra.members where content[key] == nil { content[key] = value }
         guard !environment.isLocal(target) else { return try await set(content, of: target, by: sender, in: room).id }
@@ -106,6 +107,10 @@ public struct MembershipEditing: Sendable {
         let state = RoomState(try await reader.state(at: record.state, keys: keys).mapValues(\.pdu))
         let membership = state.membership(of: user)
         if membership == .join { return room }
+        // Where the members are not known, the user may be banned: a server that knows them decides.
+        if record.isPartial, state.event(.member, user.text) == nil {
+            return try await joinElsewhere(room, as: user, content, via: servers)
+        }
         if isGuest, GuestAccess(state.event(.guestAccess, "")) != .canJoin {
             throw MatrixError(.guestAccessForbidden, "Guests may not join this room")
         }
@@ -183,7 +188,9 @@ public struct MembershipEditing: Sendable {
                     knowsAll = false
                     continue
                 }
-                if try store.membership(of: user, in: room.nid)?.membership == .join { isAllowed = true }
+                let membership = try store.membership(of: user, in: room.nid)?.membership
+                if membership == .join { isAllowed = true }
+                if membership == nil, room.isPartial { knowsAll = false }
             }
             return (isAllowed, knowsAll, try store.joinedMembers(room: record.nid, of: server))
         }
@@ -206,6 +213,7 @@ public struct MembershipEditing: Sendable {
     ) async throws -> RoomID {
         let content = try await content(.knock, of: user, reason: reason)
         if let record = try await reader.record(room), try await isResident(record) {
+            try await reader.waitUntilWhole(room, environment.clock)
             if try await reader.membership(of: user, in: room)?.membership == .knock { return room }
             try await set(content, of: user, by: user, in: room)
             return room

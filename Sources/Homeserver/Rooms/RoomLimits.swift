@@ -18,6 +18,17 @@ enum RoomLimits {
     static let initialStateEvents = 100
     /// Users invited by `createRoom`.
     static let initialInvites = 100
+    /// State keys that get their numbers in one transaction.
+    static let keysNumberedAtOnce = 500
+    /// How long a request waits for a room's members to become known, and how often it looks.
+    static let wholeStateWait = Duration.seconds(60)
+    static let wholeStatePoll = Duration.milliseconds(250)
+    /// A room with no more members is told whole to servers that join it.
+    static let membersAlwaysTold = 50
+    /// Servers that are said to be in a room that is joined without its members.
+    static let serversOfPartialRoom = 50_000
+    /// How long a server may take to make the template of a membership event, milliseconds; then the next is asked.
+    static let templateTime: Int64 = 20_000
     /// Servers tried for one join.
     static let serversPerJoin = 20
     /// Greatest number of previous events of an event.

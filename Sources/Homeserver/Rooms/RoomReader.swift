@@ -56,14 +56,16 @@ public struct RoomReader: Sendable {
         return nids.compactMapValues { found[$0] }
     }
 
-    /// The servers with a joined member now.
+    /// The servers with a joined member now; where members are not known yet, also those that are said to have one.
     /// - Throws: `DatabaseError`.
     public func joinedServers(_ room: RoomRecord, in connection: any SQLConnection) throws -> [ServerName] {
+        // Where members are not known yet, the state does not tell.
+        if room.isPartial { return try RoomStore(connection).joinedServers(room: room.nid) }
         if let known = servers.value(room.state) { return known }
         // Only with the head of the same snapshot do the members belong to this state.
         guard let current = try RoomStore(connection).room(nid: room.nid) else { return [] }
         let found = try RoomStore(connection).joinedServers(room: room.nid)
-        servers.put(current.state, found, cost: found.count * 80 + 64)
+        if !current.isPartial { servers.put(current.state, found, cost: found.count * 80 + 64) }
         return found
     }
 
@@ -193,8 +195,13 @@ public struct RoomReader: Sendable {
         var found: [StateKey: Int64] = [:]
         for key in keys { if let number = states.number(of: key) { found[key] = number } }
         guard found.count < Set(keys).count else { return found }
-        let all = try await database.groupedWrite { try StateWriter($0, states).number(keys) }
-        states.remember(all)
-        return all
+        // In parts, so that others get their turn to write.
+        for start in stride(from: 0, to: keys.count, by: RoomLimits.keysNumberedAtOnce) {
+            let part = Array(keys[start..<min(start + RoomLimits.keysNumberedAtOnce, keys.count)])
+            let numbered = try await database.groupedWrite { try StateWriter($0, states).number(part) }
+            states.remember(numbered)
+            found.merge(numbered) { first, _ in first }
+        }
+        return found
     }
 }

@@ -156,6 +156,7 @@ extension RoomWriter {
                 state: change.root, extremities: rest + (last.map { [$0] } ?? []), depth: chain.head.record.depth),
             state: change, now: environment.clock.now())
         if !rest.isEmpty { try await merge(chain, roots: roots, into: &append) }
+        let flags: EventFlags = before.isPartial ? .partialState : []
         let servers = Set(chain.servers.filter { $0 != environment.serverName })
         for (planned, root) in zip(chain.planned, roots) {
             let pdu = planned.event.pdu
@@ -172,8 +173,9 @@ extension RoomWriter {
             }
             append.events.append(
                 EventInsertion(
-                    nid: planned.event.nid, pdu: pdu, place: .live, stateAfter: root, replaces: planned.replaces,
-                    authNIDs: chain.authNIDs[planned.event.nid] ?? [],
+                    nid: planned.event.nid, pdu: pdu, place: .live,
+                    flags: flags, stateAfter: root,
+                    replaces: planned.replaces, authNIDs: chain.authNIDs[planned.event.nid] ?? [],
                     origin: jobs.indices.contains(planned.job) ? jobs[planned.job].origin : nil,
                     destinations: destinations.sorted()))
         }
@@ -188,7 +190,7 @@ extension RoomWriter {
             let event = planned.event
             return StoredEvent(
                 nid: event.nid, pdu: event.pdu, roomNID: event.roomNID, position: appended.positions[event.nid],
-                flags: [], stateAfter: root, replaces: planned.replaces, senderDevice: event.senderDevice,
+                flags: flags, stateAfter: root, replaces: planned.replaces, senderDevice: event.senderDevice,
                 transactionID: event.transactionID)
         }
         for event in events {

@@ -13,10 +13,12 @@ extension RoomWriter {
     ///   - join: the join of one of our users, signed by all who must.
     ///   - state: the room's state before the join; each key once, all allowed and their signatures checked.
     ///   - authChain: the auth events of all these; may overlap.
+    ///   - partial: where the state lacks the room's members: who told it, and the servers in the room.
     /// - Throws: `DatabaseError`, `CorruptState`; `MatrixError` when the room changes all the time.
     @discardableResult
     public func importRoom(
-        _ room: RoomID, version: RoomVersion, join: PDU, state: [PDU], authChain: [PDU]
+        _ room: RoomID, version: RoomVersion, join: PDU, state: [PDU], authChain: [PDU],
+        partial: (resident: ServerName, servers: [ServerName])? = nil
     ) async throws -> RoomRecord {
         let lane = lanes.lane(of: room)
         var outliers: [EventID: PDU] = [:]
@@ -31,9 +33,18 @@ extension RoomWriter {
         let record = try await retrying(lane, room) { () async throws -> RoomRecord in
             let nids = try await eventNumbers(events.count + 1)
             let (append, record) = try await environment.database.read { connection in
-                try importPlan(
+                var (append, record) = try importPlan(
                     join: join, state: state, events: events, nids: nids, keyNumbers: keyNumbers,
                     newRoom: (roomNumber, version), in: connection)
+                append.completeness = .whole
+                if let partial, let index = append.events.indices.last {
+                    append.events[index].flags.insert(.partialState)
+                    append.completeness = .partial(
+                        PartialJoin(
+                            nid: append.events[index].nid, resident: partial.resident, servers: partial.servers))
+                    record.isPartial = true
+                }
+                return (append, record)
             }
             let appended = try await environment.database.groupedWrite { connection in
                 try EventLog(connection, sealer).append(append)

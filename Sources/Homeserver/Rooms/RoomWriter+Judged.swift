@@ -85,6 +85,9 @@ struct JudgedPlanning {
     mutating func add(_ judged: JudgedPDU, nid newNID: Int64) throws {
         let pdu = judged.pdu
         guard pdu.roomID == room.id else { throw MatrixError(.notFound, "The event is of another room") }
+        // An outlier and history have no part in the current state.
+        let isOfTheState = !judged.isOutlier && !judged.isBackfilled
+        guard !isOfTheState || judged.isPartial == room.isPartial else { throw RoomCompletenessChanged() }
         let existing = try added[pdu.id] ?? log.event(pdu.id)
         if let existing, judged.isOutlier || existing.stateAfter != nil || existing.position != nil {
             events.append(existing)
@@ -109,9 +112,16 @@ struct JudgedPlanning {
             flags.insert(.outlier)
             place = .none
         }
+        if isOfTheState, room.isPartial {
+            flags.insert(.partialState)
+            // The head is compared in any case, so that the room is not made whole meanwhile.
+            headMoves = true
+        }
+        // What is known of a part of the room's state says nothing of its past.
+        let stateBefore = judged.isBackfilled && room.isPartial ? nil : judged.stateBefore
         var replaces: Int64?
-        var stateAfter = judged.stateBefore
-        if let before = judged.stateBefore, let key, !judged.verdict.isRejection {
+        var stateAfter = stateBefore
+        if let before = stateBefore, let key, !judged.verdict.isRejection {
             replaces = try StateReader(connection, writer.reader.states, pending: append.state)
                 .event(at: before, key.type, key.stateKey)
             stateAfter = try apply(key, nid, to: before)

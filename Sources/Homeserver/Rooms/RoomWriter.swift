@@ -53,6 +53,13 @@ public struct RoomWriter: Sendable {
         judged.isEmpty ? [] : try await submit(.judged(judged), to: room)
     }
 
+    /// Makes the whole state of a room, which was joined without its members, the current one, and judges again what came
+    /// meanwhile. A room that is whole already stays as it is.
+    /// - Throws: `LacksStates` where more of the state must be known; `DatabaseError`, `ResolutionFailure`.
+    func complete(_ completion: RoomCompletion, of room: RoomID) async throws {
+        _ = try await submit(.completion(completion), to: room)
+    }
+
     private func submit(_ job: RoomJob, to room: RoomID) async throws -> [StoredEvent] {
         let lane = lanes.lane(of: room)
         while true {
@@ -80,6 +87,14 @@ public struct RoomWriter: Sendable {
                 await flush()
                 do {
                     results.append(.success(try await append(judged, room: room, lane: lane)))
+                } catch {
+                    results.append(.failure(error))
+                }
+            case .completion(let completion):
+                await flush()
+                do {
+                    try await complete(completion, room: room, lane: lane)
+                    results.append(.success([]))
                 } catch {
                     results.append(.failure(error))
                 }

@@ -27,10 +27,12 @@ struct JoinAnswering: RouteGroup {
 
     // MARK: Templates
 
-    private func room(_ id: RoomID, _ origin: ServerName) async throws -> RoomRecord {
+    func room(_ id: RoomID, _ origin: ServerName) async throws -> RoomRecord {
         guard let room = try await reader.record(id),
             try await reader.joinedServers(room).contains(environment.serverName)
         else { throw MatrixError(.notFound, "This server is not in the room") }
+        // Who may come in, and who is in it, cannot be told from a part of the state: another server is asked.
+        guard !room.isPartial else { throw MatrixError.partialState(status: 404) }
         guard try await reader.allows(origin, in: room) else {
             throw MatrixError(.forbidden, "The room's access list forbids this server")
         }
@@ -92,7 +94,9 @@ struct JoinAnswering: RouteGroup {
                 canTell = false
                 continue
             }
-            if try await reader.membership(of: user, in: id)?.membership == .join { return true }
+            let membership = try await reader.membership(of: user, in: id)?.membership
+            if membership == .join { return true }
+            if membership == nil, other.isPartial { canTell = false }
         }
         guard canTell else {
             throw MatrixError(.unableToAuthorizeJoin, "This server cannot tell whether the user may join")
@@ -119,7 +123,7 @@ struct JoinAnswering: RouteGroup {
 
     // MARK: Finished events
 
-    private func membershipEvent(
+    func membershipEvent(
         _ request: APIRequest, _ room: RoomRecord, _ origin: ServerName, _ membership: Membership
     ) async throws -> PDU {
         var pdu: PDU
@@ -141,28 +145,6 @@ struct JoinAnswering: RouteGroup {
         }
         do { return try await verification.verified(pdu) } catch {
             throw MatrixError(.forbidden, "The event is not acceptable: \(error.reason)")
-        }
-    }
-
-    private func join(_ request: APIRequest, _ origin: ServerName) async throws -> APIResponse {
-        let room = try await room(request.roomID(), origin)
-        let pdu = try await membershipEvent(request, room, origin, .join)
-        let (event, before) = try await accept(pdu, room)
-        let state = Array(try await reader.state(at: before).values)
-        let chain = try await serving.authChain(of: state + [event])
-        return .json { writer in
-            writer.beginObject()
-            writer.key("auth_chain")
-            RoomServing.write(chain, into: &writer)
-            writer.key("event")
-            writer.raw(event.pdu.canonicalJSON)
-            writer.key("members_omitted")
-            writer.bool(false)
-            writer.key("origin")
-            writer.string(environment.serverName.text)
-            writer.key("state")
-            RoomServing.write(state, into: &writer)
-            writer.endObject()
         }
     }
 
@@ -188,7 +170,7 @@ struct JoinAnswering: RouteGroup {
     }
 
     /// Judges a membership event by the state before it and the current state, writes it and passes it on to the others.
-    private func accept(_ pdu: PDU, _ room: RoomRecord) async throws -> (StoredEvent, StateRoot) {
+    func accept(_ pdu: PDU, _ room: RoomRecord) async throws -> (StoredEvent, StateRoot) {
         let rules = room.version.rules
         guard let create = try await reader.stateEvent(room, .create)?.pdu else { throw MatrixError.unknown }
         guard let before = try await reader.stateBefore(pdu.prevEvents, in: room) else {

@@ -40,6 +40,7 @@ struct RoomServing: RouteGroup {
             throw MatrixError(.notFound, "The event is not known here")
         }
         _ = try await room(stored.pdu.roomID, for: origin)
+        guard isSettled(stored) else { throw MatrixError.partialState(status: 404) }
         return try await transaction([stored], for: origin)
     }
 
@@ -50,6 +51,7 @@ struct RoomServing: RouteGroup {
         else {
             throw MatrixError(.notFound, "The state at that event is not known here")
         }
+        guard !event.flags.contains(.partialState) else { throw MatrixError.partialState(status: 403) }
         var state = try await reader.state(at: after)
         if let key = StateKey(of: event.pdu), !event.flags.contains(.rejected) {
             let old = try await environment.database.read { connection in
@@ -162,11 +164,17 @@ struct RoomServing: RouteGroup {
 
     // MARK: What a server may see
 
+    /// Whether it is certain what becomes of an event: events of others that were judged by a part of the room's state are
+    /// judged again, and not passed on before.
+    private func isSettled(_ event: StoredEvent) -> Bool {
+        !event.flags.contains(.partialState) || environment.isLocal(event.pdu.sender)
+    }
+
     /// Events as a server may see them: those of times when none of its users could see them are redacted.
     private func visible(_ events: [StoredEvent], to server: ServerName) async throws -> [PDU] {
         var known: [StateRoot: Bool] = [:]
         var pdus: [PDU] = []
-        for event in events {
+        for event in events where isSettled(event) {
             if try await isVisible(event, to: server, &known) {
                 pdus.append(event.pdu)
             } else if let redacted = try? event.pdu.redacted() {
@@ -185,7 +193,9 @@ struct RoomServing: RouteGroup {
     private func isVisible(
         _ event: StoredEvent, to server: ServerName, _ known: inout [StateRoot: Bool]
     ) async throws -> Bool {
-        guard event.pdu.stateKey == nil, event.pdu.sender.serverName != server else { return true }
+        // While the members are not known, a server that is said to be in the room is.
+        guard event.pdu.stateKey == nil, event.pdu.sender.serverName != server, !event.flags.contains(.partialState)
+        else { return true }
         var root = event.stateAfter
         if root == nil {
             // Of history that was fetched, the state is not always known; the next that is must do.

@@ -27,12 +27,15 @@ struct RoomSummaries: Sendable {
             at: state, keys: [StateKey(.name, ""), StateKey(.canonicalAlias, "")], in: connection)
         let found = Counts(
             joined: members[.join] ?? 0, invited: members[.invite] ?? 0,
-            hasName: named.values.contains { event in
-                let field = event.pdu.type == .name ? "name" : "alias"
-                return event.pdu.content[field]?.string.map { !$0.isEmpty } ?? false
-            })
+            hasName: named.values.contains { Self.isName($0.pdu) })
         counts.put(state, found, cost: 96)
         return found
+    }
+
+    /// Whether an event of a room's state gives it a name: `m.room.name` or `m.room.canonical_alias` that is not empty.
+    static func isName(_ event: PDU) -> Bool {
+        guard event.stateKey == "", event.type == .name || event.type == .canonicalAlias else { return false }
+        return event.content[event.type == .name ? "name" : "alias"]?.string.map { !$0.isEmpty } ?? false
     }
 
     /// Those who stand for the name of a room that has none.

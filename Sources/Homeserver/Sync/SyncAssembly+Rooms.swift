@@ -31,6 +31,7 @@ extension SyncAssembly {
         rooms.sort { $0.nid < $1.nid }
         for room in rooms where request.filter.rooms.allows(room: room.id) {
             switch room.membership {
+            case .join where isHidden(room): break
             case .join:
                 var own = extras.byNID.removeValue(forKey: room.nid) ?? RoomExtras()
                 own.accountData = extras.dataByRoom[room.id] ?? []
@@ -84,7 +85,8 @@ extension SyncAssembly {
     private mutating func addJoined(_ room: SyncRoom, _ extras: RoomExtras) throws {
         var extras = extras
         let since = request.since
-        let wasJoined = try since.map { try membership(in: room, at: $0.events) == .join } ?? false
+        let isWholeNow = isCompleted(room)
+        let wasJoined = try self.wasJoined(room)
         if !wasJoined {
             extras.receipts = try ReceiptStore(connection).receipts(
                 room: room.nid, readableBy: request.user, limit: SyncLimits.receiptsPerRoom)
@@ -96,12 +98,13 @@ extension SyncAssembly {
         var window = TimelineWindow(end: current.events)
         if hasEvents { window = try timeline(room, after: known?.events, upTo: current.events) }
         let old = try known.flatMap { try log.stateRoot(room: room.nid, at: $0.events) }
-        if since != nil { try noteCompanions(room, since: old, wasJoined: wasJoined) }
+        if since != nil { try noteCompanions(room, since: old, wasJoined: wasJoined && !isWholeNow) }
         let isFull = !wasJoined || request.fullState
         let state = try stateChanges(
             room, window, end: StatePoint(root: room.state), since: isFull ? nil : old, hasEvents: hasEvents)
         let hasExtras = !extras.receipts.isEmpty || extras.hasTyping || !extras.accountData.isEmpty
-        guard isFull || !window.entries.isEmpty || window.isLimited || !state.isEmpty || hasExtras else { return }
+        let isSilent = window.entries.isEmpty && !window.isLimited && state.isEmpty && !hasExtras
+        if isSilent, !isFull, !isWholeNow { return }
         hasNews = true
         joined.key(room.id.text)
         joined.beginObject()
@@ -138,7 +141,7 @@ extension SyncAssembly {
     }
 
     /// The user's membership of a room at a position of the stream `events`.
-    private func membership(in room: SyncRoom, at position: Int64) throws -> Membership? {
+    func membership(in room: SyncRoom, at position: Int64) throws -> Membership? {
         if room.memberPosition <= position { return room.membership }
         guard let root = try log.stateRoot(room: room.nid, at: position),
             let nid = try states.event(at: root, .member, request.user.text)
@@ -204,6 +207,7 @@ extension SyncAssembly {
             changes = changes.filter { $0.key.type != .member || needed.contains($0.key.stateKey) }
             let keys = needed.map { StateKey(.member, $0) }.filter { changes[$0] == nil }
             changes.merge(try point.events(keys, states)) { first, _ in first }
+            if room.isPartial { changes.merge(try end.events(keys, states)) { first, _ in first } }
             if !isAfter {
                 for entry in window.entries {
                     guard let key = StateKey(of: entry.event.pdu), key.type == .member else { continue }
@@ -299,7 +303,7 @@ extension SyncAssembly {
         guard let event = try sync.rooms.events.events([room.memberNID], from: log)[room.memberNID] else { return }
         let place = try event.position ?? log.position(of: event.id)
         let end = place ?? room.memberPosition
-        let wasJoined = try request.since.map { try membership(in: room, at: $0.events) == .join } ?? false
+        let wasJoined = try self.wasJoined(room)
         let before = try event.replaces.flatMap { try membership($0) }
         var window = TimelineWindow(end: end)
         var state: [StoredEvent] = []

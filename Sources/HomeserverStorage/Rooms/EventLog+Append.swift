@@ -21,7 +21,9 @@ extension EventLog {
         statements += try AuthPlacing(self).statements(for: append.events)
         statements += redactions(append)
 
-        let live = append.events.filter { $0.place == .live }.count
+        let newEvents = append.events.filter { $0.place == .live }.count
+        // A room whose members have become known is news without an event.
+        let live = max(newEvents, append.completeness.flags == 0 ? 1 : 0)
         let backfilled = append.events.filter { $0.place == .backfilled }.count
         let backfillStep = backfilled > 0 ? statements.count : nil
         if backfilled > 0 { statements.append(StreamPositions.advancing("backfill", by: backfilled)) }
@@ -29,6 +31,7 @@ extension EventLog {
         if live > 0 {
             statements.append(StreamPositions.advancing("events", by: live * Int(StreamPositions.eventStep)))
         }
+        statements += PartialRoomStore.noting(append)
 
         let headStep = statements.count
         if let head = append.head { statements.append(change(append, to: head, isMoving: live > 0)) }
@@ -67,7 +70,7 @@ extension EventLog {
                     appended.positions[event.nid] = -(last - Int64(backfilled - backfilledIndex))
                 }
             case .filled(let position): appended.positions[event.nid] = position
-            case .none: break
+            case .kept, .none: break
             }
         }
         try enqueue(append, appended)
@@ -86,12 +89,15 @@ extension EventLog {
         let position: SQL = isMoving ? "(SELECT position FROM streams WHERE name = 'events')" : "0"
         guard let expected = append.expectedHeadVersion else {
             return """
-                INSERT INTO rooms (room_nid, room_id, version, head_version, state, extremities, depth, last_position)
+                INSERT INTO rooms (room_nid, room_id, version, head_version, state, extremities, depth, flags,
+                last_position)
                 VALUES (\(append.roomNID), \(append.roomID.text), \(append.version.text), 1, \(head.state.bytes),
-                \(RoomRecord.packed(head.extremities)), \(head.depth), \(position)) RETURNING head_version
+                \(RoomRecord.packed(head.extremities)), \(head.depth), \(append.completeness.flags ?? 0), \(position))
+                RETURNING head_version
                 """
         }
-        let moved: SQL = isMoving ? ", last_position = \(position)" : ""
+        var moved: SQL = isMoving ? ", last_position = \(position)" : ""
+        if let flags = append.completeness.flags { moved += ", flags = \(flags)" }
         return """
             UPDATE rooms SET head_version = head_version + 1, state = \(head.state.bytes),
             extremities = \(RoomRecord.packed(head.extremities)), depth = \(head.depth)\(moved)
@@ -115,12 +121,15 @@ extension EventLog {
             case .filled(let free): position = "\(free)"
             case .none:
                 position = "NULL"
+            case .kept:
+                position = "position"
             }
             let pdu = event.pdu
             if event.place != .none, let note = RelationStore.noting(pdu, nid: event.nid, room: append.roomNID) {
                 statements.append(note)
             }
             if event.isKnown {
+                if event.place == .none { statements.append(RelationStore.forgetting(nid: event.nid)) }
                 statements.append(
                     """
                     UPDATE events SET position = \(position), flags = \(event.flags.rawValue),

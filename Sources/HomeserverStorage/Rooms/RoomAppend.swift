@@ -10,6 +10,8 @@ public struct EventInsertion: Sendable {
         case backfilled
         /// At a position that is free: history that was missing between events that are there.
         case filled(Int64)
+        /// Where it is already.
+        case kept
         /// Nowhere: an outlier, or rejected, or soft-failed.
         case none
     }
@@ -115,6 +117,8 @@ public struct RoomAppend: Sendable {
     public var closedBackwardExtremities: [EventID] = []
     /// Users of this server whose syncs are to be woken beside those of joined members.
     public var concerned: [UserID] = []
+    /// Whether what is known of the room becomes more, or begins. Its syncs are woken when it does.
+    public var completeness = RoomCompleteness.unchanged
     /// Milliseconds since 1970, for the reply log.
     public var now: Int64
 
@@ -139,6 +143,42 @@ public struct AppendedPositions: Sendable {
     public var positions: [Int64: Int64] = [:]
     /// The new position of the stream `events`, if it moved.
     public var last: Int64?
+}
+
+/// How far a room's state is known.
+public enum RoomCompleteness: Sendable {
+    /// As far as before.
+    case unchanged
+    /// All but its members, since this join.
+    case partial(PartialJoin)
+    /// All of it, from now on.
+    case whole
+
+    /// The room's flags in the database; nil where they stay.
+    var flags: Int64? {
+        switch self {
+        case .unchanged: nil
+        case .partial: RoomRecord.partialFlag
+        case .whole: 0
+        }
+    }
+}
+
+/// A join that was answered without the room's members.
+public struct PartialJoin: Sendable {
+    /// The number of the join.
+    public var nid: Int64
+    /// The server that answered it.
+    public var resident: ServerName
+    /// The servers that are in the room, as the resident says.
+    public var servers: [ServerName]
+
+    /// Makes a join.
+    public init(nid: Int64, resident: ServerName, servers: [ServerName]) {
+        self.nid = nid
+        self.resident = resident
+        self.servers = servers
+    }
 }
 
 /// Somebody else changed the room's head in the meantime: read it again.

@@ -57,8 +57,8 @@ public struct RoomStore {
 
     private static let rooms: SQL =
         """
-        SELECT room_nid, room_id, version, head_version, state, extremities, depth, last_position, published
-        FROM rooms 
+        SELECT room_nid, room_id, version, head_version, state, extremities, depth, last_position, published,
+        flags FROM rooms 
         """
 
     private static func record(_ row: SQLRow) throws -> RoomRecord {
@@ -68,7 +68,8 @@ public struct RoomStore {
         return RoomRecord(
             nid: try row.integer(0), id: id, version: version, headVersion: try row.integer(3), state: state,
             extremities: RoomRecord.unpacked(try row.bytes(5)), depth: try row.integer(6),
-            lastPosition: try row.integer(7), isPublished: try row.bool(8))
+            lastPosition: try row.integer(7), isPublished: try row.bool(8),
+            isPartial: try row.integer(9) & RoomRecord.partialFlag != 0)
     }
 
     // MARK: Members
@@ -121,11 +122,14 @@ public struct RoomStore {
         return counts
     }
 
-    /// The servers with a joined member.
+    /// The servers with a joined member; where members are not known yet, also those that are said to have one.
     /// - Throws: `DatabaseError`.
     public func joinedServers(room: Int64) throws -> [ServerName] {
         try connection.query(
-            "SELECT DISTINCT server FROM room_members WHERE room_nid = \(room) AND membership = 'join'"
+            """
+            SELECT server FROM room_members WHERE room_nid = \(room) AND membership = 'join'
+            UNION SELECT server FROM partial_room_servers WHERE room_nid = \(room)
+            """
         ).compactMap { try? ServerName($0.text(0)) }
     }
 
@@ -161,6 +165,9 @@ public struct RoomStore {
                 """
                 SELECT DISTINCT o.server FROM room_members m
                 JOIN room_members o ON o.room_nid = m.room_nid AND o.membership = 'join'
+                WHERE m.user_id = \(user.text) AND m.membership = 'join'
+                UNION SELECT p.server FROM room_members m
+                JOIN partial_room_servers p ON p.room_nid = m.room_nid
                 WHERE m.user_id = \(user.text) AND m.membership = 'join'
                 """
             ).compactMap { try? ServerName($0.text(0)) })

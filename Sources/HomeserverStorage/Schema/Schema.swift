@@ -11,6 +11,7 @@ public enum Schema {
         Migration(2, "key backup") { V002KeyBackup.statements($0) },
         Migration(3, "relations") { V003Relations.statements($0) },
         Migration(4, "auth chains") { V004AuthChains.statements($0) },
+        Migration(5, "partial state") { V005PartialState.statements($0) },
     ]
 
     /// The oldest schema number whose programs can use the newest schema.

@@ -16,6 +16,10 @@ public struct SyncRoom: Sendable {
     public var lastPosition: Int64
     /// The room's current state.
     public var state: StateRoot
+    /// Whether its members are not all known yet.
+    public var isPartial: Bool
+    /// The position of the stream `events` since which they are, if once they were not.
+    public var completed: Int64?
 }
 
 /// Finds the rooms that a sync has something to say about.
@@ -60,7 +64,8 @@ public struct SyncRooms {
     private func rooms(_ clause: SQL) throws -> [SyncRoom] {
         let statement: SQL =
             """
-            SELECT m.room_nid, r.room_id, r.version, m.membership, m.event_nid, m.position, r.last_position, r.state
+            SELECT m.room_nid, r.room_id, r.version, m.membership, m.event_nid, m.position, r.last_position, r.state,
+            r.flags, (SELECT p.completed FROM partial_rooms p WHERE p.room_nid = m.room_nid)
             FROM room_members m JOIN rooms r ON r.room_nid = m.room_nid \(clause)
             AND NOT EXISTS (SELECT 1 FROM forgotten_rooms f
             WHERE f.user_id = m.user_id AND f.room_nid = m.room_nid)
@@ -72,7 +77,8 @@ public struct SyncRooms {
             return SyncRoom(
                 nid: try row.integer(0), id: id, version: version, membership: membership,
                 memberNID: try row.integer(4), memberPosition: try row.integer(5), lastPosition: try row.integer(6),
-                state: state)
+                state: state, isPartial: try row.integer(8) & RoomRecord.partialFlag != 0,
+                completed: try row.optionalInteger(9))
         }
     }
 

@@ -85,6 +85,16 @@ final class HandmadeServer: HTTPHandler {
 
     /// Joins a user of this server's by the handshake. Gives the join and the room's state before it.
     func join(_ user: UserID, _ room: RoomID, on server: TestHomeserver) async throws -> (join: PDU, state: [PDU]) {
+        let (join, sent) = try await sendJoin(user, room, on: server)
+        #expect(sent.status == 200, "\(JSONValue(sent.body))")
+        let state = try (sent.body["state"]?.elements ?? []).map { try PDU(parsing: $0, version: join.version) }
+        return (join, state)
+    }
+
+    /// The handshake of a join. Gives the join and what `send_join` answered.
+    func sendJoin(
+        _ user: UserID, _ room: RoomID, on server: TestHomeserver, query: String = ""
+    ) async throws -> (join: PDU, sent: (status: Int, body: JSONView)) {
         let versions = RoomVersion.all.map { "ver=\($0.text)" }.joined(separator: "&")
         let made = try await ask(
             server, .get, "/_matrix/federation/v1/make_join/\(percent(room.text))/\(percent(user.text))?\(versions)")
@@ -105,11 +115,9 @@ final class HandmadeServer: HTTPHandler {
             version: version, prev: prev, auth: auth, depth: template["depth"]?.integer ?? 1, timestamp: clock.now(),
             server: name, keyID: Self.keyID, key: key, referenceHashes: hashes)
         let sent = try await ask(
-            server, .put, "/_matrix/federation/v2/send_join/\(percent(room.text))/\(percent(join.id.text))",
+            server, .put, "/_matrix/federation/v2/send_join/\(percent(room.text))/\(percent(join.id.text))\(query)",
             bytes: join.canonicalJSON)
-        #expect(sent.status == 200, "\(JSONValue(sent.body))")
-        let state = try (sent.body["state"]?.elements ?? []).map { try PDU(parsing: $0, version: version) }
-        return (join, state)
+        return (join, sent)
     }
 
     /// Sends events in a transaction. Gives the answer.

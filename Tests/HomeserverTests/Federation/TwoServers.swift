@@ -44,6 +44,15 @@ struct TestHomeserver: Sendable {
         network.connect(name, handler)
     }
 
+    /// The same server, started again on its database.
+    init(restarting old: TestHomeserver, on network: LoopNetwork) {
+        name = old.name
+        environment = old.environment
+        instance = Instance(environment, resolver: NoSRVRecords())
+        handler = instance.handler(for: Resource.standard)
+        network.connect(name.text, handler)
+    }
+
     // MARK: As a client
 
     struct Client: Sendable {

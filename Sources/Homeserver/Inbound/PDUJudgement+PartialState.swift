@@ -1,0 +1,65 @@
+internal import HomeserverStorage
+internal import MatrixModel
+internal import MatrixRooms
+internal import SQLDatabase
+
+/// Judging in a room of which the members are not known yet, and finding out its whole state.
+extension PDUJudgement {
+    /// Judges an event by the state that is known, and what its auth events say of members of whom nothing is known. It is
+    /// judged again once all is known, so that the current state is not asked.
+    func judgePartially(
+        _ event: PDU, auth: [StoredEvent], in room: RoomRecord, create: PDU
+    ) async throws -> JudgedPDU {
+        let before = try await reader.partialStateBefore(event, auth: auth, in: room)
+        var verdict = Verdict.accepted
+        if let reason = try await refusal(of: event, at: before, create, room.version.rules) {
+            verdict = .rejected("state before: \(reason)")
+        }
+        return JudgedPDU(pdu: event, verdict: verdict, stateBefore: before, isPartial: true)
+    }
+
+    /// The state before an event, as a server tells it: fetched as far as it is not here, checked, and stored. Events that
+    /// are not good are left out.
+    /// - Parameter needsAll: whether each event must have been told; else what cannot be had is left out too.
+    /// - Throws: `Unjudgeable` when it cannot be had.
+    func toldState(
+        before event: PDU, in room: RoomRecord, by missing: MissingEvents, from server: ServerName,
+        needsAll: Bool = false
+    ) async throws -> StateRoot {
+        guard let told = await missing.stateIDs(before: event, from: server) else {
+            throw Unjudgeable(reason: "the state before it could not be fetched")
+        }
+        var known = try await stored(told.state)
+        let lacking = Set(told.state + told.auth).subtracting(try await stored(told.state + told.auth).keys)
+        if !lacking.isEmpty {
+            var events: [PDU] = []
+            if lacking.count <= MissingEvents.stateEventsOneByOne {
+                events = await missing.events(
+                    Array(lacking), room: room.id, version: room.version, from: server)
+            } else {
+                events = try await wholeState(before: event, by: missing, from: server, needsAll)
+            }
+            try await keep(events, in: room)
+            known = try await stored(told.state)
+            if needsAll, known.count < Set(told.state).count, lacking.count <= MissingEvents.stateEventsOneByOne {
+                try await keep(wholeState(before: event, by: missing, from: server, needsAll), in: room)
+                known = try await stored(told.state)
+            }
+        }
+        let usable = told.state.compactMap { known[$0] }.filter {
+            !$0.flags.contains(.rejected) && $0.roomNID == room.nid
+        }
+        guard usable.contains(where: { $0.pdu.type == .create }) else {
+            throw Unjudgeable(reason: "the state before it could not be fetched")
+        }
+        return try await reader.storeState(of: usable, room: room)
+    }
+
+    private func wholeState(
+        before event: PDU, by missing: MissingEvents, from server: ServerName, _ isNeeded: Bool
+    ) async throws -> [PDU] {
+        let events = await missing.state(before: event, from: server)
+        if events == nil, isNeeded { throw Unjudgeable(reason: "the state before it could not be fetched") }
+        return events ?? []
+    }
+}

@@ -1,0 +1,162 @@
+public import MatrixModel
+public import SQLDatabase
+
+/// A room of which the members are not known yet.
+public struct PartialRoom: Sendable {
+    /// `room_nid`
+    public var roomNID: Int64
+    public var roomID: RoomID
+    /// The join by which this server came in.
+    public var joinNID: Int64
+    /// The server that answered the join.
+    public var resident: String
+    /// How often completing it failed.
+    public var failures: Int
+}
+
+/// Rooms that were joined without their members: what is still to be done for them, and by whom.
+public struct PartialRoomStore {
+    private let connection: any SQLConnection
+
+    /// The rooms as this transaction sees them.
+    public init(_ connection: any SQLConnection) { self.connection = connection }
+
+    /// A room whose members are not known yet; nil for any other.
+    /// - Throws: `DatabaseError`.
+    public func room(_ nid: Int64) throws -> PartialRoom? {
+        try rooms("WHERE p.completed IS NULL AND p.room_nid = \(nid)").first
+    }
+
+    /// The rooms that may be completed now and that no other node works on, those that failed least first.
+    /// - Throws: `DatabaseError`.
+    public func due(now: Int64, holder: String, limit: Int) throws -> [PartialRoom] {
+        try rooms(
+            """
+            WHERE p.completed IS NULL AND p.retry_at <= \(now) AND (p.lease_until <= \(now) OR p.lease_holder = \(holder))
+            ORDER BY p.failures, p.retry_at LIMIT \(limit)
+            """)
+    }
+
+    private func rooms(_ clause: SQL) throws -> [PartialRoom] {
+        let statement: SQL =
+            """
+            SELECT p.room_nid, r.room_id, p.join_nid, p.resident, p.failures
+            FROM partial_rooms p JOIN rooms r ON r.room_nid = p.room_nid \(clause)
+            """
+        return try connection.query(statement).map { row in
+            guard let id = try? RoomID(row.text(1)) else {
+                throw DatabaseError(.corrupt, "a room's id cannot be read")
+            }
+            return PartialRoom(
+                roomNID: try row.integer(0), roomID: id, joinNID: try row.integer(2), resident: try row.text(3),
+                failures: try row.int(4))
+        }
+    }
+
+    /// Takes or keeps the right to complete a room.
+    /// - Throws: `DatabaseError`.
+    public func lease(_ nid: Int64, holder: String, now: Int64, until: Int64) throws -> Bool {
+        try connection.execute(
+            """
+            UPDATE partial_rooms SET lease_holder = \(holder), lease_until = \(until)
+            WHERE room_nid = \(nid) AND completed IS NULL AND (lease_until <= \(now) OR lease_holder = \(holder))
+            """) == 1
+    }
+
+    /// Keeps the rights that a node has.
+    /// - Throws: `DatabaseError`.
+    public func renew(holder: String, now: Int64, until: Int64) throws {
+        try connection.execute(
+            """
+            UPDATE partial_rooms SET lease_until = \(until)
+            WHERE completed IS NULL AND lease_holder = \(holder) AND lease_until > \(now)
+            """)
+    }
+
+    /// Gives the right to complete a room back, and notes how it went.
+    /// - Parameter retryAt: when to try again after a failure, milliseconds since 1970; nil where nothing failed.
+    /// - Throws: `DatabaseError`.
+    public func release(_ nid: Int64, holder: String, retryAt: Int64?) throws {
+        var change: SQL = "lease_until = 0"
+        if let retryAt { change += ", failures = failures + 1, retry_at = \(retryAt)" }
+        try connection.execute(
+            "UPDATE partial_rooms SET \(change) WHERE room_nid = \(nid) AND lease_holder = \(holder)")
+    }
+
+    /// Takes every right away: for the only node, at its start.
+    /// - Throws: `DatabaseError`.
+    public func releaseAll() throws {
+        try connection.execute("UPDATE partial_rooms SET lease_until = 0 WHERE lease_until > 0")
+    }
+
+    /// Gives a room up that none of our users is in any more. What was judged by a part of its state loses that state.
+    /// - Returns: false when the room's head is not the expected one.
+    /// - Throws: `DatabaseError`.
+    public func abandon(_ nid: Int64, headVersion: Int64) throws -> Bool {
+        let moved = try connection.execute(
+            """
+            UPDATE rooms SET flags = 0, head_version = head_version + 1
+            WHERE room_nid = \(nid) AND head_version = \(headVersion)
+            """)
+        guard moved == 1 else { return false }
+        try connection.executeAll([
+            Self.clearingEvents(nid),
+            "DELETE FROM partial_rooms WHERE room_nid = \(nid)",
+            "DELETE FROM partial_room_servers WHERE room_nid = \(nid)",
+        ])
+        return true
+    }
+
+    /// Takes the states away that are known in part.
+    private static func clearingEvents(_ nid: Int64) -> SQL {
+        """
+        UPDATE events SET flags = flags - 8, state_after = NULL WHERE room_nid = \(nid) AND (flags & 8) <> 0
+        """
+    }
+
+    /// What an append says of how far its room is known. Comes before the rows of its events.
+    static func noting(_ append: RoomAppend) -> [SQL] {
+        let nid = append.roomNID
+        let forgetting: SQL = "DELETE FROM partial_room_servers WHERE room_nid = \(nid)"
+        switch append.completeness {
+        case .unchanged: return []
+        case .partial(let join):
+            let servers = join.servers.map { "(\(nid), \($0.text))" as SQL }
+            var statements: [SQL] = [
+                clearingEvents(nid), forgetting,
+                """
+                INSERT INTO partial_rooms (room_nid, join_nid, resident)
+                VALUES (\(nid), \(join.nid), \(join.resident.text))
+                ON CONFLICT (room_nid) DO UPDATE SET join_nid = excluded.join_nid, resident = excluded.resident,
+                failures = 0, retry_at = 0, lease_until = 0, completed = NULL
+                """,
+            ]
+            for start in stride(from: 0, to: servers.count, by: Limits.bindsPerStatement / 2) {
+                let rows = servers[start..<min(start + Limits.bindsPerStatement / 2, servers.count)]
+                statements.append(
+                    "INSERT INTO partial_room_servers (room_nid, server) VALUES "
+                        + Array(rows).joined(separator: ", ") + " ON CONFLICT (room_nid, server) DO NOTHING")
+            }
+            return statements
+        case .whole:
+            return [
+                clearingEvents(nid), forgetting,
+                """
+                UPDATE partial_rooms SET completed = (SELECT position FROM streams WHERE name = 'events'),
+                lease_until = 0 WHERE room_nid = \(nid) AND completed IS NULL
+                """,
+            ]
+        }
+    }
+}
+
+extension EventLog {
+    /// The events of a room that were judged by a part of its state, as they came.
+    /// - Throws: `DatabaseError`.
+    public func partialEvents(room: Int64) throws -> [StoredEvent] {
+        let nids = try connection.query(
+            "SELECT event_nid FROM events WHERE room_nid = \(room) AND (flags & 8) <> 0"
+        ).map { try $0.integer(0) }
+        return try events(nids: nids).values.sorted { $0.nid < $1.nid }
+    }
+}

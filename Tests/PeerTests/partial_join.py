@@ -1,0 +1,201 @@
+#!/usr/bin/env python3
+"""Rooms of many members are joined without them and completed afterwards: fedchatd and Synapse, over TLS on loopback.
+
+    partial_join.py [--members 300] [--database sqlite|postgres] [--version 12] [--only WORDS] [--keep]
+
+A puppet server fills a room with its users. Then the other server joins: the seconds until the join is answered, until a
+client that loads members lazily has the room, and until all members are known are printed. Both sides talk meanwhile, and
+afterwards the state on both sides is compared event by event.
+"""
+import argparse
+import pathlib
+import shutil
+import sqlite3
+import sys
+import tempfile
+import time
+
+from puppet import Puppet, event_id
+from synapse_server import Synapse      # puts blackbox on the path
+
+from blackbox.certificates import Authority
+from blackbox.matrix import quoted, timeline
+from blackbox.postgres import Cluster
+from blackbox.report import Run, expect, expect_equal, eventually
+from blackbox.servers import Fedchatd
+
+LAZY = {"room": {"state": {"lazy_load_members": True}}}
+PER_TRANSACTION = 50
+
+
+def full_state(user, room):
+    """The whole state by key; waits where the server does."""
+    return {(each["type"], each["state_key"]): each["event_id"] for each in user.call("GET", f"/rooms/{quoted(room)}/state")}
+
+
+def filled(server, authority, members, version):
+    """A user of the server's with a room in which a puppet has many users: (user, room, puppet)."""
+    host = server.user("host")
+    room = host.create_room(room_version=version, name="Large", preset="public_chat")
+    puppet = Puppet(authority)
+    seen = puppet.join(server, room, "member0")
+    seen.state[("m.room.join_rules", "")] = next(
+        event for event in seen.state.values() if event["type"] == "m.room.join_rules")
+    base = [("m.room.power_levels", ""), ("m.room.join_rules", "")]
+    if version != "12":
+        base.insert(0, ("m.room.create", ""))
+    auth = [event_id(seen.state[key]) for key in base]
+    joins = []
+    for number in range(1, members):
+        user = f"@member{number}:{puppet.name}"
+        event = puppet.sealed({
+            "type": "m.room.member", "room_id": room, "sender": user, "state_key": user, "depth": seen.depth + 1,
+            "content": {"membership": "join", "displayname": f"Member {number}"}, "prev_events": [seen.last],
+            "auth_events": auth, "origin_server_ts": int(time.time() * 1000)})
+        seen.last, seen.depth = event_id(event), event["depth"]
+        joins.append(event)
+    for start in range(0, len(joins), PER_TRANSACTION):
+        while True:
+            status, answer = puppet.send(server, joins[start:start + PER_TRANSACTION])
+            if status != 429:
+                break
+            time.sleep(1)
+        expect(status == 200, f"the room could not be filled: {status} {answer}")
+        # Synapse drops events of a room of which too many wait.
+        last = quoted(event_id(joins[start:start + PER_TRANSACTION][-1]))
+        eventually(lambda: host.request("GET", f"/rooms/{quoted(room)}/event/{last}").status == 200, "the members are in", seconds=60)
+    eventually(lambda: len(host.call("GET", f"/rooms/{quoted(room)}/joined_members")["joined"]) == members + 1,
+               "the room is full", seconds=60 + members // 10)
+    return host, room, puppet
+
+
+def shown(room, text):
+    return lambda answer: any(each["content"].get("body") == text for each in timeline(answer, room))
+
+
+def joined(host, guest, room, members, via, meanwhile=lambda: None):
+    """The guest joins; both talk; all becomes known. Prints the seconds it took."""
+    start = time.monotonic()
+    guest.join(room, via)
+    answered = time.monotonic() - start
+    meanwhile()
+    guest.sync_until(lambda answer: room in answer["rooms"].get("join", {}), filter=LAZY)
+    usable = time.monotonic() - start
+    guest.send(room, "from the guest, at once")
+    host.sync_until(shown(room, "from the guest, at once"), seconds=60, filter=LAZY)
+    sent = time.monotonic() - start
+    host.send(room, "from the host, meanwhile")
+    guest.sync_until(shown(room, "from the host, meanwhile"), seconds=60, filter=LAZY)
+
+    eventually(lambda: guest.request("GET", f"/rooms/{quoted(room)}/joined_members").status == 200, "the members are known", seconds=300)
+    whole = time.monotonic() - start
+    print(f"        {members} members: join answered after {answered:.2f} s, lazily loading client has it after {usable:.2f} s, "
+          f"message arrived after {sent:.2f} s, all members known after {whole:.2f} s", flush=True)
+    eventually(lambda: full_state(guest, room) == full_state(host, room), "both sides have the same state", seconds=60)
+    expect_equal(len(full_state(guest, room)), len(full_state(host, room)), "the state's size")
+    expect_equal(sorted(guest.call("GET", f"/rooms/{quoted(room)}/joined_members")["joined"]),
+                 sorted(host.call("GET", f"/rooms/{quoted(room)}/joined_members")["joined"]), "the members")
+    guest.sync_until(lambda answer: room in answer["rooms"].get("join", {}), seconds=60)       # eager
+    guest.send(room, "afterwards")
+    host.sync_until(shown(room, "afterwards"), seconds=60, filter=LAZY)
+
+
+def came_partially(server, room):
+    """Whether fedchatd joined without the members; None where the database cannot be looked into."""
+    file = server.folder / "fedchatd.db"
+    if not file.exists():
+        return None
+    link = sqlite3.connect(f"file:{file}?mode=ro", uri=True)
+    try:
+        return link.execute("SELECT COUNT(*) FROM partial_rooms p JOIN rooms r ON r.room_nid = p.room_nid "
+                            "WHERE r.room_id = ? AND p.completed IS NOT NULL AND r.flags = 0", (room,)).fetchone()[0] == 1
+    finally:
+        link.close()
+
+
+def ours_joined_by_synapse(ours, theirs, authority, members, version):
+    host, room, puppet = filled(ours, authority, members, version)
+    try:
+        joined(host, theirs.user("guest"), room, members, [ours.name])
+    finally:
+        puppet.close()
+    log = (theirs.folder / "homeserver.log").read_text(errors="replace")
+    expect(f"Clearing partial-state flag for {room}" in log, "Synapse did not join with partial state")
+
+
+def theirs_joined_by_us(ours, theirs, authority, members, version):
+    host, room, puppet = filled(theirs, authority, members, version)
+    try:
+        joined(host, ours.user("guest"), room, members, [theirs.name])
+    finally:
+        puppet.close()
+    expect(came_partially(ours, room) is not False, "fedchatd did not join with partial state")
+
+
+def killed_meanwhile(ours, theirs, authority, members, version):
+    def kill():
+        ours.kill()
+        ours.start()
+    host, room, puppet = filled(theirs, authority, members, version)
+    try:
+        joined(host, ours.user("guest"), room, members, [theirs.name], kill)
+    finally:
+        puppet.close()
+
+
+def resident_goes_away(ours, theirs, third, authority, members, version):
+    """The server that answered the join is stopped at once; another that is in the room tells the rest."""
+    host, room, puppet = filled(third, authority, members, version)
+    try:
+        away = theirs.user("away")
+        away.join(room, [third.name])
+
+        eventually(lambda: full_state(away, room) == full_state(host, room), "the third server has it", seconds=120)
+        guest = ours.user("guest")
+        joined(host, guest, room, members, [theirs.name], theirs.stop)
+        theirs.start()
+        away.sync_until(shown(room, "afterwards"), seconds=120, filter=LAZY)
+    finally:
+        puppet.close()
+
+
+def main():
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--members", type=int, default=300)
+    options.add_argument("--database", choices=["sqlite", "postgres"], default="sqlite")
+    options.add_argument("--version", choices=["11", "12"], default="12")
+    options.add_argument("--only", default="", help="run what has this in its sentence")
+    options.add_argument("--keep", action="store_true", help="leave the servers' folders")
+    options = options.parse_args()
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="partial"))
+    authority, cluster, run = Authority(folder / "ca"), None, Run()
+    try:
+        cluster = Cluster() if options.database == "postgres" else None
+        ours = Fedchatd(folder / "ours", authority, cluster.create("ours") if cluster else None)
+        third = Fedchatd(folder / "third", authority, cluster.create("third") if cluster else None)
+
+        def one(sentence, function, *arguments):
+            if options.only in sentence:
+                run.one(sentence, function, *arguments, authority, options.members, options.version)
+
+        with ours, third, Synapse(folder / "theirs", authority) as theirs:
+            for server in (ours, third, theirs):        # a request for all members waits for them
+                server.site.timeout = 300
+                server.site.forget_connection()
+            one("Synapse joins our room without its members", ours_joined_by_synapse, ours, theirs)
+            one("we join Synapse's room without its members", theirs_joined_by_us, ours, theirs)
+            one("we join our own kind's room without its members", theirs_joined_by_us, ours, third)
+            one("we are killed before all members are known", killed_meanwhile, ours, theirs)
+            one("the server that answered our join goes away", resident_goes_away, ours, theirs, third)
+    finally:
+        if cluster:
+            cluster.stop()
+        if options.keep:
+            print(f"kept: {folder}")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+    return run.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
