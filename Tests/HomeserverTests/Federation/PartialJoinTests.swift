@@ -113,7 +113,7 @@ extension TwoServers {
     }
 }
 
-@Suite("A room that is joined without its members") struct PartialJoinTests {
+@Suite("A room that is joined without its members", .serialized) struct PartialJoinTests {
     @Test(arguments: ["12", "6", "1"])
     func `it is used at once, and whole later`(_ version: String) async throws {
         try await LargeRoom.run(version) { large in
@@ -238,7 +238,10 @@ extension TwoServers {
             let room = try await alice.createRoom("12", ["name": "Large"])
             try await a.fill(room, 100)
             // The ids of the state are told, the events are not.
-            network.set { $0.pathAndQuery.contains("/v1/event/") ? .unreachable : .delivered }
+            network.set { request in
+                let path = request.pathAndQuery
+                return path.contains("/v1/event/") || path.contains("/v1/state/") ? .unreachable : .delivered
+            }
             try await withThrowingTaskGroup(of: Void.self) { inner in
                 inner.addTask { await first.instance.run() }
                 try await bob.join(room, via: a)
