@@ -83,4 +83,10 @@ import Testing
         #expect(throws: MalformedField.self) { try levels.required(for: .ban) }
         #expect(try levels.required(for: .kick) == .level(60))
     }
+
+    @Test func `notifying all needs 50 if the room does not say otherwise`() throws {
+        #expect(try levels(.v12, ["notifications": ["room": 7]]).requiredForNotification("room") == .level(7))
+        #expect(try levels(.v12, ["notifications": [:]]).requiredForNotification("room") == .level(50))
+        #expect(try levels(.v12, [:]).requiredForNotification("room") == .level(50))
+    }
 }

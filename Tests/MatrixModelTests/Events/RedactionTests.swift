@@ -59,4 +59,28 @@ import Testing
         let redacted = Redaction.redact(try JSONDocument(Array(text.utf8)).root, rules: .v11)
         #expect(redacted["content"] == ["third_party_invite": [:]])
     }
+
+    @Test func `content is written where it belongs, even as the last`() throws {
+        let redacted = Redaction.canonicalJSON(
+            of: try JSONDocument(Array(#"{"auth_events":[]}"#.utf8)).root, rules: .v12)
+        #expect(String(decoding: redacted, as: UTF8.self) == #"{"auth_events":[],"content":{}}"#)
+    }
+
+    @Test func `only a membership keeps a third-party invite, and of that only what is signed`() throws {
+        func content(_ type: String, _ content: JSONValue) throws -> JSONValue? {
+            let event: JSONValue = ["type": .string(type), "content": content]
+            let redacted = Redaction.redact(try event.document.root, rules: .v11)["content"]
+            #expect(
+                Redaction.canonicalJSON(of: try event.document.root, rules: .v11)
+                    == JSONValue.object(["type": .string(type), "content": redacted ?? .null]).serialized())
+            return redacted
+        }
+        let signed: JSONValue = ["signed": ["token": "t"], "display_name": "x"]
+        #expect(
+            try content("m.room.member", ["third_party_invite": signed])
+                == ["third_party_invite": ["signed": ["token": "t"]]])
+        #expect(try content("m.room.member", ["another": signed]) == [:])
+        #expect(try content("m.room.member", ["third_party_invite": "x"]) == [:])
+        #expect(try content("m.room.join_rules", ["third_party_invite": signed]) == [:])
+    }
 }

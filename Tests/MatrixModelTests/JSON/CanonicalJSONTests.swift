@@ -87,4 +87,13 @@ import Testing
         return String(
             (0..<Int.random(in: 0..<20, using: &random)).map { _ in alphabet.randomElement(using: &random) ?? "a" })
     }
+
+    @Test func `an exponent goes only where the number is an integer of canonical JSON`() throws {
+        for (number, expected) in [
+            ("9007199254740991e0", "9007199254740991"), ("9007199254740992e0", "9007199254740992e0"),
+            ("-9007199254740991e0", "-9007199254740991"), ("1e17", "1e17"), ("15e-1", "15e-1"), ("150e-1", "15"),
+        ] {
+            #expect(text(try CanonicalJSON.encode(document(number).root, strict: false)) == expected)
+        }
+    }
 }

@@ -55,4 +55,12 @@ import Testing
         signed["a"] = 2
         #expect(!SignedJSON.verify(signed, entity: "domain", keyID: keyID, key: key.publicKey))
     }
+
+    @Test func `what is nested too deeply to be read is signed by nobody`() throws {
+        let key = try Ed25519.SigningKey(seed: [UInt8](repeating: 1, count: 32))
+        var deep: JSONValue = [:]
+        for _ in 0..<200 { deep = ["x": deep] }
+        let signed = SignedJSON.sign(deep, as: "one.test", keyID: "ed25519:1", with: key)
+        #expect(!SignedJSON.verify(signed, entity: "one.test", keyID: "ed25519:1", key: key.publicKey))
+    }
 }

@@ -51,6 +51,14 @@ import Testing
         #expect(!keys(.v7, .member, stateKey: target, join).contains(carol))
     }
 
+    @Test func `nothing is selected twice`() {
+        let own = authEventKeys(
+            type: .member, sender: .alice, stateKey: UserID.alice.text,
+            content: ["membership": "join", "join_authorised_via_users_server": "@alice:one.test"] as JSONValue,
+            rules: .v11)
+        #expect(own.count == 4 && Set(own).count == 4)
+    }
+
     @Test(arguments: RoomVersion.all) func `what is selected is accepted`(version: RoomVersion) {
         var room = TestRoom(version)
         room.join(.bob)

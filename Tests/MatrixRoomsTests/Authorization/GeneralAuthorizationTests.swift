@@ -21,6 +21,17 @@ import Testing
         #expect(room.clauseRejecting(other.event(.message, by: .bob)) == "2")
     }
 
+    @Test func `what is no create event makes no room`() {
+        var room = TestRoom(.v11)
+        let other = room.send(.create, by: .alice, stateKey: "x", ["creator": "@alice:one.test"])
+        let topic = room.send(.topic, by: .alice, stateKey: "")
+        let message = room.event(.message, by: .alice)
+        for create in [other, topic] {
+            #expect(throws: Rejection.self) { try authorize(message, given: room, by: .v11, create: create) }
+        }
+        #expect(throws: Never.self) { try authorize(message, given: room, by: .v11, create: room.create) }
+    }
+
     @Test(arguments: [RoomVersion.v1, .v12]) func `a room that is not federated is its server's own`(
         version: RoomVersion
     ) {

@@ -22,4 +22,39 @@ import Testing
         #expect(!applies(bobs, by: .carol))
         #expect(!applies(alices, by: .alice, naming: bobs.id))
     }
+
+    @Test func `the redact level is the room's, and only redactions of this room redact`() throws {
+        for (needed, applies) in [(50, true), (51, false)] as [(JSONValue, Bool)] {
+            var room = TestRoom(.v12, powerLevels: ["users": ["@bob:two.test": 50], "redact": needed])
+            room.join(.bob)
+            let message = room.send(.message, by: .alice)
+            let redaction = room.event(.redaction, by: .bob, redacts: message.id)
+            #expect(redactionApplies(redaction, to: message, given: room, create: room.create) == applies)
+        }
+        var room = TestRoom(.v12)
+        let message = room.send(.message, by: .alice)
+        // Nothing else redacts, even if it names an event so.
+        let other = room.event(.topic, by: .alice, stateKey: "", ["redacts": .string(message.id.text)])
+        #expect(other.redacts == message.id)
+        #expect(!redactionApplies(other, to: message, given: room, create: room.create))
+        // Nor one of another room.
+        let elsewhere = TestRoom(.v12, createContent: ["x": 1])
+        let foreign = elsewhere.event(.redaction, by: .alice, redacts: message.id)
+        #expect(!redactionApplies(foreign, to: message, given: room, create: room.create))
+        // A level that cannot be read redacts nothing.
+        room.setPowerLevels(["redact": "x"])
+        room.join(.bob)
+        let redaction = room.event(.redaction, by: .bob, redacts: message.id)
+        #expect(!redactionApplies(redaction, to: message, given: room, create: room.create))
+    }
+
+    @Test(arguments: [RoomVersion.v1, .v2]) func `in versions 1 and 2 what was accepted applies`(
+        version: RoomVersion
+    ) {
+        var room = TestRoom(version)
+        room.join(.bob)
+        let message = room.send(.message, by: .alice)
+        let redaction = room.event(.redaction, by: .bob, redacts: message.id)
+        #expect(redactionApplies(redaction, to: message, given: room, create: room.create))
+    }
 }

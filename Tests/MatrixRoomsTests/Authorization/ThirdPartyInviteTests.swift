@@ -72,4 +72,20 @@ import Testing
         let many = [JSONValue](repeating: ["public_key": other], count: 1_000) + [["public_key": key]]
         #expect(invite(room(keys: ["public_keys": .array(many)]), ["signed": signed()]) == "5.4.1.8")
     }
+
+    @Test func `the sixteenth key and signature count, the seventeenth do not`() {
+        let key = JSONValue.string(Base64.encode(identityServer.key.publicKey.bytes))
+        let other = JSONValue.string(Base64.encode(TestServer(of: .alice).key.publicKey.bytes))
+        for (others, expected) in [(15, nil), (16, "5.4.1.8")] as [(Int, String?)] {
+            let keys = [JSONValue](repeating: ["public_key": other], count: others) + [["public_key": key]]
+            #expect(invite(room(keys: ["public_keys": .array(keys)]), ["signed": signed()]) == expected)
+
+            // Signatures are tried in the order of their JSON: all of `a` come first.
+            var bad: JSONValue = [:]
+            for index in 0..<others { bad["ed25519:\(index)"] = "AAAA" }
+            var many = signed()
+            many["signatures"]?["a"] = bad
+            #expect(invite(room(), ["signed": many]) == expected)
+        }
+    }
 }

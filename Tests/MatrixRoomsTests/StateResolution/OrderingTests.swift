@@ -69,6 +69,25 @@ func sha1(_ id: EventID) -> [UInt8] { SHA1.hash(Array(id.text.utf8)) }
         #expect(try all.conflictedStateSubgraph([try EventID("$a"), try EventID("$c")]).count == 3)
     }
 
+    @Test func `a level that cannot be read is 0`() throws {
+        let create = try event("create", .create)
+        let levels: JSONValue = ["users": ["@bob:two.test": "x", "@carol:one.test": 1]]
+        let events = try [
+            event("b", by: .bob, at: 1, auth: ["levels"]), event("c", by: .carol, at: 2, auth: ["levels"]),
+        ]
+        let all = graph(events + [create, try event("levels", .powerLevels, content: levels)])
+        #expect(names(PowerOrdering(graph: all, create: create).sort(graph(events))) == "c b")
+    }
+
+    @Test func `a circle beside the mainline ends too`() throws {
+        let events = try [
+            event("p0", .powerLevels), event("x", .powerLevels, auth: ["y"]), event("y", .powerLevels, auth: ["x"]),
+            event("on", at: 1, auth: ["p0"]), event("round", at: 2, auth: ["x"]),
+        ]
+        let mainline = Mainline(of: try EventID("$p0"), in: graph(events))
+        #expect(names(mainline.sort(events.filter { $0.type != .powerLevels })) == "round on")
+    }
+
     @Test func `the mainline orders by the power levels that events rest on`() throws {
         let events = try [
             event("p2", .powerLevels), event("p1", .powerLevels, auth: ["p2"]), event("p0", .powerLevels, auth: ["p1"]),

@@ -315,3 +315,31 @@ private let modern: [RoomVersion] = [.v2, .v6, .v11, .v12]
         #expect(try forks.event(.powerLevels)?.sender == .alice)
     }
 }
+
+@Suite("Bounds of state resolution") struct ResolutionBoundsTests {
+    @Test func `a thousand forks are resolved, one more is too large`() throws {
+        var base = TestRoom(.v12)
+        let topic = base.send(.topic, by: .alice, stateKey: "", ["topic": "tea"])
+        let first = base.state.map
+        var second = first
+        second[StateKey(.topic, "")] = nil
+        let forks = [StateMap](repeating: first, count: 999) + [second]
+        #expect(try resolveWithChains(forks, in: base, by: .v12)[StateKey(.topic, "")] == topic.id)
+        #expect(throws: ResolutionFailure.tooLarge) {
+            try resolve(forks + [first], authDifference: [], in: base, by: RoomVersionRules.v12)
+        }
+    }
+
+    @Test func `the create event of version 12 follows from the room, before it must be in a fork`() throws {
+        func forks(_ version: RoomVersion) -> (TestRoom, [StateMap]) {
+            var base = TestRoom(version)
+            let first = base.state.map.filter { $0.key.type != .create }
+            base.send(.topic, by: .alice, stateKey: "", ["topic": "tea"])
+            return (base, [first, base.state.map.filter { $0.key.type != .create }])
+        }
+        let (new, newForks) = forks(.v12)
+        #expect(try resolveWithChains(newForks, in: new, by: .v12)[StateKey(.topic, "")] != nil)
+        let (old, oldForks) = forks(.v11)
+        #expect(throws: ResolutionFailure.missingCreateEvent) { try resolveWithChains(oldForks, in: old, by: .v11) }
+    }
+}
