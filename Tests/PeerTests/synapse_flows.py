@@ -68,7 +68,7 @@ class Case:
 
 
 def chosen(options):
-    words = [word for word in options.flows.split(",") if word]
+    words = [word.strip() for word in options.flows.split(",") if word.strip()]
     versions = options.versions.split(",") if options.versions else flows.ALL[9:] if options.quick else flows.ALL
     cases = []
     for flow in flows.registered():

@@ -1,6 +1,6 @@
 """Coming and going: invites, knocks, restricted rooms, leaving, kicks, bans."""
 from blackbox.matrix import quoted
-from blackbox.report import expect, expect_equal
+from blackbox.report import Skipped, expect, expect_equal
 
 from . import SAMPLE, flow
 from .scene import rooms
@@ -210,7 +210,8 @@ def knocked_in_vain(scene):
     scene.membership(host, room, guest, "knock")
     host.call("POST", f"/rooms/{quoted(room)}/kick", {"user_id": guest.id})
     scene.membership(host, room, guest, "leave")
-    if scene.guest.kind != "synapse":       # Synapse takes no notice of events of rooms that it is not in, but for withdrawn invites
+    # Synapse tells a server that is not in the room of withdrawn invites, but not of refused knocks, and hears of none.
+    if {scene.host.kind, scene.guest.kind} == {"fedchatd"}:
         scene.until(lambda: room not in rooms(guest.sync(), "knock"), "the knock is no longer in the sync")
     expect_equal(knock(guest, room, host.server_name).status, 200, "knocking again")
     scene.membership(host, room, guest, "knock")
@@ -225,8 +226,11 @@ def knock_withdrawn(scene):
     expect_equal(knock(guest, room, host.server_name).status, 200)
     scene.membership(host, room, guest, "knock")
     guest.leave(room)
-    scene.membership(host, room, guest, "leave")
     scene.until(lambda: room not in rooms(guest.sync(), "knock"), "the knock is no longer in the sync")
+    if scene.guest.kind == "synapse":
+        raise Skipped("Synapse takes a knock back at home only, without make_leave: "
+                      "https://spec.matrix.org/v1.19/server-server-api/#leaving-rooms-rejecting-invites")
+    scene.membership(host, room, guest, "leave")
 
 
 @flow("knock in the old versions is refused", versions=["1", "6"])
