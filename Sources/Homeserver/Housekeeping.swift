@@ -21,9 +21,9 @@ struct Housekeeping: Sendable {
 
     /// Runs until the task is cancelled.
     func run() async {
-        await reseal()
         await indexRelations()
         while !Task.isCancelled {
+            await reseal()
             let now = environment.clock.now()
             let sealer = environment.sealer
             do {

@@ -31,6 +31,12 @@ public struct Resealing {
         Place(name: "invites_received", column: "stripped_state", order: "position", keys: ["user_id", "room_id"]) {
             RoomStore.inviteContext($0[0], $0[1], "state")
         },
+        Place(name: "inbound_staging", column: "body", order: "staged_nid", keys: ["event_id"]) {
+            InboundStaging.context($0[0])
+        },
+        Place(name: "outbox_edus", column: "body", order: "edu_nid", keys: ["destination"]) {
+            Outbox.context($0[0])
+        },
     ]
 
     private let connection: any SQLConnection
@@ -41,10 +47,26 @@ public struct Resealing {
         self.sealer = sealer
     }
 
-    /// Whether every row is sealed under the key that seals now, so that older keys may go.
+    /// Whether every row is sealed under the key that seals now, so that older keys may go. All rows are looked at: a node
+    /// that still had the old key first may have written some behind what was done. For such a place all is done again.
     public func isDone() throws -> Bool {
-        for place in Self.places where try !progress(of: place).done { return false }
-        return true
+        var isDone = true
+        let marker = sealer.currentMarker
+        for place in Self.places {
+            guard try progress(of: place).done else {
+                isDone = false
+                continue
+            }
+            let stale = try connection.query(
+                """
+                SELECT 1 FROM \(raw: place.name)
+                WHERE SUBSTR(\(raw: place.column), 1, CAST(\(marker.count) AS INTEGER)) <> \(marker) LIMIT 1
+                """)
+            guard !stale.isEmpty else { continue }
+            try save(place, position: 0, done: false)
+            isDone = false
+        }
+        return isDone
     }
 
     /// Reseals some rows. Returns whether there may be more.

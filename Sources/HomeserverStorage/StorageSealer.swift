@@ -1,6 +1,7 @@
 public import Cryptography
 
-/// Seals what is kept at rest (event bodies, to-device messages, account data) with the keys of `storage_key_file`.
+/// Seals content at rest (event bodies, to-device messages, account data, what waits to be judged or sent) with the keys
+/// of `storage_key_file`.
 ///
 /// A sealed value is a byte 1, the length of the key's id, the id, a nonce, the ciphertext; a plain one a byte 0 and the
 /// bytes. Which row and column a value belongs to is authenticated with it, so values cannot be swapped.
@@ -84,10 +85,14 @@ public struct StorageSealer: Sendable, CustomStringConvertible {
         }
     }
 
+    /// How every value begins that is sealed under the current key, or is plain where there is none.
+    var currentMarker: [UInt8] {
+        guard let current = keys.first else { return [0] }
+        return [1, UInt8(truncatingIfNeeded: current.id.utf8.count)] + Array(current.id.utf8)
+    }
+
     /// Whether a stored value was sealed with another key than the current one, or is plain though there is one.
     public func isStale(_ value: [UInt8]) -> Bool {
-        guard let current = keys.first else { return value.first == 1 }
-        guard value.first == 1, value.count >= 2 else { return true }
-        return String(decoding: value.dropFirst(2).prefix(Int(value[1])), as: UTF8.self) != current.id
+        !value.starts(with: currentMarker)
     }
 }

@@ -1,3 +1,4 @@
+import FedchatTesting
 import Foundation
 import PostgresEngine
 import SQLDatabase

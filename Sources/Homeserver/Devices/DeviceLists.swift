@@ -56,7 +56,8 @@ struct DeviceLists: DeviceListAnnouncing {
         let body = FederationSender.edu(type, content)
         let now = environment.clock.now()
         for server in try RoomStore(connection).serversSharingRooms(with: user) where server != environment.serverName {
-            try Outbox(connection).enqueueEDU(body, to: server.text, dedupeKey: key, now: now)
+            try Outbox(connection).enqueueEDU(
+                body, to: server.text, dedupeKey: key, now: now, sealer: environment.sealer)
         }
     }
 }

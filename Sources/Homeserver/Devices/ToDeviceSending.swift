@@ -64,7 +64,8 @@ struct ToDeviceSending: RouteGroup {
             guard try ReplyLog(connection).record([0x7B, 0x7D], to: origin, now: now) else { return }
             try ToDeviceDelivery.deliver(rows, limit: limit, sealer: sealer, connection)
             for (server, edu) in edus {
-                try Outbox(connection).enqueueEDU(edu, to: server.text, dedupeKey: nil, now: now)
+                try Outbox(connection).enqueueEDU(
+                    edu, to: server.text, dedupeKey: nil, now: now, sealer: sealer)
             }
         }
         return .empty

@@ -84,13 +84,15 @@ final class StagedEvents: Sendable {
 
     private func work(_ lane: InboundStaging.Lane) async {
         let node = node
+        let sealer = environment.sealer
         do {
             while !Task.isCancelled {
                 let now = environment.clock.now()
                 let staged: [InboundStaging.Staged] = try await environment.database.write { connection in
                     let staging = InboundStaging(connection)
                     guard try staging.lease(lane, holder: node, now: now, until: now + Self.lease) else { return [] }
-                    return try staging.staged(in: lane, now: now, limit: lane.fetches ? 1 : Self.perTurn)
+                    return try staging.staged(
+                        in: lane, now: now, limit: lane.fetches ? 1 : Self.perTurn, sealer: sealer)
                 }
                 if staged.isEmpty { break }
                 var rest = staged[...]

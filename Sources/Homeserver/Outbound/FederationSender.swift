@@ -236,7 +236,7 @@ final class FederationSender: Sendable {
                 : try outbox.pendingPDUs(for: name, limit: limit)
             // One by one, an EDU follows when no PDU is left.
             if width == nil || batch.pdus.isEmpty {
-                batch.edus = try outbox.pendingEDUs(for: name, limit: width ?? Self.edusPerTransaction)
+                batch.edus = try outbox.pendingEDUs(for: name, limit: width ?? Self.edusPerTransaction, sealer: sealer)
             }
             let events = try EventLog(connection, sealer).events(nids: batch.pdus.map(\.eventNID))
             batch.bodies = batch.pdus.compactMap { events[$0.eventNID]?.pdu.canonicalJSON }

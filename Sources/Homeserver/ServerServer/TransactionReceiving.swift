@@ -57,11 +57,13 @@ struct TransactionReceiving: RouteGroup {
         let answer = JSONValue.object(["pdus": .object(results)]).serialized()
         let now = environment.clock.now()
         let rows = taken.map { (room: $0.roomID.text, event: $0.id.text, body: $0.canonicalJSON) }
+        let sealer = environment.sealer
         let saved = try await environment.database.groupedWrite { connection in
             let staging = InboundStaging(connection)
             for row in rows {
                 try staging.stage(
-                    origin: origin.text, roomID: row.room, eventID: row.event, body: row.body, now: now)
+                    origin: origin.text, roomID: row.room, eventID: row.event, body: row.body, now: now,
+                    sealer: sealer)
             }
             return try staging.save(answer: answer, origin: origin.text, transactionID: transaction, now: now)
         }

@@ -32,11 +32,14 @@ public struct InboundStaging {
     public init(_ connection: any SQLConnection) { self.connection = connection }
 
     /// Takes a PDU in; one that waits already is left as it is.
-    public func stage(origin: String, roomID: String, eventID: String, body: [UInt8], now: Int64) throws {
+    public func stage(
+        origin: String, roomID: String, eventID: String, body: [UInt8], now: Int64, sealer: StorageSealer
+    ) throws {
+        let sealed = try sealer.seal(body, context: Self.context(eventID))
         _ = try connection.execute(
             """
             INSERT INTO inbound_staging (origin, room_id, event_id, body, received)
-            VALUES (\(origin), \(roomID), \(eventID), \(body), \(now)) ON CONFLICT (room_id, event_id) DO NOTHING
+            VALUES (\(origin), \(roomID), \(eventID), \(sealed), \(now)) ON CONFLICT (room_id, event_id) DO NOTHING
             """)
     }
 
@@ -77,19 +80,23 @@ public struct InboundStaging {
     }
 
     /// A lane's events that may be judged now: the oldest of those tried least.
-    public func staged(in lane: Lane, now: Int64, limit: Int) throws -> [Staged] {
+    public func staged(in lane: Lane, now: Int64, limit: Int, sealer: StorageSealer) throws -> [Staged] {
         try connection.query(
             """
             SELECT staged_nid, origin, room_id, event_id, body, tries FROM inbound_staging
             WHERE room_id = \(lane.roomID) AND needs_fetch = \(lane.fetches ? 1 : 0) AND not_before <= \(now)
             ORDER BY tries, staged_nid LIMIT \(limit)
             """
-        ).map {
-            Staged(
-                nid: try $0.integer(0), origin: try $0.text(1), roomID: try $0.text(2), eventID: try $0.text(3),
-                body: try $0.bytes(4), tries: try $0.int(5))
+        ).map { row in
+            let eventID = try row.text(3)
+            return Staged(
+                nid: try row.integer(0), origin: try row.text(1), roomID: try row.text(2), eventID: eventID,
+                body: try sealer.open(row.bytes(4), context: Self.context(eventID)), tries: try row.int(5))
         }
     }
+
+    /// What a sealed event that waits is bound to.
+    static func context(_ eventID: String) -> String { "staged:" + eventID }
 
     public func remove(_ nids: [Int64]) throws {
         guard !nids.isEmpty else { return }

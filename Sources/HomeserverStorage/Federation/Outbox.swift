@@ -83,7 +83,10 @@ public struct Outbox {
     }
 
     /// Puts an EDU in the way of a destination. One with the same `dedupeKey` that still waits is replaced.
-    public func enqueueEDU(_ body: [UInt8], to destination: String, dedupeKey: String?, now: Int64) throws {
+    public func enqueueEDU(
+        _ body: [UInt8], to destination: String, dedupeKey: String?, now: Int64, sealer: StorageSealer
+    ) throws {
+        let sealed = try sealer.seal(body, context: Self.context(destination))
         _ = try connection.execute(
             "INSERT INTO destinations (destination) VALUES (\(destination)) ON CONFLICT (destination) DO NOTHING")
         if let dedupeKey {
@@ -93,7 +96,7 @@ public struct Outbox {
         _ = try connection.execute(
             """
             INSERT INTO outbox_edus (destination, dedupe_key, body, created)
-            VALUES (\(destination), \(dedupeKey), \(body), \(now))
+            VALUES (\(destination), \(dedupeKey), \(sealed), \(now))
             """)
         try notify([destination])
     }
@@ -174,13 +177,18 @@ public struct Outbox {
     }
 
     /// The oldest EDUs that wait.
-    public func pendingEDUs(for destination: String, limit: Int) throws -> [PendingEDU] {
+    public func pendingEDUs(for destination: String, limit: Int, sealer: StorageSealer) throws -> [PendingEDU] {
         try connection.query(
             """
             SELECT edu_nid, body FROM outbox_edus WHERE destination = \(destination) ORDER BY edu_nid LIMIT \(limit)
             """
-        ).map { PendingEDU(nid: try $0.integer(0), body: try $0.bytes(1)) }
+        ).map {
+            PendingEDU(nid: try $0.integer(0), body: try sealer.open($0.bytes(1), context: Self.context(destination)))
+        }
     }
+
+    /// What the sealed EDUs of a destination are bound to.
+    static func context(_ destination: String) -> String { "edu:" + destination }
 
     /// The rooms of which a destination that fell behind lacks events, oldest first: the newest event of each.
     public func roomsToCatchUp(

@@ -20,7 +20,7 @@ struct Keys: AsyncParsableCommand {
             let keys = try StorageKeyFile.keys(file)
             let sealer = try Wiring.sealer(loaded, SystemRandomSource())
             let database = try await Wiring.database(loaded)
-            let isDone = try await database.read { try Resealing($0, sealer).isDone() }
+            let isDone = try await database.write { try Resealing($0, sealer).isDone() }
             await database.close()
             for (index, key) in keys.enumerated() {
                 let use =

@@ -144,9 +144,10 @@ struct DeviceServer {
 
     /// The EDUs that wait for another server, taken out.
     func takeEDUs(for server: ServerName) async throws -> [JSONValue] {
-        try await environment.database.write { connection in
+        let sealer = environment.sealer
+        return try await environment.database.write { connection in
             let outbox = Outbox(connection)
-            let waiting = try outbox.pendingEDUs(for: server.text, limit: 100)
+            let waiting = try outbox.pendingEDUs(for: server.text, limit: 100, sealer: sealer)
             try outbox.delivered(server.text, pdus: [], edus: waiting)
             return try waiting.map { try JSONValue.parse($0.body) }
         }

@@ -49,24 +49,28 @@ import Testing
     @Test func `a newer EDU takes the place of the older of its key`() async throws {
         try await write { outbox in
             for (text, key) in [("1", "k"), ("2", nil), ("3", nil), ("4", "k"), ("5", "l")] as [(String, String?)] {
-                try outbox.enqueueEDU(Array(text.utf8), to: "a", dedupeKey: key, now: 1)
+                try outbox.enqueueEDU(Array(text.utf8), to: "a", dedupeKey: key, now: 1, sealer: .plain)
             }
-            try outbox.enqueueEDU(Array("6".utf8), to: "b", dedupeKey: "k", now: 1)
+            try outbox.enqueueEDU(Array("6".utf8), to: "b", dedupeKey: "k", now: 1, sealer: .plain)
         }
         func texts(_ name: String, limit: Int) async throws -> [String] {
             try await write {
-                try $0.pendingEDUs(for: name, limit: limit).map { String(decoding: $0.body, as: UTF8.self) }
+                try $0.pendingEDUs(for: name, limit: limit, sealer: .plain).map {
+                    String(decoding: $0.body, as: UTF8.self)
+                }
             }
         }
         #expect(try await texts("a", limit: 9) == ["2", "3", "4", "5"])
         #expect(try await texts("b", limit: 9) == ["6"])
         // What takes a place while the older is on its way is not lost when that arrives.
-        let onItsWay = try await write { try $0.pendingEDUs(for: "a", limit: 9) }
-        try await write { try $0.enqueueEDU(Array("7".utf8), to: "a", dedupeKey: "k", now: 1) }
+        let onItsWay = try await write { try $0.pendingEDUs(for: "a", limit: 9, sealer: .plain) }
+        try await write { try $0.enqueueEDU(Array("7".utf8), to: "a", dedupeKey: "k", now: 1, sealer: .plain) }
         try await write { try $0.delivered("a", pdus: [], edus: onItsWay) }
         #expect(try await texts("a", limit: 9) == ["7"])
         try await write { outbox in
-            for number in 0..<9 { try outbox.enqueueEDU([UInt8(number + 0x30)], to: "a", dedupeKey: nil, now: 1) }
+            for number in 0..<9 {
+                try outbox.enqueueEDU([UInt8(number + 0x30)], to: "a", dedupeKey: nil, now: 1, sealer: .plain)
+            }
             try outbox.failed("a", retryAt: 9, keep: 10, keepEDUs: 4)
         }
         #expect(try await texts("a", limit: 9) == ["5", "6", "7", "8"])
@@ -74,10 +78,12 @@ import Testing
 
     @Test func `EDUs that waited too long are dropped, younger ones are not`() async throws {
         try await write { outbox in
-            for time in 1...4 { try outbox.enqueueEDU([UInt8(time)], to: "a", dedupeKey: nil, now: Int64(time)) }
+            for time in 1...4 {
+                try outbox.enqueueEDU([UInt8(time)], to: "a", dedupeKey: nil, now: Int64(time), sealer: .plain)
+            }
         }
         #expect(try await write { try $0.dropEDUs(before: 3) } == 2)
-        #expect(try await write { try $0.pendingEDUs(for: "a", limit: 9).map(\.body) } == [[3], [4]])
+        #expect(try await write { try $0.pendingEDUs(for: "a", limit: 9, sealer: .plain).map(\.body) } == [[3], [4]])
     }
 
     @Test func `one node at a time sends to a destination`() async throws {

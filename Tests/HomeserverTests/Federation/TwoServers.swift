@@ -20,7 +20,8 @@ struct TestHomeserver: Sendable {
     let handler: any HTTPHandler
 
     init(
-        _ name: String, on network: LoopNetwork, _ configure: (inout HomeserverConfiguration) -> Void = { _ in }
+        _ name: String, on network: LoopNetwork, database: (any Database)? = nil, sealer: StorageSealer = .plain,
+        _ configure: (inout HomeserverConfiguration) -> Void = { _ in }
     ) async throws {
         self.name = try ServerName(name)
         var configuration = HomeserverConfiguration(publicBaseURL: "https://\(name)")
@@ -29,12 +30,12 @@ struct TestHomeserver: Sendable {
         configuration.rateLimits.isEnabled = false
         configuration.metricsEnabled = false
         configure(&configuration)
-        let database = try SQLiteDatabase.inMemory()
+        let database = if let database { database } else { try SQLiteDatabase.inMemory() as any Database }
         try await Instance.migrate(database)
         var logger = Logger(label: name)
         logger.logLevel = .critical
         environment = Environment(
-            serverName: self.name, configuration: configuration, database: database, sealer: .plain,
+            serverName: self.name, configuration: configuration, database: database, sealer: sealer,
             clock: QuickClock(), random: SystemRandomSource(),
             signingKeys: SigningKeys(
                 keyID: "ed25519:k", current: try Ed25519.SigningKey(seed: SHA256.hash(Array(name.utf8)))),

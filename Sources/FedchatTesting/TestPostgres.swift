@@ -1,15 +1,14 @@
-import FedchatTesting
-import Foundation
-import Synchronization
+private import Foundation
+internal import Synchronization
 
 /// A throw-away PostgreSQL cluster for this run of the tests, stopped when the run ends. `FEDCHAT_TEST_POSTGRES`, a
 /// libpq URL of a superuser, names another server instead.
-struct TestPostgres {
+public struct TestPostgres: Sendable {
     /// `nil` if PostgreSQL is not installed.
-    static let shared = TestPostgres()
+    public static let shared = TestPostgres()
 
     /// The URL of its first database.
-    let url: String
+    public let url: String
     private let folder: String?
     private static let databases = Atomic(0)
 
@@ -34,17 +33,18 @@ struct TestPostgres {
     }
 
     /// The URL of a new, empty database.
-    func makeDatabase() throws -> String {
+    public func makeDatabase() throws -> String {
         guard let folder else { throw NoScript() }
         let name = "test\(Self.databases.add(1, ordering: .relaxed).newValue)"
         guard let url = Self.run(["create", folder, name]) else { throw NoScript() }
         return url
     }
 
-    struct NoScript: Error {}
+    /// There is no cluster of our own.
+    public struct NoScript: Error {}
 
     /// A cluster of its own for a test that restarts or breaks it.
-    static func separate() throws -> (url: String, restart: @Sendable () -> Bool, stop: @Sendable () -> Void) {
+    public static func separate() throws -> (url: String, restart: @Sendable () -> Bool, stop: @Sendable () -> Void) {
         let folder = NSTemporaryDirectory() + "/fedchat-postgres-\(UUID().uuidString)"
         guard let url = run(["start", folder, String(ProcessInfo.processInfo.processIdentifier)]) else {
             throw NoScript()
