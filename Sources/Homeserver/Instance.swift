@@ -37,7 +37,8 @@ public struct Instance: Sendable {
     ) {
         let configuration = environment.configuration
         self.environment = environment
-        limiter = RateLimiter(configuration.rateLimits, clock: environment.clock)
+        limiter = RateLimiter(
+            configuration.rateLimits, clock: environment.clock, database: environment.database)
         authenticator = TokenAuthenticator(environment: environment, applicationServices: nil)
 
         // Towards other servers.

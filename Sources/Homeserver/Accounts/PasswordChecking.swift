@@ -20,29 +20,39 @@ struct PasswordChecking: Sendable {
         let verdict = try await passwords.verify(password, against: hash)
         guard let account, account.passwordHash != nil, verdict.matches else { return nil }
         let renewed = verdict.needsRehash ? try await passwords.make(password) : nil
-        try await environment.database.groupedWrite { connection in
-            let attempts = LoginAttemptStore(connection)
-            for subject in subjects { try attempts.giveBack(subject) }
+        let limits = environment.configuration.rateLimits
+        // Not grouped with others: the rows of several buckets are held until the commit.
+        try await environment.database.write { connection in
+            let buckets = TokenBucketStore(connection)
+            if limits.isEnabled {
+                for subject in subjects { try buckets.giveBack(to: subject, Self.size(subject, limits)) }
+            }
             if let renewed { try AccountStore(connection).setPasswordHash(renewed, of: user) }
         }
         return account
     }
 
+    /// An address may be that of many users.
+    private static func size(
+        _ subject: String, _ limits: HomeserverConfiguration.RateLimits
+    ) -> TokenBucketStore.Size {
+        TokenBucketStore.Size(
+            burst: limits.logins.burst * (subject.hasPrefix("address") ? 4 : 1), perSecond: limits.logins.perSecond)
+    }
+
     private func take(_ subjects: [String], _ user: UserID) async throws -> Account? {
         let limits = environment.configuration.rateLimits
         let now = environment.clock.now()
-        return try await environment.database.groupedWrite { connection in
+        return try await environment.database.write { connection in
             if limits.isEnabled {
-                let attempts = LoginAttemptStore(connection)
+                let buckets = TokenBucketStore(connection)
                 for subject in subjects {
-                    // An address may be that of many users.
-                    let burst = limits.logins.burst * (subject.hasPrefix("address") ? 4 : 1)
-                    if let wait = try attempts.take(
-                        subject, burst: burst, perSecond: limits.logins.perSecond, now: now)
-                    {
-                        throw MatrixError.limitExceeded(retryAfterMilliseconds: wait)
+                    let answer = try buckets.take(from: subject, Self.size(subject, limits), now: now)
+                    if case .empty(let milliseconds) = answer {
+                        throw MatrixError.limitExceeded(retryAfterMilliseconds: milliseconds)
                     }
                 }
+                try buckets.removeFull(now: now)
             }
             return try AccountStore(connection).account(user)
         }

@@ -42,7 +42,7 @@ struct LoggingIn: RouteGroup {
     }
 
     private func logInWithToken(_ request: APIRequest, _ wish: DeviceSessions.Wish) async throws -> APIResponse {
-        try limiter.take(.logins, who: request.remoteAddress)
+        try await limiter.take(.logins, who: request.remoteAddress)
         let hash = NewTokens.hash(try request.string("token"))
         let now = environment.clock.now()
         let account = try await environment.database.read { connection in
@@ -80,7 +80,7 @@ struct LoggingIn: RouteGroup {
         case .challenge(let response): return response
         case .passed: break
         }
-        try limiter.take(.logins, who: requester.user.text)
+        try await limiter.take(.logins, who: requester.user.text)
         let token = "flt_" + environment.random.token(40)
         let now = environment.clock.now()
         try await environment.database.write { connection in

@@ -42,14 +42,14 @@ public struct MembershipChanging: RouteGroup {
             throw MatrixError(.unrecognized, "Invites by address are not offered here", status: 400)
         }
         let target = try Self.user(request.string("user_id"))
-        try limiter.take(.invites, who: requester.user.text)
+        try await limiter.take(.invites, who: requester.user.text)
         try await memberships.invite(
             target, to: room, by: requester.user, reason: try request.optionalString("reason"))
         return .empty
     }
 
     private func join(_ request: APIRequest, _ requester: Requester) async throws -> APIResponse {
-        try limiter.take(.joins, who: requester.user.text)
+        try await limiter.take(.joins, who: requester.user.text)
         let (room, servers) = try await target(of: request)
         let joined = try await memberships.join(
             room, as: requester.user, reason: try request.optionalString("reason"), via: servers,
@@ -58,7 +58,7 @@ public struct MembershipChanging: RouteGroup {
     }
 
     private func knock(_ request: APIRequest, _ requester: Requester) async throws -> APIResponse {
-        try limiter.take(.joins, who: requester.user.text)
+        try await limiter.take(.joins, who: requester.user.text)
         let (room, servers) = try await target(of: request)
         let knocked = try await memberships.knock(
             room, as: requester.user, reason: try request.optionalString("reason"), via: servers)

@@ -49,7 +49,7 @@ struct Registering: RouteGroup {
         case .passed(let outcome): passed = outcome
         }
         let password = try request.string("password")
-        try limiter.take(.registrations, who: request.remoteAddress)
+        try await limiter.take(.registrations, who: request.remoteAddress)
         let user = try chosen ?? creation.inventedUser(prefix: "")
         var account = AccountCreation.Wish(user: user, passwordHash: try await checking.hash(password))
         account.registrationToken = passed.registrationToken
@@ -61,7 +61,7 @@ struct Registering: RouteGroup {
         guard environment.configuration.registration.guests else {
             throw MatrixError(.guestAccessForbidden, "Guest accounts are disabled")
         }
-        try limiter.take(.registrations, who: request.remoteAddress)
+        try await limiter.take(.registrations, who: request.remoteAddress)
         var wish = DeviceSessions.Wish()
         wish.displayName = try request.optionalString("initial_device_display_name").map(
             DeviceSessions.Wish.displayName)
@@ -114,7 +114,7 @@ struct Registering: RouteGroup {
         guard let name = request.query("username") else {
             throw MatrixError(.missingParameter, "Missing username")
         }
-        try limiter.take(.registrations, who: "available \(request.remoteAddress)")
+        try await limiter.take(.registrations, who: "available \(request.remoteAddress)")
         try await checkFree(creation.user(named: name))
         return .json(["available": true])
     }
@@ -122,7 +122,7 @@ struct Registering: RouteGroup {
     @Sendable private func checkToken(_ request: APIRequest) async throws -> APIResponse {
         guard !flows.isEmpty else { throw MatrixError(.forbidden, "Registration is disabled") }
         guard let token = request.query("token") else { throw MatrixError(.missingParameter, "Missing token") }
-        try limiter.take(.registrations, who: "token \(request.remoteAddress)")
+        try await limiter.take(.registrations, who: "token \(request.remoteAddress)")
         let now = environment.clock.now()
         guard RegistrationTokenText.isValid(token) else { return .json(["valid": false]) }
         let isValid = try await environment.database.read { connection in

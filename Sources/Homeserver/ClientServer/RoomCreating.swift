@@ -25,7 +25,7 @@ public struct RoomCreating: RouteGroup {
     }
 
     private func create(_ request: APIRequest, _ requester: Requester) async throws -> APIResponse {
-        try limiter.take(.messages, who: requester.user.text)
+        try await limiter.take(.messages, who: requester.user.text)
         let wish = try RoomWish(request, requester, environment)
         for user in wish.invited where environment.isLocal(user) { try await memberships.checkInvitesAllowed(user) }
         let profile = try await memberships.content(.join, of: requester.user)

@@ -28,7 +28,7 @@ public struct RoomSending: RouteGroup {
     private func send(_ request: APIRequest, _ requester: Requester) async throws -> APIResponse {
         let room = try request.roomID()
         let type: EventType = try request.identifier("eventType")
-        try limiter.take(.messages, who: requester.user.text)
+        try await limiter.take(.messages, who: requester.user.text)
         var content = request.body.value
         var redacts: EventID?
         if type == .redaction {
@@ -51,7 +51,7 @@ public struct RoomSending: RouteGroup {
     private func redact(_ request: APIRequest, _ requester: Requester) async throws -> APIResponse {
         let room = try request.roomID()
         let target = try request.eventID()
-        try limiter.take(.messages, who: requester.user.text)
+        try await limiter.take(.messages, who: requester.user.text)
         var content: JSONValue = [:]
         if let reason = try request.optionalString("reason") { content["reason"] = .string(reason) }
         let event = try await writer.send(
@@ -117,8 +117,10 @@ public struct RoomSending: RouteGroup {
                 throw MatrixError(.unknown, "A thread cannot start at an event that relates to another")
             }
         case Relation.annotation:
+            let sealer = writer.environment.sealer
             let isSecond = try await writer.environment.database.read { connection in
-                try RelationStore(connection).hasAnnotation(relation, type: type, by: origin.user)
+                try RelationStore(connection).hasAnnotation(
+                    relation, type: type, by: origin.user, sealer: sealer)
                     && ReplyLog(connection).response(to: origin) == nil
             }
             if isSecond { throw MatrixError(.duplicateAnnotation, "This event is annotated so already") }

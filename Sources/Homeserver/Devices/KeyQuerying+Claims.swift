@@ -33,7 +33,7 @@ extension KeyQuerying {
     }
 
     func claim(_ request: APIRequest, _ requester: Requester) async throws -> APIResponse {
-        try limiter.take(.keyClaims, who: requester.user.text)
+        try await limiter.take(.keyClaims, who: requester.user.text)
         let claims = try claims(request.object("one_time_keys"))
         let timeout = try Self.timeout(of: request)
         var keys = try await localClaim(claims.filter { environment.isLocal($0.key) })

@@ -113,7 +113,7 @@ public struct APIHandler: HTTPHandler {
             throw MatrixError(.guestAccessForbidden, "Guests may not do this")
         }
         if match.route.isRateLimited, match.route.access != .serverSignature {
-            try limiter.take(.other, who: requester?.user.text ?? incoming.remoteAddress)
+            try await limiter.take(.other, who: requester?.user.text ?? incoming.remoteAddress)
         }
         if case .json(let maximum) = match.route.body, incoming.method != .get, incoming.method != .head {
             bytes = try await collect(incoming.body, maximum)
@@ -128,7 +128,7 @@ public struct APIHandler: HTTPHandler {
             return try await handle(request(), requester)
         case .server(let handle):
             let origin = try await servers.origin(of: request())
-            try limiter.take(.federation, who: origin.text)
+            try await limiter.take(.federation, who: origin.text)
             return try await handle(request(), origin)
         }
     }

@@ -95,7 +95,7 @@ struct ThirdPartyInviting: RouteGroup {
     /// A user of ours has bound an address; what was waiting for it is dealt with as well as can be.
     private func bound(_ request: APIRequest) async throws -> APIResponse {
         // Anybody may ask this, and other servers are asked in turn.
-        try limiter.take(.invites, who: request.remoteAddress)
+        try await limiter.take(.invites, who: request.remoteAddress)
         guard environment.configuration.federation.isEnabled else {
             throw MatrixError(.forbidden, "This server does not federate")
         }

@@ -10,8 +10,6 @@ public enum AccountLimits {
     public static let registrationNonces: Int64 = 1_000
     /// Milliseconds such a nonce lives.
     public static let nonceLifetime: Int64 = 60_000
-    /// Accounts and addresses whose failed logins are counted: past it the oldest go.
-    public static let loginAttempts: Int64 = 100_000
     /// Types of account data of one user, over all rooms.
     public static let accountDataRows: Int64 = 20_000
     /// Bytes of an account data type, a tag or a device id: the bound of identifiers.

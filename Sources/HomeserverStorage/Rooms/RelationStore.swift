@@ -13,8 +13,8 @@ public struct RelationStore {
         public var readerSent: Bool
     }
 
-    /// Longer keys of annotations are not kept, and so not found to be repeated. Bytes.
-    static let annotationBytes = 1024
+    /// Annotations of one event by one user among which a repeated one is looked for.
+    static let annotationsCompared = 100
     /// How many references to an event are told.
     static let referencesTold = 100
 
@@ -27,11 +27,10 @@ public struct RelationStore {
     /// Notes the relation of an event with a place in the timeline; nil where it has none. State does not relate.
     static func noting(_ event: PDU, nid: Int64, room: Int64) -> SQL? {
         guard !event.isState, let relation = Relation(event.content) else { return nil }
-        let key = relation.key.flatMap { $0.utf8.count <= annotationBytes ? StoredText.stored($0) : nil }
         return """
-            INSERT INTO event_relations (event_nid, room_nid, target, rel_type, type, sender, annotation)
+            INSERT INTO event_relations (event_nid, room_nid, target, rel_type, type, sender)
             VALUES (\(nid), \(room), \(relation.target.text), \(StoredText.stored(relation.type)),
-            \(StoredText.stored(event.type.text)), \(event.sender.text), \(key)) ON CONFLICT (event_nid) DO NOTHING
+            \(StoredText.stored(event.type.text)), \(event.sender.text)) ON CONFLICT (event_nid) DO NOTHING
             """
     }
 
@@ -91,17 +90,23 @@ public struct RelationStore {
         return try connection.query(sql).map { .init(position: try $0.integer(0), nid: try $0.integer(1)) }
     }
 
-    /// Whether a user has annotated an event so before.
-    public func hasAnnotation(_ relation: Relation, type: EventType, by user: UserID) throws -> Bool {
-        guard let key = relation.key, key.utf8.count <= Self.annotationBytes else { return false }
-        return try connection.query(
+    /// Whether a user has annotated an event so before. What an annotation says is content, so it is read from the events.
+    public func hasAnnotation(
+        _ relation: Relation, type: EventType, by user: UserID, sealer: StorageSealer
+    ) throws -> Bool {
+        guard let key = relation.key else { return false }
+        let nids = try connection.query(
             """
-            SELECT 1 FROM events t JOIN event_relations r ON r.room_nid = t.room_nid AND r.target = t.event_id
+            SELECT r.event_nid FROM events t JOIN event_relations r ON r.room_nid = t.room_nid AND r.target = t.event_id
             WHERE t.event_id = \(relation.target.text) AND r.rel_type = \(Relation.annotation)
             AND r.type = \(StoredText.stored(type.text)) AND r.sender = \(user.text)
-            AND r.annotation = \(StoredText.stored(key)) LIMIT 1
+            ORDER BY r.event_nid DESC LIMIT \(Self.annotationsCompared)
             """
-        ).first != nil
+        ).map { try $0.integer(0) }
+        guard !nids.isEmpty else { return false }
+        return try EventLog(connection, sealer).events(nids: nids).values.contains { event in
+            Relation(event.pdu.content)?.key.map { $0.utf8.elementsEqual(key.utf8) } ?? false
+        }
     }
 
     // MARK: Aggregations

@@ -13,8 +13,9 @@ public enum Schema {
         Migration(4, "auth chains") { V004AuthChains.statements($0) },
         Migration(5, "partial state") { V005PartialState.statements($0) },
         Migration(6, "sealed queues") { V006SealedQueues.statements($0) },
+        Migration(7, "token buckets") { V007TokenBuckets.statements($0) },
     ]
 
     /// The oldest schema number whose programs can use the newest schema.
-    public static let oldestCompatible = 6
+    public static let oldestCompatible = 7
 }

@@ -44,7 +44,7 @@ struct AccountServer {
             httpClient: NoNetwork(), logger: Logger(label: "test"))
         seen = Witness()
         authenticator = TokenAuthenticator(environment: environment)
-        let limiter = RateLimiter(configuration.rateLimits, clock: clock)
+        let limiter = RateLimiter(configuration.rateLimits, clock: clock, database: database)
         let routes = AccountRoutes(
             environment: environment, authenticator: authenticator,
             passwords: PasswordThreads(cost: "minimum", random: SystemRandomSource()), limiter: limiter,

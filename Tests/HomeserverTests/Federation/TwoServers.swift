@@ -21,6 +21,7 @@ struct TestHomeserver: Sendable {
 
     init(
         _ name: String, on network: LoopNetwork, database: (any Database)? = nil, sealer: StorageSealer = .plain,
+        clock: any ServerClock = QuickClock(),
         _ configure: (inout HomeserverConfiguration) -> Void = { _ in }
     ) async throws {
         self.name = try ServerName(name)
@@ -36,7 +37,7 @@ struct TestHomeserver: Sendable {
         logger.logLevel = .critical
         environment = Environment(
             serverName: self.name, configuration: configuration, database: database, sealer: sealer,
-            clock: QuickClock(), random: SystemRandomSource(),
+            clock: clock, random: SystemRandomSource(),
             signingKeys: SigningKeys(
                 keyID: "ed25519:k", current: try Ed25519.SigningKey(seed: SHA256.hash(Array(name.utf8)))),
             httpClient: network, logger: logger)
@@ -186,6 +187,11 @@ struct TwoServers: Sendable {
     /// Waits until both have the same state of a room.
     func agree(_ room: RoomID, _ location: SourceLocation = #_sourceLocation) async throws {
         try await eventually(location) { try await a.state(room) == b.state(room) }
+        // And what each made of the room follows from its events.
+        for server in [a, b] {
+            let report = try await RoomCheck(server.environment).check(room)
+            #expect(report?.differences == [], sourceLocation: location)
+        }
     }
 }
 

@@ -62,7 +62,9 @@ final class MediaServer: Sendable {
         TurnServerRoutes(environment: environment).register(on: &router)
         handler = APIHandler(
             router: router, resources: Resource.standard, clients: EverybodyIsWhoTheySay(),
-            servers: EveryServerIsB(), limiter: RateLimiter(configuration.rateLimits, clock: clock),
+            servers: EveryServerIsB(),
+            limiter: RateLimiter(
+                configuration.rateLimits, clock: clock, database: environment.database),
             environment: environment)
         self.environment = environment
         self.clock = clock

@@ -36,7 +36,7 @@ struct RoomClients {
         self.server = server
         var limits = HomeserverConfiguration.RateLimits()
         limits.isEnabled = false
-        let limiter = RateLimiter(limits, clock: server.environment.clock)
+        let limiter = RateLimiter(limits, clock: server.environment.clock, database: server.environment.database)
         let memberships = MembershipEditing(writer: server.writer, collaborators: collaborators)
         var router = Router()
         RoomSending(writer: server.writer, memberships: memberships, limiter: limiter).register(on: &router)

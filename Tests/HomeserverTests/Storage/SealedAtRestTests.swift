@@ -51,7 +51,10 @@ import Testing
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { await b.instance.run() }
             let room = try await alice.createRoom("12")
-            try await alice.say(Self.marker, room)
+            let said = try await alice.say(Self.marker, room)
+            try await alice.ask(
+                .put, "/_matrix/client/v3/rooms/\(percent(room.text))/send/m.reaction/r",
+                ["m.relates_to": ["rel_type": "m.annotation", "event_id": .string(said.text), "key": marker]])
             try await alice.set("m.room.topic", ["topic": marker], room)
             try await bob.join(room, via: a)
             for user in [alice.user, bob.user] {

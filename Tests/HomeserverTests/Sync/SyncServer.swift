@@ -98,7 +98,9 @@ struct SyncServer {
         for group in groups { group.register(on: &router) }
         handler = APIHandler(
             router: router, resources: Resource.standard, clients: Tokens(), servers: NoServers(),
-            limiter: RateLimiter(configuration.rateLimits, clock: environment.clock), environment: environment)
+            limiter: RateLimiter(
+                configuration.rateLimits, clock: environment.clock, database: environment.database),
+            environment: environment)
     }
 
     // MARK: Asking

@@ -1,0 +1,255 @@
+#!/usr/bin/env python3
+"""Two nodes of one server: processes that share a PostgreSQL database, keys and files, behind a balancer. Nodes are killed.
+
+    nodes.py [--sends 500] [--only WORD]
+"""
+import argparse
+import pathlib
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+
+from blackbox.certificates import Authority
+from blackbox.matrix import User, quoted, timeline
+from blackbox.postgres import Cluster
+from blackbox.processes import free_ports
+from blackbox.report import Run, eventually, expect, expect_equal
+from blackbox.servers import Fedchatd
+
+
+class Balancer:
+    """Passes connections on to the ports that answer, in turn: what stands before a server of several nodes."""
+
+    def __init__(self, port, targets):
+        self.targets, self.next = targets, 0
+        self.listener = socket.create_server(("127.0.0.1", port))
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.serve, args=(client,), daemon=True).start()
+
+    def serve(self, client):
+        self.next += 1
+        for offset in range(len(self.targets)):
+            try:
+                target = socket.create_connection(("127.0.0.1", self.targets[(self.next + offset) % len(self.targets)]), 5)
+            except OSError:
+                continue
+            target.settimeout(None)
+            other = threading.Thread(target=self.copy, args=(target, client), daemon=True)
+            other.start()
+            self.copy(client, target)
+            other.join()
+            break
+        client.close()
+
+    @staticmethod
+    def copy(source, sink):
+        try:
+            while data := source.recv(65536):
+                sink.sendall(data)
+        except OSError:
+            pass
+        for each in (source, sink):
+            try:
+                each.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+    def close(self):
+        self.listener.close()
+
+
+class Pair:
+    """Two nodes named after their balancer."""
+
+    def __init__(self, folder, authority, url):
+        (port,) = free_ports(1)
+        self.name = f"localhost:{port}"
+        keys = str(folder / "keys" / "signing.key")
+        shared = {"server_name": self.name, "signing_key_file": keys, "data_dir": str(folder / "data")}
+        (folder / "data").mkdir(parents=True)
+        self.nodes = [Fedchatd(folder / f"node{number}", authority, url, **shared) for number in (1, 2)]
+        self.balancer = Balancer(port, [node.federation_port for node in self.nodes])
+
+    def __enter__(self):
+        for node in self.nodes:
+            node.start()
+        return self
+
+    def __exit__(self, *_):
+        for node in self.nodes:
+            node.__exit__()
+        self.balancer.close()
+
+    def at(self, number, user):
+        """The same session, at the other node."""
+        return User(self.nodes[number].site, {"user_id": user.id, "access_token": user.token, "device_id": user.device}, user.password)
+
+
+def talk(pair):
+    """A word said at one node wakes who waits at the other, and sessions and tokens are good at both."""
+    one, two = pair.nodes
+    alice, bob = one.user("alice"), two.user("bob")
+    room = alice.create_room(preset="public_chat")
+    bob.join(room)
+    for speaker, listener in ((alice, bob), (bob, alice)):
+        waits = []
+        for number in range(5):
+            since = listener.sync()["next_batch"]
+            got = {}
+
+            def wait():
+                got["answer"] = listener.sync(since, timeout=20000)
+                got["at"] = time.monotonic()
+
+            thread = threading.Thread(target=wait)
+            thread.start()
+            time.sleep(0.3)
+            said = speaker.send(room, f"{speaker.localpart} {number}")
+            at = time.monotonic()
+            thread.join()
+            expect(said in [event["event_id"] for event in timeline(got["answer"], room)], "it is what woke the listener")
+            waits.append(got["at"] - at)
+        # Without the notification, positions are read every five seconds.
+        expect(sorted(waits)[2] < 2, f"woken after {waits}")
+        print(f"        woken after {sorted(waits)[2] * 1000:.0f} ms in the middle, {max(waits) * 1000:.0f} ms at most")
+    since = alice.sync()["next_batch"]
+    said = bob.send(room, "to whoever moves")
+    moved = pair.at(1, alice)
+    answer = moved.sync(since)
+    expect_equal([event["event_id"] for event in timeline(answer, room)], [said], "a sync goes on at the other node")
+    one_time = alice.request("PUT", f"/rooms/{quoted(room)}/send/m.room.message/same", {"msgtype": "m.text", "body": "x"})
+    again = moved.request("PUT", f"/rooms/{quoted(room)}/send/m.room.message/same", {"msgtype": "m.text", "body": "x"})
+    expect_equal(again.json, one_time.json, "the same transaction at both nodes")
+    alice.call("POST", "/logout", {})
+    eventually(lambda: moved.request("GET", "/account/whoami").status == 401, "logged out at both nodes", 10)
+
+
+def send_all(who, room, count, problems, acknowledged, lock):
+    for number in range(count):
+        text = f"{who.localpart} {number}"
+        while True:
+            try:
+                answer = who.request("PUT", f"/rooms/{quoted(room)}/send/m.room.message/{number}", {"msgtype": "m.text", "body": text})
+            except Exception:
+                time.sleep(0.05)
+                continue
+            if answer.status == 200:
+                with lock:
+                    acknowledged[text] = answer.json["event_id"]
+                break
+            if answer.status not in (429, 500, 503):
+                problems.append(f"{text}: {answer}")
+                return
+            time.sleep(0.05)
+
+
+def both_send(pair, sends):
+    """Both nodes write one room at once."""
+    alice, bob = pair.nodes[0].user("alice"), pair.nodes[1].user("bob")
+    room = alice.create_room(preset="public_chat")
+    bob.join(room)
+    acknowledged, lock, problems = {}, threading.Lock(), []
+    start = time.monotonic()
+    threads = [threading.Thread(target=send_all, args=(who, room, sends, problems, acknowledged, lock)) for who in (alice, bob)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    took = time.monotonic() - start
+    expect_equal(problems, [])
+    seen = [[(event["event_id"], event["content"]["body"]) for event in who.all_events(room) if event["type"] == "m.room.message"]
+            for who in (alice, bob)]
+    expect(seen[0] == seen[1], "both nodes tell the same order")
+    expect_equal(len(seen[0]), 2 * sends, "messages")
+    expect_equal({body: event for event, body in seen[0]}, acknowledged, "each once, as acknowledged")
+    for who in (alice, bob):
+        own = [body for _, body in seen[0] if body.startswith(who.localpart + " ")]
+        expect_equal(own, [f"{who.localpart} {number}" for number in range(sends)], "in the order they were sent")
+    print(f"        {2 * sends} messages from two nodes in {took:.1f} s")
+
+
+def query(url, statement):
+    done = subprocess.run(["psql", "-At", url, "-c", statement], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    expect(done.returncode == 0, done.stderr)
+    return done.stdout.strip()
+
+
+def take_over(pair, there, url):
+    """The node that sends to another server is killed in the midst of it; the other node goes on."""
+    alice, bob = pair.nodes[0].user("alice"), pair.nodes[1].user("bob")
+    guest = there.user("guest")
+    room = alice.create_room(preset="public_chat")
+    bob.join(room)
+    guest.join(room, via=[pair.name])
+    lease = f"SELECT lease_holder || ' ' || lease_until FROM destinations WHERE destination = '{there.name}'"
+    sent, held = [], False
+    for number in range(6):
+        victim, (speaker, survivor) = pair.nodes[number % 2], ((alice, bob), (bob, alice))[number % 2]
+        # The other server hangs in the midst of a transaction, so somebody holds the right to send to it.
+        there.process.popen.send_signal(19)
+        try:
+            # The node at which it is said is the first to know of it, and so most often the one that sends.
+            sent.append(speaker.send(room, f"before {number}"))
+            eventually(lambda: not query(url, lease).endswith(" 0"), "somebody sends", 10)
+            before = query(url, lease)
+            victim.kill()
+            sent.append(survivor.send(room, f"after {number}"))
+            time.sleep(12)
+            held = query(url, lease) == before       # nobody renewed it: who held it is dead
+        finally:
+            there.process.popen.send_signal(18)
+        start = time.monotonic()
+        eventually(lambda: set(sent) <= {event["event_id"] for event in guest.all_events(room)}, "all of it arrives", 90)
+        print(f"        round {number}: the {'holder' if held else 'other'} was killed, all arrived {time.monotonic() - start:.1f} s later")
+        found = [event["event_id"] for event in guest.all_events(room) if event["type"] == "m.room.message"]
+        expect_equal(found, sent, "each once, in order")
+        victim.start()
+        if held:
+            break
+    expect(held, "in six rounds the node that sends was never the one that was killed")
+    word = guest.send(room, "and back")
+    for who in (alice, bob):
+        eventually(lambda: word in {event["event_id"] for event in who.messages(room)["chunk"]}, "an answer reaches both nodes", 30)
+
+
+def main():
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--sends", type=int, default=500)
+    options.add_argument("--only")
+    options = options.parse_args()
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="nodes"))
+    authority, cluster, run = Authority(folder / "ca"), Cluster(), Run()
+    try:
+        url = cluster.create("pair")
+        with Pair(folder / "pair", authority, url) as pair, Fedchatd(folder / "there", authority, None) as there:
+            for sentence, function, arguments in (
+                ("a word at one node wakes who waits at the other; sessions are good at both", talk, (pair,)),
+                (f"two nodes send {options.sends} messages each into one room at once: each once, one order", both_send, (pair, options.sends)),
+                ("a node that is killed while it sends to another server is replaced by the other", take_over, (pair, there, url)),
+            ):
+                if not options.only or options.only in sentence:
+                    run.one(sentence, function, *arguments)
+            if run.failed:
+                for each in [*pair.nodes, there]:
+                    print("        " + each.process.tail(15).replace("\n", "\n        "))
+    finally:
+        cluster.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+    return run.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
