@@ -12,6 +12,8 @@ enum Main {
             } else {
                 try command.run()
             }
+        } catch let code as ExitCode {
+            exit(code.rawValue)
         } catch let error as ExitWith {
             end(error.message, error.status)
         } catch let error as ConfigurationError {

@@ -203,7 +203,8 @@ public struct RoomStore {
         else { throw DatabaseError(.corrupt, "a member's row cannot be read") }
         return RoomMembership(
             roomNID: try row.integer(0), roomID: room, user: user, membership: membership,
-            eventNID: try row.integer(4), position: try row.integer(5), displayName: try row.optionalText(6),
-            avatarURL: try row.optionalText(7), roomLastPosition: try row.integer(8))
+            eventNID: try row.integer(4), position: try row.integer(5),
+            displayName: try row.optionalText(6).map(StoredText.original),
+            avatarURL: try row.optionalText(7).map(StoredText.original), roomLastPosition: try row.integer(8))
     }
 }

@@ -1,6 +1,6 @@
 internal import MatrixModel
 public import MatrixRooms
-internal import SQLDatabase
+public import SQLDatabase
 
 /// What never changes about states: the nodes of their tries and the numbers of their keys. Bounded in bytes; shared by all
 /// readers of a process.
@@ -31,7 +31,9 @@ public final class StateCache: Sendable {
     public func number(of key: StateKey) -> Int64? { numbers.value(key) }
 
     /// The numbers of those of `wanted` that have one.
-    func numbers(of wanted: some Sequence<StateKey>, _ connection: any SQLConnection) throws -> [StateKey: Int64] {
+    /// - Throws: `DatabaseError`.
+    public func numbers(of wanted: some Sequence<StateKey>, _ connection: any SQLConnection) throws -> [StateKey: Int64]
+    {
         var found: [StateKey: Int64] = [:]
         var missing: [StateKey] = []
         for key in wanted {
@@ -97,6 +99,8 @@ struct DatabaseNodes: StateNodeSource {
             {
                 let body = try row.bytes(1)
                 guard let root = StateRoot(try row.bytes(0)) else { throw CorruptState() }
+                // A node is named by its content, so damage is seen here.
+                guard StateNode.root(of: body) == root else { throw CorruptState() }
                 let node = try StateNode(decoding: body)
                 found[root] = node
                 cache.nodes.put(root, node, cost: body.count * 4 + 128)
