@@ -6,3 +6,6 @@
 #include <openssl/rand.h>
 #include <openssl/params.h>
 #include <openssl/core_names.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+#include <openssl/x509v3.h>

@@ -28,7 +28,8 @@ enum Wiring {
         }
     }
 
-    private static func open(_ loaded: LoadedConfiguration) async throws -> any Database {
+    /// Opens the database as it is.
+    static func open(_ loaded: LoadedConfiguration) async throws -> any Database {
         if let url = loaded.postgresURL {
             var configuration = PostgresConfiguration(url: url)
             if let pool = loaded.databasePool {
