@@ -75,6 +75,8 @@ public struct RoomCheckReport: Sendable {
     public internal(set) var resolutions = 0
     /// Events whose state differs only since that of one before them does.
     public internal(set) var following = 0
+    /// Events that came before the room's members were known, and are still to be judged.
+    public internal(set) var partial = 0
     /// Events that could not be judged since others are damaged.
     public internal(set) var unjudged = 0
     public private(set) var counts: [Kind: Int] = [:]

@@ -71,6 +71,12 @@ extension RoomChecking {
 
     private mutating func judge(_ event: StoredEvent, _ create: PDU) throws {
         guard let node = nodes[event.nid] else { return }
+        // It is judged again once the room's members are known.
+        if node.flags.contains(.partialState) {
+            report.partial += 1
+            nodes[event.nid]?.state = node.storedState
+            return
+        }
         do {
             // The place of an outlier is not known, only what its auth events allow.
             let before = try node.flags.contains(.outlier) ? nil : stateBefore(event, node)

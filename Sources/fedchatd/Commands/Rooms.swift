@@ -107,6 +107,7 @@ extension RoomCheckReport {
         if resolutions > 0 { lines.append("\(resolutions) states were resolved from forks") }
         if toldStates > 0 { lines.append("\(toldStates) states are as another server told them") }
         if redactedOnReceipt > 0 { lines.append("\(redactedOnReceipt) events came with a wrong hash, and are bare") }
+        if partial > 0 { lines.append("\(partial) events wait for the room's members to be known") }
         if unjudged > 0 { lines.append("\(unjudged) events could not be judged, since others are damaged") }
         if following > 0 { lines.append("\(following) events follow one whose state differs") }
         guard !agrees else { return (lines + ["all agrees"]).joined(separator: "\n") }
@@ -129,7 +130,7 @@ extension RoomCheckReport {
             ("events", events), ("in_timeline", inTimeline), ("state_events", stateEvents), ("outliers", outliers),
             ("rejected", rejected), ("soft_failed", softFailed), ("redacted", redacted),
             ("redacted_on_receipt", redactedOnReceipt), ("told_states", toldStates), ("resolutions", resolutions),
-            ("following", following), ("unjudged", unjudged),
+            ("following", following), ("unjudged", unjudged), ("partial", partial),
         ]
         var object: [String: JSONValue] = [
             "v": 1, "room_id": .string(room.text), "version": .string(version.text), "agrees": .bool(agrees),
