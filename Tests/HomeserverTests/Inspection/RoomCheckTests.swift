@@ -18,24 +18,24 @@ import Testing
         let last: StoredEvent
 
         init(_ version: RoomVersion = .v12) async throws {
-            server = try await RoomFixture()
+            let server = try await RoomFixture()
             let made = try await server.room(version)
             try await server.join(RoomFixture.bob, made.id)
             message = try await server.message("hello", made.id)
-            redacted = try await server.message("oops", made.id, by: RoomFixture.bob)
-            func set(_ text: String) async throws -> StoredEvent {
-                try await server.writer.send(
-                    EventDraft(
-                        type: .topic, sender: RoomFixture.alice, stateKey: "", content: ["topic": .string(text)],
-                        roomID: made.id))
+            let redacted = try await server.message("oops", made.id, by: RoomFixture.bob)
+            func topic(_ text: String) -> EventDraft {
+                EventDraft(
+                    type: .topic, sender: RoomFixture.alice, stateKey: "", content: ["topic": .string(text)],
+                    roomID: made.id)
             }
-            _ = try await set("one")
-            topic = try await set("two")
+            _ = try await server.writer.send(topic("one"))
+            self.topic = try await server.writer.send(topic("two"))
             _ = try await server.writer.send(
                 EventDraft(
                     type: .redaction, sender: RoomFixture.alice, content: [:], roomID: made.id, redacts: redacted.id))
             last = try await server.message("last", made.id, by: RoomFixture.bob)
             room = try #require(try await server.reader.record(made.id))
+            (self.server, self.redacted) = (server, redacted)
         }
 
         func check() async throws -> RoomCheckReport {
