@@ -17,6 +17,12 @@ def three(scene, **more):
     return host, guest, third, room
 
 
+def acquainted(scene):
+    """The third server has met the first, and so has its key: who is cut off cannot be asked for it."""
+    host = scene.host.user("host")
+    scene.third.user("visitor").join(scene.room(host, preset="public_chat"), [host.server_name])
+
+
 def lets_in(scene, room, user):
     """A Synapse that has joined lets others join only once it has all of the state."""
     def template():
@@ -45,6 +51,7 @@ def talk(scene):
 
 @flow("joining by a server that did not make the room, whose maker is away", directions=THREE, alone=True)
 def joined_elsewhere(scene):
+    acquainted(scene)
     host, guest, room = scene.shared(preset="public_chat")
     said = host.send(room, "before")
     scene.sees(guest, room, said)
@@ -120,6 +127,7 @@ def restricted(scene):
 
 @flow("invited by the second server, joining while the first is away", directions=THREE, alone=True)
 def invited_elsewhere(scene):
+    acquainted(scene)
     host, guest, room = scene.shared()
     event = scene.powers(host, room, users={guest.id: 50})
     scene.state_is(guest, room, "m.room.power_levels", event)
@@ -127,12 +135,16 @@ def invited_elsewhere(scene):
     with scene.world.network.parted(scene.host, scene.guest), scene.world.network.parted(scene.host, scene.third):
         guest.invite(room, third)
         scene.invited(third, room)
+        lets_in(scene, room, third)
         third.join(room, [guest.server_name])
         scene.membership(guest, room, third, "join")
         topic = host.set_state(room, "m.room.topic", {"topic": "what happens there?"})
         last = third.send(room, "here")
+    scene.sees(host, room, last, seconds=HEALING)
+    # The host did not know of the third when it set the topic: what it says now leads there.
+    said = host.send(room, "good to have you back")
     for user in (host, guest, third):
-        scene.sees(user, room, topic, last, seconds=HEALING)
+        scene.sees(user, room, said, topic, last, seconds=HEALING)
     scene.alike(room, host, guest, third)
     answer = host.request("GET", f"/rooms/{quoted(room)}/state/m.room.member/{quoted(third.id)}")
     expect_equal(answer.json["membership"], "join")
