@@ -79,6 +79,14 @@ let sources: [Target] = [
             .product(name: "Metrics", package: "swift-metrics"),
         ]),
     library("FedchatKit", ["ClientEncryption", "MatrixRooms", "MatrixAPI", "HTTPMessages", httpTypes, logging]),
+    // Row 5.
+    library(
+        "Simulation",
+        [
+            "Homeserver", "HomeserverStorage", "Federation", "MatrixRooms", "MatrixModel", "HTTPMessages",
+            "SQLDatabase",
+            "SQLiteEngine", "FedchatTesting", "Cryptography", httpTypes, logging,
+        ]),
 ]
 
 let programs: [Target] = [
@@ -97,6 +105,7 @@ let programs: [Target] = [
             "HTTPClientCurl", "HTTPMessages", "MatrixModel", "Cryptography", "MatrixRooms", "HomeserverStorage",
             "SQLDatabase", "SQLiteEngine", "PostgresEngine", "FedchatTesting", httpTypes, arguments,
         ]),
+    program("fedchat-simulate", ["Simulation", arguments]),
     program("fedchat-ratchet-peer", ["Ratchet", "MatrixModel", "Cryptography"]),
 ]
 
@@ -122,6 +131,7 @@ let testTargets: [Target] = [
             "FedchatKit", "ClientEncryption", "Ratchet", "MatrixAPI", "MatrixModel", "HTTPMessages", "SQLDatabase",
             "SQLiteEngine", "Cryptography", httpTypes,
         ]),
+    tests("SimulationTests", ["Simulation", "SQLiteEngine", "SQLDatabase", "FedchatTesting", "fedchat-simulate"]),
     tests("FedchatdTests", ["fedchatd", "Homeserver", "Cryptography", "MatrixModel"]),
     tests("TidyTests", []),
 ]

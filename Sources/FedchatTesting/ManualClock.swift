@@ -56,6 +56,16 @@ public final class ManualClock: Clock {
         for (_, sleeper) in woken { sleeper.continuation.resume() }
     }
 
+    /// Moves the clock to the earliest hour that somebody sleeps for, and wakes who sleeps for it. False when nobody sleeps.
+    public func advanceToNextSleeper() -> Bool {
+        let left = state.withLock { state in
+            state.sleepers.values.map(\.deadline).min().map { max(.zero, state.now.duration(to: $0)) }
+        }
+        guard let left else { return false }
+        advance(by: left)
+        return true
+    }
+
     /// Waits until a test has moved the clock so far. Throws `CancellationError`.
     public func sleep(until deadline: Instant, tolerance: Duration? = nil) async throws {
         let id = state.withLock { state in

@@ -82,7 +82,8 @@ public struct Instance: Sendable {
         let accounts = AccountRoutes(
             environment: environment, authenticator: authenticator,
             passwords: PasswordThreads(
-                cost: configuration.registration.passwordHashCost, random: environment.random),
+                cost: configuration.registration.passwordHashCost, random: environment.random,
+                environment.blockingWork),
             limiter: limiter,
             collaborators: AccountCollaborators(
                 deviceLists: deviceLists, profiles: memberships,

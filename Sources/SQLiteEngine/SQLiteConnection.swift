@@ -246,6 +246,7 @@ final class SQLiteConnection: SQLConnection {
     }
 
     private static func makePrivateFile(_ path: String) throws(SQLDatabase.DatabaseError) {
+        guard !path.hasPrefix(SimulatedVFS.root) else { return }
         let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else {
             let kind: SQLDatabase.DatabaseError.Kind = errno == ENOSPC ? .full : .unavailable

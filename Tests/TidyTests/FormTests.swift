@@ -47,6 +47,8 @@ import Testing
         let unstructured =
             #/\bTask\s*(?:<[^>]*>\s*)?(?:\([^)]*\)\s*)?\{|\bTask\.detached\b|\bTask(?:<[^>]*>)?\.sleep\b/#
         for file in Repository.sources where !free.contains(file.target) && file.target.first?.isUppercase == true {
+            // The one task that the simulation's executor starts, and runs.
+            if file.path.hasSuffix("/SeededExecutor.swift") { continue }
             for (number, line) in file.code where line.contains("Task") {
                 #expect(!line.contains(unstructured), "\(file.path):\(number): \(line.drop { $0 == " " })")
             }

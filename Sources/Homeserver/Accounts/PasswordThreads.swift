@@ -15,13 +15,15 @@ public final class PasswordThreads: PasswordHashing {
     private let cost: PasswordHash.Cost
     private let makeHash: @Sendable (String) -> String?
 
-    /// Starts the threads. `cost` is one of `registration.password_hash_cost`; an unknown one is `interactive`.
-    public init(cost: String, random: some RandomSource, threads: Int = 2) {
+    /// Starts the threads, if `place` says so. `cost` is one of `registration.password_hash_cost`; an unknown one is `interactive`.
+    public init(
+        cost: String, random: some RandomSource, threads: Int = 2, _ place: BlockingWork = .ownThreads
+    ) {
         let cost = Self.cost(named: cost)
         self.cost = cost
         makeHash = { try? PasswordHash.make(Array($0.utf8), cost: cost, random: random) }
         workers = WorkerThreads(
-            name: "password", count: threads, maximumWaiting: AuthenticationLimits.passwordsWaiting)
+            name: "password", count: threads, maximumWaiting: AuthenticationLimits.passwordsWaiting, place)
     }
 
     /// What a configured word costs.

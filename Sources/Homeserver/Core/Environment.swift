@@ -16,11 +16,13 @@ public struct Environment: Sendable {
     public let signingKeys: SigningKeys
     public let httpClient: any HTTPClient
     public let logger: Logger
+    /// Where work that blocks is done: files, password hashes.
+    public let blockingWork: BlockingWork
 
     public init(
         serverName: ServerName, configuration: HomeserverConfiguration, database: any Database, sealer: StorageSealer,
         clock: any ServerClock, random: any RandomSource, signingKeys: SigningKeys, httpClient: any HTTPClient,
-        logger: Logger
+        logger: Logger, blockingWork: BlockingWork = .ownThreads
     ) {
         self.serverName = serverName
         self.configuration = configuration
@@ -31,6 +33,7 @@ public struct Environment: Sendable {
         self.signingKeys = signingKeys
         self.httpClient = httpClient
         self.logger = logger
+        self.blockingWork = blockingWork
     }
 
     /// Whether a name of this server's.

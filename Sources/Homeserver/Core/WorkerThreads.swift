@@ -2,6 +2,14 @@ private import DequeModule
 private import Foundation
 internal import MatrixAPI
 
+/// Where work that blocks is done.
+public enum BlockingWork: Sendable {
+    /// On a few threads of its own.
+    case ownThreads
+    /// On the caller's thread, at once: for simulation, which must be repeatable.
+    case inline
+}
+
 /// A few threads for work that blocks, such as files, so that no task waits behind it; how much waits is bounded.
 final class WorkerThreads: Sendable {
     /// Apart from the owner, so that the threads do not keep it: they end when it does.
@@ -40,9 +48,13 @@ final class WorkerThreads: Sendable {
         }
     }
 
-    private let queue: Queue
+    private let queue: Queue?
 
-    init(name: String, count: Int, maximumWaiting: Int) {
+    init(name: String, count: Int, maximumWaiting: Int, _ place: BlockingWork) {
+        guard place == .ownThreads else {
+            queue = nil
+            return
+        }
         let queue = Queue(maximum: maximumWaiting)
         self.queue = queue
         for _ in 0..<max(1, count) {
@@ -52,10 +64,11 @@ final class WorkerThreads: Sendable {
         }
     }
 
-    deinit { queue.close() }
+    deinit { queue?.close() }
 
     /// Does work on one of the threads. Throws what it throws; `M_LIMIT_EXCEEDED` when too much waits.
     func run<R: Sendable>(_ work: @escaping @Sendable () throws -> R) async throws -> R {
+        guard let queue else { return try work() }
         let result: Result<R, any Error> = await withCheckedContinuation { continuation in
             let isTaken = queue.push { continuation.resume(returning: Result(catching: work)) }
             if !isTaken {

@@ -14,13 +14,16 @@ struct MediaFiles: Sendable {
 
     let directory: String
     let threads: WorkerThreads
+    let blockingWork: BlockingWork
     private let random: any RandomSource
 
-    init(directory: String, random: any RandomSource) {
+    init(directory: String, random: any RandomSource, _ blockingWork: BlockingWork = .ownThreads) {
+        self.blockingWork = blockingWork
         self.directory = directory
         self.random = random
         threads = WorkerThreads(
-            name: "media", count: MediaLimits.fileThreads, maximumWaiting: MediaLimits.fileJobsWaiting)
+            name: "media", count: MediaLimits.fileThreads, maximumWaiting: MediaLimits.fileJobsWaiting,
+            blockingWork)
     }
 
     /// Keeps a body. Throws `M_TOO_LARGE` beyond `maximum` bytes.

@@ -14,7 +14,8 @@ public struct MediaRoutes: RouteGroup {
     /// Starts the threads that read and write files. The folder need not be there; the one above it must.
     public init(environment: Environment, federation: FederationClient) {
         let configuration = environment.configuration
-        let files = MediaFiles(directory: configuration.media.directory, random: environment.random)
+        let files = MediaFiles(
+            directory: configuration.media.directory, random: environment.random, environment.blockingWork)
         let reader = MediaReader(
             environment: environment, files: files,
             remote: RemoteMedia(environment: environment, federation: federation, files: files))

@@ -15,8 +15,7 @@ struct Thumbnailer: Sendable {
     private let program: String?
     private let timeout: Duration
     private let logger: Logger
-    private let workers = WorkerThreads(
-        name: "thumbnail", count: MediaLimits.thumbnailThreads, maximumWaiting: MediaLimits.thumbnailsWaiting)
+    private let workers: WorkerThreads
     private let flights = SingleFlight<String, OpenedFile>()
 
     /// - Parameter program: the path of `vipsthumbnail`; `nil` where it is not installed.
@@ -25,6 +24,9 @@ struct Thumbnailer: Sendable {
         self.program = program
         self.timeout = timeout
         self.logger = logger
+        workers = WorkerThreads(
+            name: "thumbnail", count: MediaLimits.thumbnailThreads, maximumWaiting: MediaLimits.thumbnailsWaiting,
+            files.blockingWork)
         if program == nil { logger.warning("vipsthumbnail is not installed: there are no thumbnails") }
     }
 

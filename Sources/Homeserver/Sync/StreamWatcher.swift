@@ -20,6 +20,7 @@ public final class StreamWatcher: Sendable {
     private struct State {
         var tickets: [UserID: Set<SyncTicket>] = [:]
         var count = 0
+        var nextTicket = 0
         /// The newest positions that notifications told of.
         var told: [String: Int64] = [:]
         /// Who is woken at the next interval.
@@ -53,11 +54,12 @@ public final class StreamWatcher: Sendable {
 
     /// Begins to watch for a user. Nil when too many wait.
     func enlist(_ user: UserID) -> SyncTicket? {
-        let ticket = SyncTicket()
         let limit = environment.configuration.limits.waitingSyncs
         return state.withLock { state in
             guard state.count < limit else { return nil }
             state.count += 1
+            state.nextTicket += 1
+            let ticket = SyncTicket(state.nextTicket)
             state.tickets[user, default: []].insert(ticket)
             return ticket
         }
@@ -188,12 +190,17 @@ public final class StreamWatcher: Sendable {
 
 /// A sync that waits, or is about to.
 final class SyncTicket: Sendable, Hashable {
+    /// No other of this watcher's has it. The order of a set of tickets follows from it, and not from an address.
+    private let number: Int
+
     private enum State {
         case idle, woken
         case waiting(CheckedContinuation<Void, Never>)
     }
 
     private let state = Mutex(State.idle)
+
+    init(_ number: Int) { self.number = number }
 
     /// Forgets an earlier wake-up: call it before looking for news.
     func rearm() { state.withLock { if case .woken = $0 { $0 = .idle } } }
@@ -234,5 +241,5 @@ final class SyncTicket: Sendable, Hashable {
     }
 
     static func == (left: SyncTicket, right: SyncTicket) -> Bool { left === right }
-    func hash(into hasher: inout Hasher) { hasher.combine(ObjectIdentifier(self)) }
+    func hash(into hasher: inout Hasher) { hasher.combine(number) }
 }

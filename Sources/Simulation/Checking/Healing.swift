@@ -1,0 +1,94 @@
+internal import FedchatTesting
+internal import MatrixModel
+internal import SQLDatabase
+
+/// The end of a run: everything is healed, the servers come to rest, each says a word in each room, and then all is compared.
+struct Healing: Sendable {
+    /// How long servers may need to come to rest, in virtual time.
+    private static let patience = Duration.seconds(6 * 3_600)
+    private static let look = Duration.seconds(5)
+    /// At rest is who was so at so many looks in a row.
+    private static let looks = 3
+
+    let world: World
+    let cast: Cast
+    let rooms: [RoomID]
+
+    /// Gives the number of events in the rooms.
+    func run() async -> Int {
+        world.network.heal()
+        for server in cast.servers { server.calm() }
+        guard await settle("after healing") else { return 0 }
+        // A word of each server tells the others what they missed. The second ties all that the first left in parallel.
+        for round in 1...2 {
+            for server in cast.servers {
+                for room in rooms { await speak(server, in: room) }
+                guard await settle("after word \(round) of \(server.name)") else { return 0 }
+            }
+        }
+        var events = 0
+        for room in rooms {
+            do {
+                events += try await RoomChecks(world: world, cast: cast, room: room).run()
+            } catch {
+                world.records.find("\(room) cannot be looked at: \(error)")
+            }
+        }
+        return events
+    }
+
+    private func speak(_ server: SimulatedServer, in room: RoomID) async {
+        guard let database = server.database,
+            let view = try? await ServerView.read(room, from: database, of: server.name),
+            let user = cast.users.first(where: { view.joined.contains($0.user) })
+        else { return }
+        await user.send("m.room.message", ["msgtype": "m.text", "body": "all well"], to: room)
+    }
+
+    /// Waits until nothing waits to be sent or judged.
+    private func settle(_ when: String) async -> Bool {
+        let end = world.clock.now.advanced(by: Self.patience)
+        var quiet = 0
+        var last = ""
+        while world.clock.now < end {
+            await world.sleep(Self.look)
+            last = await waiting()
+            quiet = last.isEmpty ? quiet + 1 : 0
+            if quiet == Self.looks { return true }
+        }
+        world.records.find("no rest \(when): \(last)")
+        return false
+    }
+
+    /// What waits, in words; empty when nothing does.
+    private func waiting() async -> String {
+        let honest = cast.servers.map(\.name.text)
+        var found: [String] = []
+        for server in cast.servers {
+            guard let database = server.database else {
+                found.append("\(server.name) is down")
+                continue
+            }
+            do {
+                let counts = try await database.peek { connection in
+                    try connection.query(
+                        """
+                        SELECT (SELECT COUNT(*) FROM outbox WHERE destination IN \(list: honest)),
+                            (SELECT COUNT(*) FROM outbox_edus WHERE destination IN \(list: honest)),
+                            (SELECT COUNT(*) FROM destinations WHERE catching_up = 1 AND destination IN \(list: honest)),
+                            (SELECT COUNT(*) FROM inbound_staging)
+                        """
+                    ).first.map { row in try (0..<4).map { try row.integer($0) } } ?? []
+                }
+                if counts.contains(where: { $0 > 0 }) {
+                    found.append(
+                        "\(server.name): outbox \(counts[0]), EDUs \(counts[1]), catching up \(counts[2]), staged \(counts[3])"
+                    )
+                }
+            } catch {
+                found.append("\(server.name): \(error)")
+            }
+        }
+        return found.joined(separator: "; ")
+    }
+}

@@ -1,0 +1,145 @@
+internal import HomeserverStorage
+internal import MatrixModel
+internal import MatrixRooms
+
+/// Whether a room is whole: the same on all servers that are in it, with all that was acknowledged and nothing that is forbidden.
+struct RoomChecks: Sendable {
+    let world: World
+    let cast: Cast
+    let room: RoomID
+
+    /// Gives the number of the room's events.
+    func run() async throws -> Int {
+        var views: [ServerView] = []
+        var read: [ServerName: Set<EventID>] = [:]
+        for server in cast.servers {
+            guard let database = server.database,
+                let view = try await ServerView.read(room, from: database, of: server.name)
+            else { continue }
+            forbiddenIsHidden(view)
+            guard let user = cast.users.first(where: { view.joined.contains($0.user) }) else { continue }
+            guard let events = await user.readAll(room) else {
+                world.records.find("\(room): \(server.name) does not let \(user.user) read, who is joined")
+                continue
+            }
+            read[server.name] = Set(events.compactMap { $0["event_id"]?.string.flatMap { try? EventID($0) } })
+            // Reading back may have fetched history.
+            views.append(try await ServerView.read(room, from: database, of: server.name) ?? view)
+        }
+        agree(views)
+        try followTheRules(views)
+        for view in views { nothingIsLost(view, read[view.server] ?? [], views) }
+        return Set(views.flatMap { $0.shown.keys }).count
+    }
+
+    private func find(_ text: String) { world.records.find("\(room): \(text)") }
+
+    // MARK: Agreement
+
+    private func agree(_ views: [ServerView]) {
+        guard let first = views.first else { return }
+        for view in views.dropFirst() {
+            if view.extremities != first.extremities {
+                find(
+                    "\(first.server) and \(view.server) have different extremities: \(Self.difference(first.extremities, view.extremities))"
+                )
+            }
+            for key in Set(first.state.keys).union(view.state.keys).sorted(by: { $0.description < $1.description })
+            where first.state[key] != view.state[key] {
+                find(
+                    "\(first.server) and \(view.server) disagree about \(key): "
+                        + "\(first.state[key]?.text ?? "nothing"), \(view.state[key]?.text ?? "nothing")")
+            }
+        }
+    }
+
+    private static func difference(_ a: Set<EventID>, _ b: Set<EventID>) -> String {
+        "\(a.subtracting(b).map(\.text).sorted()) \(b.subtracting(a).map(\.text).sorted())"
+    }
+
+    // MARK: Loss
+
+    private func nothingIsLost(_ view: ServerView, _ read: Set<EventID>, _ views: [ServerView]) {
+        let shown = view.shown
+        for event in world.records.acknowledged where event.room == room {
+            guard let stored = view.events[event.event] else {
+                find("\(view.server) does not have \(event.event), which \(event.server) acknowledged")
+                continue
+            }
+            if view.server == event.server, stored.position == nil {
+                find("\(view.server) does not show \(event.event), which it acknowledged")
+            }
+            if stored.flags.contains(.rejected) {
+                find("\(view.server) rejected \(event.event), which \(event.server) acknowledged")
+            }
+            if !stored.flags.contains(.softFailed), !read.contains(event.event) {
+                find("\(view.server) does not show \(event.event), which \(event.server) acknowledged")
+            }
+        }
+        sentOnce(view)
+        for id in shown.keys.sorted() where !read.contains(id) {
+            find("\(view.server) has \(id), but does not give it to who reads back")
+        }
+        // What others show this one shows, or has a reason not to.
+        for other in views where other.server != view.server {
+            for (id, event) in other.shown.sorted(by: { $0.key < $1.key }) where !read.contains(id) {
+                guard isHonest(event.pdu.sender.serverName) else { continue }
+                guard let own = view.events[id], own.flags.contains(.softFailed) else {
+                    find("\(view.server) does not show \(id) (\(event.pdu.type)), which \(other.server) shows")
+                    continue
+                }
+            }
+        }
+    }
+
+    private func isHonest(_ server: ServerName) -> Bool { cast.servers.contains { $0.name == server } }
+
+    /// A transaction id of a client's makes one event, however often the request came.
+    private func sentOnce(_ view: ServerView) {
+        var sent: [String: EventID] = [:]
+        for event in view.events.values.sorted(by: { $0.id < $1.id }) {
+            guard let transaction = event.transactionID, let device = event.senderDevice else { continue }
+            if let other = sent.updateValue(event.id, forKey: "\(event.pdu.sender) \(device) \(transaction)") {
+                find("\(view.server) made \(other) and \(event.id) of one request")
+            }
+        }
+    }
+
+    // MARK: What may not be
+
+    /// Works the room out from all its events, and compares.
+    private func followTheRules(_ views: [ServerView]) throws {
+        guard let version = views.first?.version else { return }
+        var events: [EventID: PDU] = [:]
+        for view in views { events.merge(view.events.mapValues(\.pdu)) { first, _ in first } }
+        let model = try RoomModel(events, version: version)
+        for view in views {
+            for (id, event) in view.events.sorted(by: { $0.key < $1.key }) {
+                switch model.verdicts[id] {
+                case .rejected(let reason) where event.position != nil:
+                    find("\(view.server) shows \(id), which the rules reject: \(reason)")
+                case .allowed where event.flags.contains(.rejected):
+                    find("\(view.server) rejected \(id), which the rules allow")
+                default: break
+                }
+            }
+            let forks = view.extremities.sorted().compactMap { model.states[$0] }
+            guard forks.count == view.extremities.count, !forks.isEmpty else { continue }
+            let state = try model.resolved(forks)
+            for key in Set(state.keys).union(view.state.keys).sorted(by: { $0.description < $1.description })
+            where state[key] != view.state[key] {
+                find(
+                    "\(view.server) has for \(key) \(view.state[key]?.text ?? "nothing"), "
+                        + "and by the rules it is \(state[key]?.text ?? "nothing")")
+            }
+        }
+    }
+
+    private func forbiddenIsHidden(_ view: ServerView) {
+        let inState = Set(view.state.values)
+        for (id, why) in world.records.forbidden.sorted(by: { $0.key < $1.key }) {
+            if view.events[id]?.position != nil { find("\(view.server) shows \(id): \(why)") }
+            if inState.contains(id) { find("\(view.server) has \(id) in its state: \(why)") }
+        }
+    }
+}

@@ -1,0 +1,53 @@
+internal import Homeserver
+internal import HomeserverStorage
+internal import MatrixModel
+internal import MatrixRooms
+internal import SQLDatabase
+
+/// What a server's database holds of a room, as the checks see it: read whole, without the server's caches.
+struct ServerView: Sendable {
+    let server: ServerName
+    let version: RoomVersion
+    /// The current state.
+    let state: StateMap
+    /// The room's newest events.
+    let extremities: Set<EventID>
+    /// All events of the room, outliers and rejected ones too.
+    let events: [EventID: StoredEvent]
+    /// The state after each event, as far as it is known; equal roots are equal states.
+    let stateAfter: [StateRoot: StateMap]
+    /// The users of this server that are joined, by its own account.
+    let joined: Set<UserID>
+
+    /// Events that are shown to clients.
+    var shown: [EventID: StoredEvent] { events.filter { $0.value.position != nil } }
+
+    /// `nil` where the server does not have the room.
+    static func read(_ room: RoomID, from database: SimulatedDatabase, of server: ServerName) async throws
+        -> ServerView?
+    {
+        let reader = RoomReader(database: database, sealer: .plain, stateCacheBytes: 8 << 20, eventCacheBytes: 8 << 20)
+        return try await database.peek { connection in
+            guard let record = try RoomStore(connection).room(room) else { return nil }
+            let log = EventLog(connection, .plain)
+            let nids = try connection.query("SELECT event_nid FROM events WHERE room_nid = \(record.nid)")
+                .map { try $0.integer(0) }
+            var events: [EventID: StoredEvent] = [:]
+            var ids: [Int64: EventID] = [:]
+            for event in try log.events(nids: nids).values {
+                events[event.id] = event
+                ids[event.nid] = event.id
+            }
+            let states = StateReader(connection, reader.states)
+            func map(_ root: StateRoot) throws -> StateMap {
+                try states.all(at: root).compactMapValues { ids[$0] }
+            }
+            var stateAfter: [StateRoot: StateMap] = [:]
+            for root in Set(events.values.compactMap(\.stateAfter)) { stateAfter[root] = try map(root) }
+            return ServerView(
+                server: server, version: record.version, state: try map(record.state),
+                extremities: Set(record.extremities.compactMap { ids[$0] }), events: events, stateAfter: stateAfter,
+                joined: Set(try RoomStore(connection).joinedMembers(room: record.nid, of: server)))
+        }
+    }
+}

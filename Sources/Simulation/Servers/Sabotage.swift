@@ -1,0 +1,44 @@
+internal import MatrixModel
+internal import SQLDatabase
+
+/// Breaks something of the first server's on purpose, so that tests see that a run finds it.
+struct Sabotage: Sendable {
+    let world: World
+    let cast: Cast
+
+    func begin() async {
+        guard world.plan.sabotage == .lostOutbox else { return }
+        await change(
+            """
+            CREATE TRIGGER lost AFTER INSERT ON outbox BEGIN
+                DELETE FROM outbox WHERE destination = NEW.destination AND position = NEW.position; END
+            """)
+    }
+
+    func end() async {
+        guard let victim = cast.servers.first?.name else { return }
+        switch world.plan.sabotage {
+        case nil, .lostOutbox, .unsyncedWrites: return
+        case .changedState:
+            await change(
+                """
+                UPDATE rooms SET head_version = head_version + 1, state = (
+                    SELECT e.state_after FROM events e WHERE e.room_nid = rooms.room_nid AND e.state_after IS NOT NULL
+                    ORDER BY e.depth, e.event_nid LIMIT 1)
+                """)
+        case .shownRejected:
+            await change("UPDATE events SET flags = 0, position = -1000000 - event_nid WHERE flags & 2 <> 0")
+        case .lostEvent:
+            guard let event = world.records.acknowledged.last(where: { $0.server == victim })?.event else { return }
+            await change("DELETE FROM events WHERE event_id = \(event.text)")
+        }
+    }
+
+    private func change(_ statement: SQL) async {
+        guard let server = cast.servers.first else { return }
+        while !server.isUp { await world.sleep(.seconds(1)) }
+        do { try await server.database?.meddle(statement) } catch {
+            world.records.find("cannot meddle: \(error)")
+        }
+    }
+}

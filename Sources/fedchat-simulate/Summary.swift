@@ -1,0 +1,89 @@
+import Foundation
+import Simulation
+
+/// Adds up what runs gave, and shows it: a line for each seed, and one at the end.
+struct Summary {
+    private(set) var failed: [UInt64] = []
+    private var seeds = 0
+    private var events = 0
+    private var acknowledged = 0
+    private var partitions = 0
+    private var crashes = 0
+    private var byzantine = 0
+    private var findings = 0
+    private var virtualSeconds = 0.0
+    private var realSeconds = 0.0
+
+    mutating func add(_ outcome: SimulationOutcome, asJSON: Bool) {
+        seeds += 1
+        events += outcome.events
+        acknowledged += outcome.acknowledged
+        partitions += outcome.partitions
+        crashes += outcome.crashes
+        byzantine += outcome.byzantine
+        findings += outcome.findings.count
+        virtualSeconds += outcome.virtualSeconds
+        realSeconds += outcome.realSeconds
+        if !outcome.isGood { failed.append(outcome.plan.seed) }
+        print(asJSON ? Self.object(outcome) : Self.line(outcome))
+        for finding in asJSON ? [] : outcome.findings { print("    \(finding)") }
+        fflush(nil)
+    }
+
+    private static func line(_ outcome: SimulationOutcome) -> String {
+        let plan = outcome.plan
+        return "seed \(plan.seed): \(outcome.isGood ? "good" : "FAILED") \(outcome.traceHash) "
+            + "servers \(plan.servers)+\(plan.byzantine) rooms \(plan.rooms) events \(outcome.events) "
+            + "acknowledged \(outcome.acknowledged) partitions \(outcome.partitions) crashes \(outcome.crashes) "
+            + "(\(outcome.tornWrites) torn) disturbed \(outcome.disturbed) byzantine \(outcome.byzantine) "
+            + "virtual \(rounded(outcome.virtualSeconds)) s real \(rounded(outcome.realSeconds)) s"
+    }
+
+    private static func object(_ outcome: SimulationOutcome) -> String {
+        let plan = outcome.plan
+        return text([
+            "seed": plan.seed, "good": outcome.isGood, "trace_hash": outcome.traceHash, "servers": plan.servers,
+            "byzantine_servers": plan.byzantine, "rooms": plan.rooms, "steps": plan.steps, "events": outcome.events,
+            "acknowledged": outcome.acknowledged, "requests": outcome.requests, "refused": outcome.refused,
+            "partitions": outcome.partitions, "crashes": outcome.crashes, "torn_writes": outcome.tornWrites,
+            "disturbed": outcome.disturbed, "byzantine": outcome.byzantine,
+            "virtual_seconds": outcome.virtualSeconds, "real_seconds": outcome.realSeconds,
+            "findings": outcome.findings,
+        ])
+    }
+
+    func show(asJSON: Bool) {
+        let hours = virtualSeconds / 3_600
+        let rate = realSeconds > 0 ? hours / realSeconds : 0
+        if asJSON {
+            print(
+                Self.text([
+                    "seeds": seeds, "failed": failed, "events": events, "acknowledged": acknowledged,
+                    "partitions": partitions, "crashes": crashes, "byzantine": byzantine, "findings": findings,
+                    "virtual_hours": hours, "real_seconds": realSeconds, "virtual_hours_per_second": rate,
+                    "peak_memory_kib": Self.peakMemory,
+                ]))
+            return
+        }
+        print(
+            "\(seeds) seeds, \(failed.count) failed: events \(events), acknowledged \(acknowledged), "
+                + "partitions \(partitions), crashes \(crashes), byzantine \(byzantine), findings \(findings); "
+                + "\(Self.rounded(hours)) simulated hours in \(Self.rounded(realSeconds)) s "
+                + "(\(String(format: "%.3f", rate)) h/s), \(Self.peakMemory / 1024) MiB at most")
+        for seed in failed { print("failing seed: \(seed)") }
+    }
+
+    /// The most memory that this process ever had, KiB.
+    private static var peakMemory: Int {
+        var usage = rusage()
+        getrusage(Int32(RUSAGE_SELF.rawValue), &usage)
+        return Int(usage.ru_maxrss)
+    }
+
+    private static func rounded(_ value: Double) -> String { String(format: "%.1f", value) }
+
+    private static func text(_ object: [String: Any]) -> String {
+        let data = try? JSONSerialization.data(withJSONObject: object, options: [.sortedKeys, .withoutEscapingSlashes])
+        return data.map { String(decoding: $0, as: UTF8.self) } ?? "{}"
+    }
+}

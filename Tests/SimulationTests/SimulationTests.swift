@@ -1,0 +1,108 @@
+import FedchatTesting
+import Foundation
+import Simulation
+import Testing
+
+/// The simulation itself: it repeats, it passes where all is well, and it finds what is wrong.
+@Suite("Simulation", .serialized) struct SimulationTests {
+    /// A small federation, for tests that only need one.
+    private static func plan(_ seed: UInt64) -> SimulationPlan {
+        var plan = SimulationPlan(seed: seed)
+        plan.servers = 2
+        plan.users = 2
+        plan.rooms = 1
+        plan.byzantine = 0
+        plan.steps = 40
+        return plan
+    }
+
+    /// Runs a plan on a thread of its own: it blocks, and its tasks must not wait for those of the test.
+    private static func run(_ plan: SimulationPlan) async -> SimulationOutcome {
+        await withCheckedContinuation { continuation in
+            let thread = Thread { continuation.resume(returning: Simulation.run(plan)) }
+            thread.stackSize = 16 << 20
+            thread.start()
+        }
+    }
+
+    @Test func `two servers that nothing befalls agree`() async {
+        var plan = Self.plan(1)
+        plan.hasFaults = false
+        let outcome = await Self.run(plan)
+        #expect(outcome.findings == [])
+        #expect(outcome.acknowledged > 20)
+        #expect(outcome.crashes == 0 && outcome.partitions == 0)
+    }
+
+    @Test(arguments: [1, 2, 3] as [UInt64]) func `a federation that much befalls is whole again`(seed: UInt64) async {
+        let outcome = await Self.run(SimulationPlan(seed: seed))
+        #expect(outcome.findings == [])
+        #expect(outcome.acknowledged > 20)
+        #expect(outcome.disturbed > 0)
+    }
+
+    /// The program as it is run by hand; it starts itself again with deterministic hashing.
+    private static func program(_ arguments: [String]) throws -> (status: Int32, outcome: [String: Any]) {
+        let run = try ProgramRun.run(words(arguments + ["--json"]))
+        let first = try #require(run.output.split(separator: "\n").first)
+        let object = try JSONSerialization.jsonObject(with: Data(first.utf8)) as? [String: Any]
+        return (run.status, try #require(object))
+    }
+
+    @Test func `a seed does the same again, event for event`() throws {
+        let arguments = ["--seed", "11", "--steps", "60"]
+        let first = try Self.program(arguments)
+        let second = try Self.program(arguments)
+        #expect(first.status == 0 && second.status == 0)
+        #expect(first.outcome["trace_hash"] as? String == second.outcome["trace_hash"] as? String)
+        #expect(first.outcome["crashes"] as? Int ?? 0 > 0)
+        let other = try Self.program(["--seed", "12", "--steps", "60"])
+        #expect(other.outcome["trace_hash"] as? String != first.outcome["trace_hash"] as? String)
+    }
+
+    @Test func `the verdict does not hang on the order of dictionaries`() throws {
+        let run = try Self.program(["--seed", "11", "--steps", "60", "--random-hashing"])
+        #expect(run.status == 0 && run.outcome["good"] as? Bool == true)
+        let broken = ["--seed", "11", "--steps", "60", "--sabotage", "changed-state"]
+        #expect(try Self.program(broken).status == 1)
+        #expect(try Self.program(broken + ["--random-hashing"]).status == 1)
+    }
+
+    @Test func `wrong usage is told apart from a finding`() throws {
+        #expect(try ProgramRun.run(Self.words(["--seed", "x"])).status == 2)
+        #expect(try ProgramRun.run(Self.words([])).status == 2)
+        #expect(try ProgramRun.run(Self.words(["--help"])).status == 0)
+    }
+
+    private static func words(_ arguments: [String]) throws -> [String] {
+        let folder = try #require(CommandLine.arguments.first.map { URL(filePath: $0).deletingLastPathComponent() })
+        return [folder.appending(path: "fedchat-simulate").path] + arguments
+    }
+
+    @Test(arguments: SimulationPlan.Sabotage.allCases)
+    func `what is done wrong on purpose is found`(sabotage: SimulationPlan.Sabotage) async {
+        var found = false
+        // Not each run comes to the place where it shows.
+        for seed in 1...8 as ClosedRange<UInt64> where !found {
+            var plan = Self.plan(seed)
+            plan.sabotage = sabotage
+            plan.hasFaults = sabotage == .unsyncedWrites
+            plan.byzantine = sabotage == .shownRejected ? 1 : 0
+            found = await Self.run(plan).findings.contains { sabotage.shows(in: $0) }
+        }
+        #expect(found)
+    }
+}
+
+extension SimulationPlan.Sabotage {
+    /// Whether a finding is about this, and not about something else.
+    fileprivate func shows(in finding: String) -> Bool {
+        switch self {
+        case .lostOutbox: finding.contains("does not")
+        case .unsyncedWrites: true
+        case .changedState: finding.contains("disagree") || finding.contains("by the rules")
+        case .shownRejected: finding.contains("shows")
+        case .lostEvent: finding.contains("does not have")
+        }
+    }
+}
