@@ -22,7 +22,7 @@ import Simulation
     @Option(help: "What the users do, all together.") var steps: Int?
     @Flag(help: "A good network, and no crashes.") var noFaults = false
     @Option(
-        help: "Something wrong on purpose: \(SimulationPlan.Sabotage.allCases.map(\.rawValue).joined(separator: ", ")).",
+        help: "Something wrong on purpose: \(Self.sabotages.joined(separator: ", ")).",
         transform: Self.sabotage)
     var sabotage: SimulationPlan.Sabotage?
     @Flag(help: "An object of JSON for each seed.") var json = false
@@ -114,6 +114,8 @@ import Simulation
         else { throw ValidationError("--for is a number and s, m or h: 3m.") }
         return .seconds(count * unit)
     }
+
+    private static let sabotages = SimulationPlan.Sabotage.allCases.map(\.rawValue)
 
     private static func sabotage(_ text: String) throws -> SimulationPlan.Sabotage {
         guard let known = SimulationPlan.Sabotage(rawValue: text) else {

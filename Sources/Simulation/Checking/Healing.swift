@@ -19,6 +19,11 @@ struct Healing: Sendable {
         world.network.heal()
         for server in cast.servers { server.calm() }
         guard await settle("after healing") else { return 0 }
+        // Somebody of each server comes back to each room, where that is allowed.
+        for user in cast.users {
+            for room in rooms { await user.join(room, via: cast.servers.map(\.name)) }
+        }
+        guard await settle("after all came back") else { return 0 }
         // A word of each server tells the others what they missed. The second ties all that the first left in parallel.
         for round in 1...2 {
             for server in cast.servers {

@@ -17,6 +17,8 @@ struct RoomChecks: Sendable {
                 let view = try await ServerView.read(room, from: database, of: server.name)
             else { continue }
             forbiddenIsHidden(view)
+            keepsItsWord(view)
+            sentOnce(view)
             guard let user = cast.users.first(where: { view.joined.contains($0.user) }) else { continue }
             guard let events = await user.readAll(room) else {
                 world.records.find("\(room): \(server.name) does not let \(user.user) read, who is joined")
@@ -59,24 +61,20 @@ struct RoomChecks: Sendable {
 
     // MARK: Loss
 
-    private func nothingIsLost(_ view: ServerView, _ read: Set<EventID>, _ views: [ServerView]) {
-        let shown = view.shown
-        for event in world.records.acknowledged where event.room == room {
+    /// A server keeps and shows what it acknowledged, also when it has left the room.
+    private func keepsItsWord(_ view: ServerView) {
+        for event in world.records.acknowledged where event.room == room && event.server == view.server {
             guard let stored = view.events[event.event] else {
-                find("\(view.server) does not have \(event.event), which \(event.server) acknowledged")
+                find("\(view.server) does not have \(event.event), which it acknowledged")
                 continue
             }
-            if view.server == event.server, stored.position == nil {
-                find("\(view.server) does not show \(event.event), which it acknowledged")
-            }
-            if stored.flags.contains(.rejected) {
-                find("\(view.server) rejected \(event.event), which \(event.server) acknowledged")
-            }
-            if !stored.flags.contains(.softFailed), !read.contains(event.event) {
-                find("\(view.server) does not show \(event.event), which \(event.server) acknowledged")
-            }
+            if stored.position == nil { find("\(view.server) does not show \(event.event), which it acknowledged") }
         }
-        sentOnce(view)
+    }
+
+    /// Those that are in the room have what any of them has: who leaves a room alone takes its history along.
+    private func nothingIsLost(_ view: ServerView, _ read: Set<EventID>, _ views: [ServerView]) {
+        let shown = view.shown
         for id in shown.keys.sorted() where !read.contains(id) {
             find("\(view.server) has \(id), but does not give it to who reads back")
         }
@@ -84,7 +82,9 @@ struct RoomChecks: Sendable {
         for other in views where other.server != view.server {
             for (id, event) in other.shown.sorted(by: { $0.key < $1.key }) where !read.contains(id) {
                 guard isHonest(event.pdu.sender.serverName) else { continue }
-                guard let own = view.events[id], own.flags.contains(.softFailed) else {
+                let isSoftFailed = views.contains { $0.events[id]?.flags.contains(.softFailed) == true }
+                guard view.events[id] == nil ? isSoftFailed : view.events[id]?.flags.contains(.softFailed) == true
+                else {
                     find("\(view.server) does not show \(id) (\(event.pdu.type)), which \(other.server) shows")
                     continue
                 }
