@@ -71,6 +71,7 @@ struct Summary {
                 + "\(Self.rounded(hours)) simulated hours in \(Self.rounded(realSeconds)) s "
                 + "(\(String(format: "%.3f", rate)) h/s), \(Self.peakMemory / 1024) MiB at most")
         for seed in failed { print("failing seed: \(seed)") }
+        print("\(seeds - failed.count) passed, \(failed.count) failed, 0 skipped")
     }
 
     /// The most memory that this process ever had, KiB.

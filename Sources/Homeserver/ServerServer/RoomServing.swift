@@ -24,13 +24,35 @@ struct RoomServing: RouteGroup {
 
     // MARK: Who may ask
 
-    /// The room, if the server is in it and the access list allows it.
-    func room(_ id: RoomID, for origin: ServerName) async throws -> RoomRecord {
+    /// The room, if the access list allows the server and it is in the room; or was when the events came that it asks about,
+    /// and so may know what came before them. Else one whose last user was removed while it was away could never judge that.
+    func room(_ id: RoomID, for origin: ServerName, about events: [EventID] = []) async throws -> RoomRecord {
         guard let room = try await reader.record(id) else { throw MatrixError(.notFound, "The room is not known here") }
-        guard try await reader.joinedServers(room).contains(origin),
-            try await reader.allows(origin, in: room)
-        else { throw MatrixError(.forbidden, "The server is not in the room") }
+        guard try await reader.allows(origin, in: room) else { throw Self.notInRoom }
+        if try await reader.joinedServers(room).contains(origin) { return room }
+        guard try await wasJoined(origin, before: events, in: room) else { throw Self.notInRoom }
         return room
+    }
+
+    private static let notInRoom = MatrixError(.forbidden, "The server is not in the room")
+
+    /// Whether a user of the server was joined before each of these events.
+    private func wasJoined(_ server: ServerName, before ids: [EventID], in room: RoomRecord) async throws -> Bool {
+        try await environment.database.read { connection in
+            let log = reader.log(connection)
+            let events = try log.events(ids: ids)
+            guard !ids.isEmpty, events.count == Set(ids).count else { return false }
+            return try events.values.allSatisfy { event in
+                guard event.roomNID == room.nid, let after = event.stateAfter else { return false }
+                var members = try StateReader(connection, reader.states).all(at: after).filter { key, _ in
+                    key.type == .member && (try? UserID(key.stateKey))?.serverName == server
+                }
+                if let key = StateKey(of: event.pdu), members[key] == event.nid { members[key] = event.replaces }
+                return try reader.events.events(Array(members.values), from: log).values.contains {
+                    (try? RoomMember($0.pdu).membership) == .join
+                }
+            }
+        }
     }
 
     // MARK: Answers
@@ -39,14 +61,14 @@ struct RoomServing: RouteGroup {
         guard let stored = try await reader.event(request.eventID()), !stored.flags.contains(.rejected) else {
             throw MatrixError(.notFound, "The event is not known here")
         }
-        _ = try await room(stored.pdu.roomID, for: origin)
+        _ = try await room(stored.pdu.roomID, for: origin, about: [stored.id])
         guard isSettled(stored) else { throw MatrixError.partialState(status: 404) }
         return try await transaction([stored], for: origin)
     }
 
     private func state(_ request: APIRequest, _ origin: ServerName, idsOnly: Bool) async throws -> APIResponse {
-        let room = try await room(request.roomID(), for: origin)
         let eventID: EventID = try request.identifier("event_id")
+        let room = try await room(request.roomID(), for: origin, about: [eventID])
         guard let event = try await reader.event(eventID), event.roomNID == room.nid, let after = event.stateAfter
         else {
             throw MatrixError(.notFound, "The state at that event is not known here")
@@ -78,7 +100,7 @@ struct RoomServing: RouteGroup {
     }
 
     private func eventAuth(_ request: APIRequest, _ origin: ServerName) async throws -> APIResponse {
-        let room = try await room(request.roomID(), for: origin)
+        let room = try await room(request.roomID(), for: origin, about: [request.eventID()])
         guard let event = try await reader.event(request.eventID()), event.roomNID == room.nid else {
             throw MatrixError(.notFound, "The event is not known here")
         }
@@ -103,20 +125,20 @@ struct RoomServing: RouteGroup {
     }
 
     private func backfill(_ request: APIRequest, _ origin: ServerName) async throws -> APIResponse {
-        let room = try await room(request.roomID(), for: origin)
-        let limit = try request.queryInteger("limit", default: 10, in: 1...Self.maximumBackfill)
         let from = request.queryValues("v").prefix(20).compactMap { try? EventID($0) }
+        let room = try await room(request.roomID(), for: origin, about: from)
+        let limit = try request.queryInteger("limit", default: 10, in: 1...Self.maximumBackfill)
         return try await transaction(try await walk(back: Array(from), in: room, limit: limit, stop: []), for: origin)
     }
 
     private func missingEvents(_ request: APIRequest, _ origin: ServerName) async throws -> APIResponse {
-        let room = try await room(request.roomID(), for: origin)
         func ids(_ key: String) throws(MatrixError) -> [EventID] {
             (try request.optionalArray(key) ?? []).prefix(50).compactMap { $0.string.flatMap { try? EventID($0) } }
         }
         let limit = min(max(Int(try request.optionalInteger("limit") ?? 10), 1), Self.maximumMissing)
         let minimumDepth = try request.optionalInteger("min_depth") ?? 0
         let latest = try ids("latest_events")
+        let room = try await room(request.roomID(), for: origin, about: latest)
         let earliest = Set(try ids("earliest_events"))
         let start = try await prevEvents(of: latest, in: room)
         var found = try await walk(

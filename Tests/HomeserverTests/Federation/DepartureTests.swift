@@ -1,0 +1,74 @@
+import HTTPMessages
+import Homeserver
+import HomeserverStorage
+import MatrixAPI
+import MatrixModel
+import MatrixRooms
+import SQLDatabase
+import Testing
+
+/// What a server learns late of its own place in a room. Found by the simulation.
+@Suite("Departures and late events") struct DepartureTests {
+    @Test(arguments: ["kick", "ban"]) func `a server that fell behind learns that its last user was removed`(
+        verb: String
+    ) async throws {
+        try await TwoServers.run {
+            $0.limits.outboxPerDestination = 3
+        } _: { servers in
+            let room = try await servers.sharedRoom("11")
+            try await servers.agree(room)
+            servers.network.set { $0.host == "b.test" ? .unreachable : .delivered }
+            for number in 0..<8 { try await servers.alice.say("\(number)", room) }
+            try await servers.alice.act(verb, room, on: servers.bob.user)
+            try await eventually {
+                try await servers.a.environment.database.read {
+                    try Outbox($0).destination("b.test")?.isCatchingUp ?? false
+                }
+            }
+            servers.network.set()
+            try await eventually { try await servers.b.membership(servers.bob.user, room) != .join }
+        }
+    }
+
+    @Test func `a server that was removed may ask what led to that, and no more`() async throws {
+        try await HostileServerTests.play { scene in
+            try await scene.servers.alice.act("kick", scene.room, on: scene.mallory)
+            let kick = try #require(try await scene.servers.a.state(scene.room)[.init(.member, scene.mallory.text)])
+            let after = try await scene.servers.alice.say("after", scene.room)
+            let room = percent(scene.room.text)
+            for (event, status) in [(kick, 200), (after, 403)] {
+                let id = percent(event.text)
+                for path in [
+                    "state_ids/\(room)?event_id=\(id)", "event/\(id)", "event_auth/\(room)/\(id)",
+                    "backfill/\(room)?v=\(id)&limit=5",
+                ] {
+                    let answer = try await scene.evil.ask(scene.servers.a, .get, "/_matrix/federation/v1/\(path)")
+                    #expect(answer.status == status, "\(path)")
+                }
+                let missing = try await scene.evil.ask(
+                    scene.servers.a, .post, "/_matrix/federation/v1/get_missing_events/\(room)",
+                    ["earliest_events": [.string(scene.join.id.text)], "latest_events": [.string(event.text)]])
+                #expect(missing.status == status)
+            }
+        }
+    }
+
+    @Test func `an event that comes after those that follow it is not among the newest`() async throws {
+        try await HostileServerTests.play { scene in
+            let first = try scene.message("first")
+            let second = try scene.message("second", after: [first])
+            scene.evil.answer("/get_missing_events/", ["events": []])
+            let ids = (scene.state + [scene.join]).map { JSONValue.string($0.id.text) }
+            scene.evil.answer("/state_ids/", ["pdu_ids": .array(ids), "auth_chain_ids": []])
+            try await scene.evil.send([second.canonicalJSON], to: scene.servers.a)
+            #expect(try await scene.judged(second.id).flags == [])
+            try await scene.evil.send([first.canonicalJSON], to: scene.servers.a)
+            #expect(try await scene.judged(first.id).flags == [])
+            let record = try #require(try await scene.servers.a.reader.record(scene.room))
+            let newest = try await scene.servers.a.environment.database.read {
+                try EventLog($0, .plain).ids(record.extremities)
+            }
+            #expect(Array(newest.values) == [second.id])
+        }
+    }
+}
