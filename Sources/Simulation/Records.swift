@@ -11,6 +11,7 @@ final class Records: Sendable {
         let user: UserID
         /// What the client called the request; nil where the endpoint has no transaction id.
         let transaction: String?
+        let isRedaction: Bool
     }
 
     /// Numbers of a run.

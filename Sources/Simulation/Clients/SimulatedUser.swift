@@ -121,7 +121,8 @@ final class SimulatedUser: Sendable {
             return "t\(state.transactions)"
         }
         let path = "/_matrix/client/v3/rooms/\(PercentEncoding.encode(room.text))/\(what)/\(transaction)"
-        return note(await ask(.put, path, content(transaction)), room, transaction)
+        return note(
+            await ask(.put, path, content(transaction)), room, transaction, isRedaction: what.hasPrefix("redact"))
     }
 
     /// Sets state. What is lost on the way is not asked for again: it might undo what others did since.
@@ -132,14 +133,18 @@ final class SimulatedUser: Sendable {
         return note(await askOnce(.put, path, content), room, nil)
     }
 
-    private func note(_ answer: Answer?, _ room: RoomID, _ transaction: String?) -> EventID? {
+    private func note(
+        _ answer: Answer?, _ room: RoomID, _ transaction: String?, isRedaction: Bool = false
+    ) -> EventID? {
         guard let answer else { return nil }
         guard answer.isGood, let id = answer.body["event_id"]?.string.flatMap({ try? EventID($0) }) else {
             world.records.count { $0.refused += 1 }
             return nil
         }
         world.records.acknowledge(
-            .init(event: id, room: room, server: server.name, user: user, transaction: transaction))
+            .init(
+                event: id, room: room, server: server.name, user: user, transaction: transaction,
+                isRedaction: isRedaction))
         return id
     }
 
