@@ -29,9 +29,12 @@ struct RemoteMembership: RemoteJoining {
     func join(
         _ room: RoomID, as user: UserID, content: JSONValue, via servers: [ServerName]
     ) async throws(MatrixError) -> RoomID {
-        try await asking(servers) { server throws(MatrixError) in
+        // Where state is resolved by version 1, depth decides; the join must come after a leave of ours that the
+        // resident has not heard of yet.
+        let known = (try? await environment.database.read { try RoomStore($0).room(room)?.depth }) ?? 0
+        return try await asking(servers) { server throws(MatrixError) in
             let template = try await template(.makeJoin, room, user, "join", at: server)
-            let event = try finish(template, room, user, "join", content)
+            let event = try finish(template, room, user, "join", content, after: known)
             // A room that is known whole is not known in part again.
             let isKnown = try await here(room) == .whole
             let answer = try await call(
@@ -226,7 +229,8 @@ struct RemoteMembership: RemoteJoining {
 
     /// The finished event of a template: its place in the graph is the resident's, all else is ours.
     private func finish(
-        _ template: Template, _ room: RoomID, _ user: UserID, _ membership: String, _ content: JSONValue
+        _ template: Template, _ room: RoomID, _ user: UserID, _ membership: String, _ content: JSONValue,
+        after known: Int64 = 0
     ) throws(MatrixError) -> PDU {
         var content = content
         content["membership"] = .string(membership)
@@ -249,7 +253,8 @@ struct RemoteMembership: RemoteJoining {
         let draft = EventDraft(type: .member, sender: user, stateKey: user.text, content: content, roomID: room)
         do {
             return try draft.seal(
-                version: template.version, prev: prev, auth: auth, depth: template.event["depth"]?.integer ?? 1,
+                version: template.version, prev: prev, auth: auth,
+                depth: max(template.event["depth"]?.integer ?? 1, min(known, Int64.max - 1) + 1),
                 timestamp: environment.clock.now(), server: environment.serverName,
                 keyID: environment.signingKeys.keyID, key: environment.signingKeys.current, referenceHashes: hashes)
         } catch { throw MatrixError(error) }
