@@ -34,8 +34,9 @@ import Testing
         #expect(outcome.crashes == 0 && outcome.partitions == 0)
     }
 
-    @Test(arguments: [1, 2, 3] as [UInt64]) func `a federation that much befalls is whole again`(seed: UInt64) async {
-        let outcome = await Self.run(SimulationPlan(seed: seed))
+    /// Seed 3 once found that a server that had fallen behind never learned that its last user was removed.
+    @Test func `a federation that much befalls is whole again`() async {
+        let outcome = await Self.run(SimulationPlan(seed: 3))
         #expect(outcome.findings == [])
         #expect(outcome.acknowledged > 20)
         #expect(outcome.disturbed > 0)

@@ -78,8 +78,18 @@ struct RoomModel {
     func resolved(_ forks: [StateMap]) throws -> StateMap {
         let distinct = Set(forks)
         if distinct.count == 1, let only = distinct.first { return only }
-        let chains = try forks.map { fork in try events.authChain(of: fork.values) }
+        let chains = forks.map { authChain(of: $0.values) }
         return try resolve(forks, authDifference: authDifference(of: chains), in: Judged(model: self), by: rules)
+    }
+
+    /// All that events lead to by their auth events.
+    private func authChain(of ids: some Sequence<EventID>) -> Set<EventID> {
+        var chain: Set<EventID> = []
+        var open = Array(ids)
+        while let id = open.popLast() {
+            for next in events[id]?.authEvents ?? [] where chain.insert(next).inserted { open.append(next) }
+        }
+        return chain
     }
 
     private struct Judged: EventGraph {
