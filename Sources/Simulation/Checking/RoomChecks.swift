@@ -13,9 +13,13 @@ struct RoomChecks: Sendable {
         var views: [ServerView] = []
         var read: [ServerName: Set<EventID>] = [:]
         for server in cast.servers {
-            guard let database = server.database,
-                let view = try await ServerView.read(room, from: database, of: server.name)
-            else { continue }
+            guard let database = server.database else { continue }
+            guard let view = try await ServerView.read(room, from: database, of: server.name) else {
+                if world.records.acknowledged.contains(where: { $0.room == room && $0.server == server.name }) {
+                    find("\(server.name) does not have the room, in which it acknowledged events")
+                }
+                continue
+            }
             forbiddenIsHidden(view)
             keepsItsWord(view)
             sentOnce(view)

@@ -46,6 +46,7 @@ final class SimulatedUser: Sendable {
         await world.sleep(chance.milliseconds(1...20))
         let answer = (try? JSONDocument(bytes)).map { JSONValue($0.root) } ?? .null
         world.trace.note("\(user) \(method.rawValue) \(path.prefix(120)) \(response.status.code)")
+        if response.status.code == 401, !token.isEmpty { world.records.find("\(server.name) does not know \(user)") }
         return Answer(status: response.status.code, body: answer)
     }
 

@@ -94,7 +94,7 @@ final class SimulatedServer: RequestTaking {
             // Whatever ran of it has ended; its memory must be gone, too.
             if remains.database != nil { world.records.find("\(name): a server that crashed is still in memory") }
             let disk = state.withLock { $0.disk }
-            if disk.hasUnsynced { world.records.count { $0.tornWrites += 1 } }
+            if disk.hasUnsynced, !state.withLock({ $0.isOver }) { world.records.count { $0.tornWrites += 1 } }
             let left = disk.afterPowerCut { chance.happens(500) }
             let downtime = state.withLock { state in
                 state.disk = left
