@@ -64,7 +64,7 @@ import Testing
     @Test func `the verdict does not hang on the order of dictionaries`() throws {
         let run = try Self.program(["--seed", "11", "--steps", "60", "--random-hashing"])
         #expect(run.status == 0 && run.outcome["good"] as? Bool == true)
-        let broken = ["--seed", "1", "--steps", "40", "--no-faults", "--sabotage", "lost-event"]
+        let broken = ["--seed", "2", "--steps", "40", "--no-faults", "--sabotage", "lost-outbox"]
         #expect(try Self.program(broken).status == 1)
         #expect(try Self.program(broken + ["--random-hashing"]).status == 1)
     }
