@@ -154,8 +154,9 @@ def banned_late(scene):
     scene.sees(host, room, fine, seconds=HEALING)
     scene.membership(guest, room, fellow, "ban")
     scene.alike(room, host, guest)
-    since = host.call("GET", f"/rooms/{quoted(room)}/state")
-    expect(not any(each["event_id"] == late[1] for each in since), "a topic of one who was banned")
+    # State resolution version 1 keeps what only one side has: https://spec.matrix.org/v1.19/rooms/v1/#state-resolution
+    state = host.call("GET", f"/rooms/{quoted(room)}/state")
+    expect(scene.number == 1 or all(each["event_id"] != late[1] for each in state), "a topic of one who was banned")
     shown = [each["content"].get("body") for each in host.all_events(room)]
     expect("they cannot hear me" not in shown, "a message of one who was banned is shown")
     expect("I am still welcome" in shown, "what others said after it is not shown")
@@ -297,7 +298,9 @@ def rotated(scene):
     scene.host.rotate_key()
     scene.say_and_hear(host, guest, room, "signed with the new key")
     scene.say_and_hear(guest, host, room, "understood")
-    # Who comes later checks what the old key signed.
+    # Who comes later checks what the old key signed. It may ask the guest's server, which therefore fetches all of it first:
+    # Synapse gives up history when it asks a server that does not have what is before.
+    guest.all_events(room)
     late = scene.third.user("late")
     late.join(room, [host.server_name])
     scene.membership(guest, room, late, "join")
