@@ -183,10 +183,14 @@ struct JudgedPlanning {
         where prev[id].map(outliers.contains) ?? true && !append.newBackwardExtremities.contains(id) {
             append.newBackwardExtremities.append(id)
         }
+        let isFollowed =
+            try append.newBackwardExtremities.contains(event.id) || log.isBackwardExtremity(event.id, room: room.nid)
         append.newBackwardExtremities.removeAll { $0 == event.id }
         append.closedBackwardExtremities.append(event.id)
         guard isLive else { return }
         headMoves = true
+        // However late it came: something in the timeline follows it already, so it is not among the newest.
+        if isFollowed { return }
         // Who follows a withheld event follows what that was built on.
         let replaced = Set(prev.values).union(try log.behindWithheld(prev.values, limit: RoomLimits.withheldSteps))
         let rest = extremities.filter { !replaced.contains($0) && $0 != event.nid }

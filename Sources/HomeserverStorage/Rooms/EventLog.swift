@@ -160,6 +160,14 @@ public struct EventLog {
             .compactMap { try? EventID($0.text(0)) }
     }
 
+    /// Whether this server's timeline of a room refers to an event, and did not have it.
+    /// - Throws: `DatabaseError`.
+    public func isBackwardExtremity(_ id: EventID, room: Int64) throws -> Bool {
+        try !connection.query(
+            "SELECT 1 FROM backward_extremities WHERE room_nid = \(room) AND event_id = \(id.text)"
+        ).isEmpty
+    }
+
     // MARK: Rows
 
     private func read(_ clause: SQL) throws -> [StoredEvent] {

@@ -9,7 +9,7 @@ import SQLDatabase
 import Testing
 
 /// What a server learns late of its own place in a room. Found by the simulation.
-@Suite("Departures") struct DepartureTests {
+@Suite("Departures and late events") struct DepartureTests {
     @Test(arguments: ["kick", "ban"]) func `a server that fell behind learns that its last user was removed`(
         verb: String
     ) async throws {
@@ -51,6 +51,25 @@ import Testing
                     ["earliest_events": [.string(scene.join.id.text)], "latest_events": [.string(event.text)]])
                 #expect(missing.status == status)
             }
+        }
+    }
+
+    @Test func `an event that comes after those that follow it is not among the newest`() async throws {
+        try await HostileServerTests.play { scene in
+            let first = try scene.message("first")
+            let second = try scene.message("second", after: [first])
+            scene.evil.answer("/get_missing_events/", ["events": []])
+            let ids = (scene.state + [scene.join]).map { JSONValue.string($0.id.text) }
+            scene.evil.answer("/state_ids/", ["pdu_ids": .array(ids), "auth_chain_ids": []])
+            try await scene.evil.send([second.canonicalJSON], to: scene.servers.a)
+            #expect(try await scene.judged(second.id).flags == [])
+            try await scene.evil.send([first.canonicalJSON], to: scene.servers.a)
+            #expect(try await scene.judged(first.id).flags == [])
+            let record = try #require(try await scene.servers.a.reader.record(scene.room))
+            let newest = try await scene.servers.a.environment.database.read {
+                try EventLog($0, .plain).ids(record.extremities)
+            }
+            #expect(Array(newest.values) == [second.id])
         }
     }
 }
