@@ -44,23 +44,57 @@ final class AuthChains {
     ///   - forks: what they do not have in common.
     ///   - shared: what they do.
     func difference(of forks: [Set<Int64>], shared: () throws -> Set<Int64>) throws -> Set<Int64> {
-        let reaches = try forks.map { try reach(of: $0) }
-        guard let first = reaches.first else { return [] }
-        var (highest, lowest) = (first.places, first.places)
-        var (all, common) = (first.loose, first.loose)
-        for reach in reaches.dropFirst() {
-            highest.merge(reach.places) { max($0, $1) }
-            for (chain, place) in lowest { lowest[chain] = min(place, reach.places[chain] ?? 0) }
-            all.formUnion(reach.loose)
-            common.formIntersection(reach.loose)
-        }
-        let ranges = highest.filter { $0.value > lowest[$0.key] ?? 0 }
-            .map { (chain: $0.key, from: (lowest[$0.key] ?? 0) + 1, to: $0.value) }
+        let span = try span(of: forks[...], from: Reach())
+        let ranges = span.highest.filter { $0.value > span.lowest[$0.key] ?? 0 }
+            .map { (chain: $0.key, from: (span.lowest[$0.key] ?? 0) + 1, to: $0.value) }
         // From the top of each chain: what is reached there is reached below.
-        let candidates = all.subtracting(common).sorted(by: >) + (try events(ranges).reversed())
+        let candidates = span.all.subtracting(span.common).sorted(by: >) + (try events(ranges).reversed())
         guard !candidates.isEmpty else { return [] }
         var descent = AuthDescent(self, shared: try shared())
         return try descent.unreached(candidates)
+    }
+
+    /// How far several forks reach.
+    private struct Span {
+        /// The highest place of each chain; the lowest, where all forks reach the chain.
+        var highest: [Int64: Int64]
+        var lowest: [Int64: Int64]
+        /// Events without a place: those that any fork reaches, and those that all do.
+        var all: Set<Int64>
+        var common: Set<Int64>
+
+        init(_ reach: Reach) {
+            (highest, lowest) = (reach.places, reach.places)
+            (all, common) = (reach.loose, reach.loose)
+        }
+
+        mutating func add(_ other: Span) {
+            highest.merge(other.highest) { max($0, $1) }
+            for (chain, place) in lowest {
+                if let least = other.lowest[chain] {
+                    if least < place { lowest[chain] = least }
+                } else {
+                    lowest[chain] = nil
+                }
+            }
+            all.formUnion(other.all)
+            common.formIntersection(other.common)
+        }
+    }
+
+    /// Forks have most in common. So what all of them have is followed once, then the two halves of them are looked at in the
+    /// same way.
+    /// - Parameter reach: how far what they have beside `forks` reaches.
+    private func span(of forks: ArraySlice<Set<Int64>>, from reach: Reach) throws -> Span {
+        guard let first = forks.first else { return Span(reach) }
+        let common = forks.dropFirst().reduce(first) { $0.intersection($1) }
+        var reach = reach
+        try extend(&reach, by: common)
+        guard forks.count > 1 else { return Span(reach) }
+        let rest = common.isEmpty ? Array(forks) : forks.map { $0.subtracting(common) }
+        var span = try self.span(of: rest[..<(rest.count / 2)], from: reach)
+        span.add(try self.span(of: rest[(rest.count / 2)...], from: reach))
+        return span
     }
 
     /// The events on paths of auth events between two of `ends`, with these.
@@ -121,6 +155,11 @@ final class AuthChains {
     /// The auth chain of events: without themselves, unless another leads to them.
     func reach(of nids: some Collection<Int64>) throws -> Reach {
         var reach = Reach()
+        try extend(&reach, by: nids)
+        return reach
+    }
+
+    private func extend(_ reach: inout Reach, by nids: some Collection<Int64>) throws {
         var raised: [Int64: Int64] = [:]
         var level = Set(nids)
         while !level.isEmpty {
@@ -150,7 +189,6 @@ final class AuthChains {
             }
             raised = next
         }
-        return reach
     }
 
     /// Where those of `nids` stand that have a place.

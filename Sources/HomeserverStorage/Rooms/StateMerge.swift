@@ -67,8 +67,9 @@ public struct StateMerge {
         events.merge(try gather(named.union(agreed.values), unstored)) { first, _ in first }
         try gatherPowerLevels(into: &events, chains, unstored)
 
+        let ids = events.mapValues(\.id)
         let forks = values.map { fork in
-            fork.merging(agreed) { own, _ in own }.compactMapValues { events[$0]?.id }
+            fork.merging(agreed) { own, _ in own }.compactMapValues { ids[$0] }
         }
         let graph = GatheredEvents(events.values, between: between)
         let resolved = try MatrixRooms.resolve(
