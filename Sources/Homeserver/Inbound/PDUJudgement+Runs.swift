@@ -10,7 +10,7 @@ extension PDUJudgement {
     /// - Parameter run: events each of which `continues` those before it.
     /// - Returns: how many were written; 0 where it is not worth it.
     func receiveRun(_ run: [PDU]) async throws -> Int {
-        guard let first = run.first, run.count > 1, let room = try await reader.record(first.roomID),
+        guard let first = run.first, run.count > 1, let room = try await reader.record(first.roomID), !room.isPartial,
             let before = try await reader.stateBefore(first.prevEvents, in: room), before == room.state
         else { return 0 }
         let rules = room.version.rules
