@@ -5,13 +5,6 @@ internal import SQLDatabase
 /// Takes out what has grown old, so that no table grows without bound.
 struct Housekeeping: Sendable {
     static let interval = Duration.seconds(600)
-    /// Answers to clients' transaction ids are kept so long, milliseconds.
-    static let repliesKept: Int64 = 7 * 86_400_000
-
-    /// What is known of offline users of other servers is kept so long, milliseconds.
-    static let presenceKept: Int64 = 7 * 86_400_000
-    /// EDUs wait so long for a server that does not answer, milliseconds.
-    static let edusKept: Int64 = 30 * 86_400_000
 
     /// Between two steps of what takes many, so that others get their turn.
     static let stepPause = Duration.milliseconds(50)
@@ -26,13 +19,14 @@ struct Housekeeping: Sendable {
             await reseal()
             let now = environment.clock.now()
             let sealer = environment.sealer
+            let kept = environment.configuration.timeouts
             do {
                 try await environment.database.write { connection in
-                    try InboundStaging(connection).forgetAnswers(before: now - TransactionReceiving.answersKept)
-                    try ToDeviceStore(connection, sealer).forgetReceived(before: now - EDUIntake.messageIDsKept)
-                    try ReplyLog(connection).removeAnswers(before: now - Self.repliesKept)
-                    try PresenceStore(connection).forget(before: now - Self.presenceKept)
-                    try Outbox(connection).dropEDUs(before: now - Self.edusKept)
+                    try InboundStaging(connection).forgetAnswers(before: now - kept.federationAnswersKept)
+                    try ToDeviceStore(connection, sealer).forgetReceived(before: now - kept.messageIDsKept)
+                    try ReplyLog(connection).removeAnswers(before: now - kept.repliesKept)
+                    try PresenceStore(connection).forget(before: now - kept.presenceKept)
+                    try Outbox(connection).dropEDUs(before: now - kept.edusKept)
                 }
                 try await media.sweep()
             } catch {

@@ -79,7 +79,7 @@ struct AccountDataEditing: RouteGroup {
         }
         let value = request.body.value
         return try await changeTags(request, requester) { tags throws(MatrixError) in
-            guard tags[tag] != nil || tags.count < AuthenticationLimits.tagsPerRoom else {
+            guard tags[tag] != nil || tags.count < environment.configuration.limits.tagsPerRoom else {
                 throw MatrixError(.resourceLimitExceeded, "The room has too many tags")
             }
             tags[tag] = value

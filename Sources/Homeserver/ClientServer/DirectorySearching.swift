@@ -15,7 +15,7 @@ struct DirectorySearching: RouteGroup {
     @Sendable private func search(_ request: APIRequest, _ requester: Requester) async throws -> APIResponse {
         let term = try request.string("search_term")
         let wanted = try request.optionalInteger("limit") ?? 10
-        let limit = Int(min(max(wanted, 1), Int64(AuthenticationLimits.directoryResults)))
+        let limit = Int(min(max(wanted, 1), Int64(environment.configuration.limits.directoryResults)))
         guard term.utf8.count <= AccountLimits.nameBytes, !term.utf8.contains(0) else {
             throw MatrixError(.invalidParameter, "search_term is too long")
         }

@@ -6,8 +6,6 @@ private import SQLDatabase
 
 /// Whether the process is up, and whether it can work; for load balancers and supervisors.
 public struct HealthRoutes: RouteGroup {
-    /// How long the database may take.
-    private static let patience = Duration.seconds(5)
     private let environment: Environment
 
     public init(environment: Environment) { self.environment = environment }
@@ -37,7 +35,7 @@ public struct HealthRoutes: RouteGroup {
                 }
             }
             group.addTask {
-                try? await environment.clock.sleep(for: Self.patience)
+                try? await environment.clock.sleep(for: .milliseconds(environment.configuration.timeouts.readiness))
                 return false
             }
             defer { group.cancelAll() }

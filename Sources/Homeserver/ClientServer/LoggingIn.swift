@@ -86,10 +86,10 @@ struct LoggingIn: RouteGroup {
         try await environment.database.write { connection in
             try ShortLivedTokenStore(connection, .login).insert(
                 hash: NewTokens.hash(token), user: requester.user,
-                expires: now + AuthenticationLimits.loginTokenLifetime, now: now)
+                expires: now + environment.configuration.timeouts.loginToken, now: now)
         }
         return .json([
-            "login_token": .string(token), "expires_in_ms": .integer(AuthenticationLimits.loginTokenLifetime),
+            "login_token": .string(token), "expires_in_ms": .integer(environment.configuration.timeouts.loginToken),
         ])
     }
 }

@@ -20,13 +20,13 @@ struct OpenIDGiving: RouteGroup {
         let now = environment.clock.now()
         try await environment.database.write { connection in
             try ShortLivedTokenStore(connection, .openID).insert(
-                hash: NewTokens.hash(token), user: user, expires: now + AuthenticationLimits.openIDTokenLifetime,
+                hash: NewTokens.hash(token), user: user, expires: now + environment.configuration.timeouts.openIDToken,
                 now: now)
         }
         return .json([
             "access_token": .string(token), "token_type": "Bearer",
             "matrix_server_name": .string(environment.serverName.text),
-            "expires_in": .integer(AuthenticationLimits.openIDTokenLifetime / 1000),
+            "expires_in": .integer(environment.configuration.timeouts.openIDToken / 1000),
         ])
     }
 

@@ -61,7 +61,7 @@ struct PushRuleEditing: RouteGroup {
     }
 
     private func rules(of user: UserID) async throws -> PushRuleset {
-        try await environment.database.read { [sealer = environment.sealer] connection in
+        try await environment.database.read { [environment] connection in
             try Self.rules(of: user, connection, sealer)
         }
     }
@@ -79,15 +79,16 @@ struct PushRuleEditing: RouteGroup {
         _ change: @escaping @Sendable (inout PushRuleset) throws(PushRuleError) -> Void
     ) async throws -> APIResponse {
         let user = requester.user
-        try await environment.database.write { [sealer = environment.sealer] connection in
+        try await environment.database.write { [environment] connection in
             // The stream's row is the lock that keeps two changes apart.
             _ = try StreamPositions(connection).advance("account_data", by: 1)
+            let sealer = environment.sealer
             let before = try Self.rules(of: user, connection, sealer)
             var rules = before
             do throws(PushRuleError) { try change(&rules) } catch { throw Self.answer(error) }
             guard rules != before else { return }
             let content = rules.content.serialized()
-            guard content.count <= AuthenticationLimits.pushRulesBytes else {
+            guard content.count <= environment.configuration.limits.pushRulesBytes else {
                 throw MatrixError(.tooLarge, "The push rules are too large")
             }
             try AccountDataStore(connection, sealer).set("m.push_rules", content, of: user)

@@ -182,8 +182,10 @@ struct RoomWish {
     // MARK: Reading
 
     private static func users(_ list: [some JSONReading], _ field: String) throws(MatrixError) -> [UserID] {
-        guard list.count <= RoomLimits.initialInvites else {
-            throw MatrixError(.invalidParameter, "\(field) names more than \(RoomLimits.initialInvites) users")
+        guard list.count <= writer.environment.configuration.limits.initialInvites else {
+            throw MatrixError(
+                .invalidParameter,
+                "\(field) names more than \(writer.environment.configuration.limits.initialInvites) users")
         }
         var users: [UserID] = []
         for entry in list {
@@ -209,8 +211,10 @@ struct RoomWish {
     private static func state(
         _ list: [JSONView]
     ) throws(MatrixError) -> [(type: EventType, stateKey: String?, content: JSONValue, sender: UserID?)] {
-        guard list.count <= RoomLimits.initialStateEvents else {
-            throw MatrixError(.invalidParameter, "More than \(RoomLimits.initialStateEvents) events in initial_state")
+        guard list.count <= writer.environment.configuration.limits.initialStateEvents else {
+            throw MatrixError(
+                .invalidParameter,
+                "More than \(writer.environment.configuration.limits.initialStateEvents) events in initial_state")
         }
         var events: [(type: EventType, stateKey: String?, content: JSONValue, sender: UserID?)] = []
         for entry in list {

@@ -146,7 +146,7 @@ public struct RoomSending: RouteGroup {
         let current = try await writer.reader.stateEvent(record, .canonicalAlias)
         let known = current.map { CanonicalAlias($0.pdu) }
         let old = Set((known?.alternatives ?? []) + [known?.alias].compactMap(\.self))
-        for text in texts.prefix(RoomLimits.initialInvites) {
+        for text in texts.prefix(writer.environment.configuration.limits.aliasesPerRoom) {
             guard let alias = try? RoomAlias(text) else {
                 throw MatrixError(.invalidParameter, "\(text) is not a room alias")
             }

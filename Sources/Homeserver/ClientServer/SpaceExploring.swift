@@ -13,7 +13,6 @@ struct SpaceExploring: RouteGroup {
     static let maximumRooms = 2_000
     /// Spaces of other servers that one page may ask for, and how long all of it may take.
     private static let maximumQuestions = 30
-    private static let time = Duration.seconds(20)
     /// Servers that a client may name.
     private static let maximumServers = 10
 
@@ -85,7 +84,7 @@ struct SpaceExploring: RouteGroup {
         let root = try request.roomID()
         let limit = try Self.natural(request, "limit", atLeast: 1, atMost: Self.page)
         let paging = try Paging(request)
-        let deadline = environment.clock.monotonic() + Self.time
+        let deadline = environment.clock.monotonic() + .milliseconds(environment.configuration.timeouts.spaceHierarchy)
         var questions = Self.maximumQuestions
         var steps = [Step(room: root, via: try await servers(of: root, for: requester.user), depth: 0)]
         var visited: Set<RoomID> = []
@@ -180,7 +179,8 @@ struct SpaceExploring: RouteGroup {
         var room = try await local(id)?.description
         // Who is not known may not have other servers asked.
         if room == nil, requester != nil {
-            let deadline = environment.clock.monotonic() + Self.time
+            let deadline =
+                environment.clock.monotonic() + .milliseconds(environment.configuration.timeouts.spaceHierarchy)
             room = await remote.hierarchy(of: id, suggestedOnly: false, via: via, until: deadline)?.room.description
         }
         guard let room, try await isVisible(room, to: requester?.user) else {

@@ -107,6 +107,22 @@ public struct HomeserverConfiguration: Sendable {
         public var waitingSyncs = 50_000
         public var aliasesPerRoom = 1_000
         public var federationConcurrentDestinations = 64
+        public var keysPerUpload = 1_000
+        public var usersPerKeyQuery = 5_000
+        public var devicesPerKeyClaim = 1_000
+        public var signaturesPerUpload = 1_000
+        public var keyBackupsPerUser = 20
+        public var keysPerBackup: Int64 = 1_000_000
+        public var tagsPerRoom = 100
+        public var pushRulesBytes = 512 << 10
+        public var directoryResults = 50
+        public var initialInvites = 100
+        public var initialStateEvents = 100
+        public var forwardExtremities = 5_000
+        public var authEventsFetched = 20_000
+        public var stateEventsFetched = 400_000
+        public var pendingUploads = 50
+        public var remoteMediaFetches = 4
         public init() {}
     }
 
@@ -122,6 +138,24 @@ public struct HomeserverConfiguration: Sendable {
         public var typingMaximum: Int64 = 120_000
         public var federationBackoffMaximum: Int64 = 24 * 3_600_000
         public var thumbnail: Int64 = 20_000
+        public var keyQueryDefault: Int64 = 10_000
+        public var keyQueryMaximum: Int64 = 30_000
+        public var missingEvents: Int64 = 60_000
+        public var backfill: Int64 = 30_000
+        public var policyServer: Int64 = 10_000
+        public var spaceHierarchy: Int64 = 20_000
+        public var mediaWaitDefault: Int64 = 20_000
+        public var mediaWaitMaximum: Int64 = 60_000
+        public var readiness: Int64 = 5_000
+        public var loginToken: Int64 = 120_000
+        public var openIDToken: Int64 = 3_600_000
+        public var pendingUpload: Int64 = 24 * 3_600_000
+        public var serverKeyValidity: Int64 = 24 * 3_600_000
+        public var repliesKept: Int64 = 7 * 86_400_000
+        public var federationAnswersKept: Int64 = 86_400_000
+        public var messageIDsKept: Int64 = 7 * 86_400_000
+        public var presenceKept: Int64 = 7 * 86_400_000
+        public var edusKept: Int64 = 30 * 86_400_000
         public init() {}
     }
 

@@ -29,9 +29,10 @@ extension CrossSigning {
         for (name, targets) in request.body.members {
             guard targets.kind == .object else { throw MatrixError(.badJSON, "Keys are not an object") }
             count += targets.count
-            guard count <= DeviceLimits.signaturesPerUpload else {
+            guard count <= environment.configuration.limits.signaturesPerUpload else {
                 throw MatrixError(
-                    .tooLarge, "At most \(DeviceLimits.signaturesPerUpload) signatures", status: 400)
+                    .tooLarge, "At most \(environment.configuration.limits.signaturesPerUpload) signatures", status: 400
+                )
             }
             var known = Target()
             if let user = try? UserID(name) { known = try await target(user) }

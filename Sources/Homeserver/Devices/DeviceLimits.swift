@@ -1,19 +1,9 @@
 /// The limits of keys, device lists and messages to devices.
 enum DeviceLimits {
-    /// Keys in one upload.
-    static let keysPerUpload = 1_000
     /// Bytes of one key object.
     static let keyBytes = 10_000
     /// Bytes of the name of a key, a device or an algorithm.
     static let nameBytes = 255
-    /// Users in one question for keys.
-    static let usersPerQuery = 5_000
-    /// Devices of one user in one claim.
-    static let devicesPerClaim = 1_000
-    /// Milliseconds that asking other servers may take, if the client says nothing.
-    static let defaultTimeout: Int64 = 10_000
-    /// Milliseconds that a client may have us ask.
-    static let maximumTimeout: Int64 = 30_000
     /// Users of one server whose lists are fetched one by one, to be kept; those beyond are asked for all at once.
     static let listsPerQuery = 100
     /// Lists fetched from one server at a time.
@@ -22,14 +12,8 @@ enum DeviceLimits {
     static let devicesPerUser = 1_000
     /// Bytes of an answer with keys.
     static let answerBytes = 16 << 20
-    /// Signatures in one upload.
-    static let signaturesPerUpload = 1_000
     /// Signatures by one user on one key.
     static let signaturesPerKey = 16
-    /// Key backups kept of one user; the oldest goes.
-    static let backupsPerUser = 20
-    /// Keys in one backup.
-    static let keysPerBackup: Int64 = 1_000_000
     /// Keys read at a time while a backup is given out.
     static let backupKeysPerPage = 500
     /// Bytes of what a backup says of itself.

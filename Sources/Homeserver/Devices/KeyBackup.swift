@@ -35,7 +35,8 @@ struct KeyBackup: RouteGroup {
         let authData = try authData(request)
         let version = try await environment.database.write { connection in
             try KeyBackupStore(connection).create(
-                of: requester.user, algorithm: algorithm, authData: authData, limit: DeviceLimits.backupsPerUser)
+                of: requester.user, algorithm: algorithm, authData: authData,
+                limit: environment.configuration.limits.keyBackupsPerUser)
         }
         return .json(["version": .string(String(version))])
     }
@@ -100,9 +101,10 @@ struct KeyBackup: RouteGroup {
                     fields: ["current_version": .string(String(current.version))])
             }
             let backup = try store.add(
-                keys, of: requester.user, version: version, limit: DeviceLimits.keysPerBackup)
+                keys, of: requester.user, version: version, limit: environment.configuration.limits.keysPerBackup)
             guard let backup else {
-                throw MatrixError(.tooLarge, "A backup holds at most \(DeviceLimits.keysPerBackup) keys")
+                throw MatrixError(
+                    .tooLarge, "A backup holds at most \(environment.configuration.limits.keysPerBackup) keys")
             }
             return backup
         }

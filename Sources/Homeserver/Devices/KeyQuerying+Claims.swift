@@ -12,15 +12,18 @@ extension KeyQuerying {
 
     private func claims(_ view: JSONView) throws(MatrixError) -> Claims {
         let members = view.members
-        guard members.count <= DeviceLimits.usersPerQuery else {
-            throw MatrixError(.tooLarge, "At most \(DeviceLimits.usersPerQuery) users at once", status: 400)
+        guard members.count <= environment.configuration.limits.usersPerKeyQuery else {
+            throw MatrixError(
+                .tooLarge, "At most \(environment.configuration.limits.usersPerKeyQuery) users at once", status: 400)
         }
         var claims: Claims = [:]
         for (name, devices) in members {
             guard devices.kind == .object else { throw MatrixError(.badJSON, "Devices are not an object") }
             guard let user = try? UserID(name) else { continue }
-            guard devices.count <= DeviceLimits.devicesPerClaim else {
-                throw MatrixError(.tooLarge, "At most \(DeviceLimits.devicesPerClaim) devices of a user", status: 400)
+            guard devices.count <= environment.configuration.limits.devicesPerKeyClaim else {
+                throw MatrixError(
+                    .tooLarge, "At most \(environment.configuration.limits.devicesPerKeyClaim) devices of a user",
+                    status: 400)
             }
             var wanted: [String: String] = [:]
             for (device, algorithm) in devices.members {
@@ -35,7 +38,7 @@ extension KeyQuerying {
     func claim(_ request: APIRequest, _ requester: Requester) async throws -> APIResponse {
         try await limiter.take(.keyClaims, who: requester.user.text)
         let claims = try claims(request.object("one_time_keys"))
-        let timeout = try Self.timeout(of: request)
+        let timeout = try timeout(of: request)
         var keys = try await localClaim(claims.filter { environment.isLocal($0.key) })
         let (theirs, failures) = await remoteClaim(claims.filter { !environment.isLocal($0.key) }, timeout)
         keys.merge(theirs) { $1 }

@@ -33,7 +33,7 @@ struct KeyQuerying: RouteGroup {
 
     private func query(_ request: APIRequest, _ requester: Requester) async throws -> APIResponse {
         let asked = try users(request.object("device_keys"))
-        let timeout = try Self.timeout(of: request)
+        let timeout = try timeout(of: request)
         var found = try await local(asked.filter { environment.isLocal($0.key) }, for: requester.user)
         let others = asked.filter { !environment.isLocal($0.key) }
         let (lists, failures) = await remote.devices(of: others, timeout: timeout)
@@ -64,15 +64,16 @@ struct KeyQuerying: RouteGroup {
         return answer(try await local(asked, for: nil), failures: [:])
     }
 
-    static func timeout(of request: APIRequest) throws(MatrixError) -> Duration {
-        let wanted = try request.optionalInteger("timeout") ?? DeviceLimits.defaultTimeout
-        return .milliseconds(min(max(wanted, 0), DeviceLimits.maximumTimeout))
+    func timeout(of request: APIRequest) throws(MatrixError) -> Duration {
+        let wanted = try request.optionalInteger("timeout") ?? environment.configuration.timeouts.keyQueryDefault
+        return .milliseconds(min(max(wanted, 0), environment.configuration.timeouts.keyQueryMaximum))
     }
 
     private func users(_ view: JSONView) throws(MatrixError) -> [UserID: Set<String>] {
         let members = view.members
-        guard members.count <= DeviceLimits.usersPerQuery else {
-            throw MatrixError(.tooLarge, "At most \(DeviceLimits.usersPerQuery) users at once", status: 400)
+        guard members.count <= environment.configuration.limits.usersPerKeyQuery else {
+            throw MatrixError(
+                .tooLarge, "At most \(environment.configuration.limits.usersPerKeyQuery) users at once", status: 400)
         }
         var users: [UserID: Set<String>] = [:]
         for (name, devices) in members {

@@ -95,8 +95,8 @@ struct KeyUploading: RouteGroup {
 
     private func keys(_ view: JSONView?) throws(MatrixError) -> [OneTimeKeyStore.Key] {
         guard let members = view?.members else { return [] }
-        guard members.count <= DeviceLimits.keysPerUpload else {
-            throw MatrixError(.tooLarge, "At most \(DeviceLimits.keysPerUpload) keys at once")
+        guard members.count <= environment.configuration.limits.keysPerUpload else {
+            throw MatrixError(.tooLarge, "At most \(environment.configuration.limits.keysPerUpload) keys at once")
         }
         var keys: [OneTimeKeyStore.Key] = []
         for (name, value) in members {

@@ -15,8 +15,6 @@ protocol EphemeralReceiving: Sendable {
 struct EDUIntake: Sendable {
     /// An EDU's content, bytes.
     static let maximumBytes = 65_536 * 4
-    /// To-device message ids are remembered so long, milliseconds.
-    static let messageIDsKept: Int64 = 7 * 86_400_000
 
     /// An EDU that does not hold.
     struct Malformed: Error, Sendable {

@@ -8,12 +8,8 @@ internal import MatrixModel
 struct MissingEvents: Sendable {
     /// Previous events fetched at once; the spec's default is 10.
     static let prevEventsPerRequest = 50
-    /// Auth events of one event.
-    static let authEvents = 20_000
     /// State events fetched one by one before the whole state is asked for.
     static let stateEventsOneByOne = 200
-    /// Events of a whole state.
-    static let stateEvents = 400_000
 
     /// Single events fetched at once.
     static let width = 8
@@ -59,7 +55,9 @@ struct MissingEvents: Sendable {
         let call = APICall(.getEventAuth, ["roomId": event.roomID.text, "eventId": event.id.text])
         guard let answer = await ask(call, server) else { return [] }
         return await verification.verified(
-            parse(answer["auth_chain"], event.version, event.roomID, limit: Self.authEvents))
+            parse(
+                answer["auth_chain"], event.version, event.roomID,
+                limit: environment.configuration.limits.authEventsFetched))
     }
 
     /// One event.
@@ -94,7 +92,9 @@ struct MissingEvents: Sendable {
             .getRoomStateIds, ["roomId": event.roomID.text], query: [("event_id", event.id.text)])
         guard let answer = await ask(call, server) else { return nil }
         func ids(_ key: String) -> [EventID] {
-            (answer[key]?.elements ?? []).prefix(Self.stateEvents).compactMap { $0.string.flatMap { try? EventID($0) } }
+            (answer[key]?.elements ?? []).prefix(environment.configuration.limits.stateEventsFetched).compactMap {
+                $0.string.flatMap { try? EventID($0) }
+            }
         }
         let state = ids("pdu_ids")
         return state.isEmpty ? nil : (state, ids("auth_chain_ids"))
@@ -109,8 +109,11 @@ struct MissingEvents: Sendable {
             return nil
         }
         let pdus =
-            parse(answer["pdus"], event.version, event.roomID, limit: Self.stateEvents)
-            + parse(answer["auth_chain"], event.version, event.roomID, limit: Self.stateEvents)
+            parse(
+                answer["pdus"], event.version, event.roomID, limit: environment.configuration.limits.stateEventsFetched)
+            + parse(
+                answer["auth_chain"], event.version, event.roomID,
+                limit: environment.configuration.limits.stateEventsFetched)
         return await verification.verified(pdus)
     }
 

@@ -40,8 +40,6 @@ struct PDUJudgement: Sendable {
     private static let namedExtremities = 50
     /// How often an event is judged when more of its room becomes known meanwhile.
     private static let judgements = 3
-    /// How long fetching may take for one event.
-    private static let fetchTime = Duration.seconds(60)
 
     let environment: Environment
     let reader: RoomReader
@@ -57,7 +55,9 @@ struct PDUJudgement: Sendable {
         guard !(event.type == .create && event.stateKey == ""), !event.prevEvents.isEmpty else {
             throw Unacceptable(reason: "a second beginning of the room")
         }
-        let source = Source(origin: origin, missing: fetches ? missing.within(Self.fetchTime) : nil)
+        let source = Source(
+            origin: origin,
+            missing: fetches ? missing.within(.milliseconds(environment.configuration.timeouts.missingEvents)) : nil)
         let lacking = try await unknown(event.prevEvents)
         if !lacking.isEmpty {
             let earliest = Set(try await backwardExtremities(of: room))

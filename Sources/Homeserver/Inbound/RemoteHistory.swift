@@ -12,8 +12,6 @@ final class RemoteHistory: RemoteBackfilling {
     /// Ends of what is here that one request names, and how many are tried.
     private static let endsPerRequest = 20
     private static let endsAsked = 100
-    /// For one server.
-    private static let time = Duration.seconds(10)
     /// Servers that are in a room and of which those that answer are looked for.
     private static let serversLookedAt = 100
     /// Events at the beginning of what is here whose previous events are asked for.
@@ -69,7 +67,7 @@ final class RemoteHistory: RemoteBackfilling {
         do {
             for server in try await residents(of: room) {
                 guard
-                    let id = await missing.within(Self.time).event(
+                    let id = await missing.within(.milliseconds(environment.configuration.timeouts.backfill)).event(
                         closestTo: timestamp, forward: forward, in: room.id, from: server)
                 else { continue }
                 var came = false
@@ -102,7 +100,7 @@ final class RemoteHistory: RemoteBackfilling {
         }
         guard !ends.isEmpty else { return false }
         for server in try await residents(of: room) {
-            let missing = missing.within(Self.time)
+            let missing = missing.within(.milliseconds(environment.configuration.timeouts.backfill))
             // Of some ends perhaps nobody has the events before; those must not hide the others.
             for start in stride(from: 0, to: min(ends.count, Self.endsAsked), by: Self.endsPerRequest) {
                 let found = await missing.backfill(

@@ -6,8 +6,6 @@ internal import MatrixRooms
 
 /// Checks a room as another server describes it, its state and auth chain, and writes it with our join on top.
 struct RoomImport: Sendable {
-    /// State and auth events of one room.
-    static let maximumEvents = 400_000
 
     let environment: Environment
     let verification: PDUVerification
@@ -20,7 +18,7 @@ struct RoomImport: Sendable {
         room: RoomID, version: RoomVersion, join: PDU, state: [JSONView], authChain: [JSONView],
         partial: (resident: ServerName, servers: [ServerName])? = nil
     ) async throws {
-        guard state.count + authChain.count <= Self.maximumEvents else {
+        guard state.count + authChain.count <= environment.configuration.limits.stateEventsFetched else {
             throw MatrixError(.tooLarge, "The room is too large", status: 502)
         }
         var parsed: [EventID: PDU] = [:]

@@ -7,8 +7,6 @@ internal import SQLDatabase
 /// Publishes this server's keys, and answers for other servers' as a notary.
 /// Spec: <https://spec.matrix.org/v1.19/server-server-api/#publishing-keys>
 struct KeyPublishing: RouteGroup {
-    /// How long an answer may be kept.
-    static let validity: Int64 = 86_400_000
     /// Servers asked for in one query.
     static let maximumQueries = 100
 
@@ -60,7 +58,7 @@ struct KeyPublishing: RouteGroup {
         }
         let answer: JSONValue = [
             "server_name": .string(environment.serverName.text),
-            "valid_until_ts": .integer(environment.clock.now() + Self.validity),
+            "valid_until_ts": .integer(environment.clock.now() + environment.configuration.timeouts.serverKeyValidity),
             "verify_keys": [
                 keys.keyID: ["key": .string(Base64.encode(keys.current.publicKey.bytes, .standardUnpadded))]
             ],

@@ -35,7 +35,7 @@ struct Downloading: RouteGroup {
 
     private func open(_ request: APIRequest) async throws -> MediaReader.Found {
         try await reader.open(
-            ContentURI(request), timeout: MediaReader.timeout(of: request),
+            ContentURI(request), timeout: reader.timeout(of: request),
             allowsRemote: try request.queryBoolean("allow_remote", default: true))
     }
 

@@ -32,7 +32,7 @@ struct MediaFederating: RouteGroup {
 
     private func open(_ request: APIRequest) async throws -> MediaReader.Found {
         try await reader.open(
-            ContentURI(request, origin: environment.serverName), timeout: MediaReader.timeout(of: request),
+            ContentURI(request, origin: environment.serverName), timeout: reader.timeout(of: request),
             allowsRemote: false)
     }
 

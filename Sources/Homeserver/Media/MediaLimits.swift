@@ -9,20 +9,11 @@ enum MediaLimits {
     static let fileName = 255
     static let contentType = 255
     static let mediaID = 255
-    /// Announced uploads of one user that have not come.
-    static let pendingUploads = 50
-    /// How long an announced upload may take, milliseconds. The spec recommends 24 hours.
-    static let pendingLifetime: Int64 = 24 * 3_600_000
-    /// `timeout_ms`: what a client waits for an upload unless it says so, and at most.
-    static let waitDefault = 20_000
-    static let waitMaximum = 60_000
     /// `last_used` is written when it is older, milliseconds.
     static let touchInterval: Int64 = 24 * 3_600_000
     /// A file that an interrupted upload left is removed when so old, seconds.
     static let leftoverSeconds = 24 * 3600
 
-    /// Files fetched from other servers at once, and how many callers wait for that.
-    static let remoteFetches = 4
     static let remoteFetchesWaiting = 1_000
     /// A multipart answer beyond its file: two part headers, metadata, delimiters.
     static let multipartOverhead = 64 << 10

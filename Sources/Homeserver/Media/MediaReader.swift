@@ -19,9 +19,10 @@ struct MediaReader: Sendable {
     static let notYetUploaded = MatrixError(.notYetUploaded, "Content has not yet been uploaded")
 
     /// What a request is willing to wait, milliseconds.
-    static func timeout(of request: APIRequest) throws(MatrixError) -> Int {
+    func timeout(of request: APIRequest) throws(MatrixError) -> Int {
         try request.queryInteger(
-            "timeout_ms", default: MediaLimits.waitDefault, in: 0...MediaLimits.waitMaximum)
+            "timeout_ms", default: Int(environment.configuration.timeouts.mediaWaitDefault),
+            in: 0...Int(environment.configuration.timeouts.mediaWaitMaximum))
     }
 
     /// Opens a file, waiting for one that was announced, fetching one that is another server's. Throws `M_NOT_FOUND`,
@@ -62,7 +63,7 @@ struct MediaReader: Sendable {
         while true {
             guard let record = try await record(uri) else { throw ContentURI.notFound }
             if record.contentHash != nil { return record }
-            guard record.created > environment.clock.now() - MediaLimits.pendingLifetime else {
+            guard record.created > environment.clock.now() - environment.configuration.timeouts.pendingUpload else {
                 throw ContentURI.notFound
             }
             guard left > 0 else { throw Self.notYetUploaded }

@@ -39,7 +39,7 @@ public struct MediaRoutes: RouteGroup {
     public func sweep() async throws {
         let now = environment.clock.now()
         let dropped = try await environment.database.write {
-            try MediaStore($0).deletePending(before: now - MediaLimits.pendingLifetime)
+            try MediaStore($0).deletePending(before: now - environment.configuration.timeouts.pendingUpload)
         }
         if dropped > 0 { environment.logger.info("announced uploads expired", metadata: ["count": "\(dropped)"]) }
         try await files.threads.run { [files] in

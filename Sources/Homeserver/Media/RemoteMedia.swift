@@ -14,12 +14,14 @@ struct RemoteMedia: Sendable {
     let federation: FederationClient
     let files: MediaFiles
     private let flights = SingleFlight<ContentURI, MediaRecord>()
-    private let gate = Gate(MediaLimits.remoteFetches, maximumWaiting: MediaLimits.remoteFetchesWaiting)
+    private let gate: Gate
 
     init(environment: Environment, federation: FederationClient, files: MediaFiles) {
         self.environment = environment
         self.federation = federation
         self.files = files
+        gate = Gate(
+            environment.configuration.limits.remoteMediaFetches, maximumWaiting: MediaLimits.remoteFetchesWaiting)
     }
 
     /// What came, before it is kept.

@@ -30,15 +30,16 @@ struct Uploading: RouteGroup {
         let isCreated = try await environment.database.write { connection in
             let store = MediaStore(connection)
             let pending = try store.pendingCount(
-                of: uploader, origin: record.origin, since: record.created - MediaLimits.pendingLifetime)
-            guard pending < MediaLimits.pendingUploads else { return false }
+                of: uploader, origin: record.origin,
+                since: record.created - environment.configuration.timeouts.pendingUpload)
+            guard pending < environment.configuration.limits.pendingUploads else { return false }
             try store.save(record)
             return true
         }
         guard isCreated else { throw MatrixError.limitExceeded(retryAfterMilliseconds: 60_000) }
         return .json([
             "content_uri": .string("mxc://\(record.origin)/\(record.mediaID)"),
-            "unused_expires_at": .integer(record.created + MediaLimits.pendingLifetime),
+            "unused_expires_at": .integer(record.created + environment.configuration.timeouts.pendingUpload),
         ])
     }
 
@@ -52,7 +53,7 @@ struct Uploading: RouteGroup {
         }
         let taken = MatrixError(.cannotOverwriteMedia, "Media already uploaded")
         guard record.contentHash == nil else { throw taken }
-        guard record.created > now - MediaLimits.pendingLifetime else { throw ContentURI.notFound }
+        guard record.created > now - environment.configuration.timeouts.pendingUpload else { throw ContentURI.notFound }
         try await take(request, into: &record)
         let done = record
         guard try await environment.database.groupedWrite({ try MediaStore($0).complete(done) }) else { throw taken }

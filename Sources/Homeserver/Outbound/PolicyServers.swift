@@ -5,8 +5,6 @@ internal import MatrixModel
 /// Asks rooms' policy servers for their signatures.
 /// Spec: <https://spec.matrix.org/v1.19/server-server-api/#asking-for-a-policy-server-signature-on-an-event>
 struct PolicyServers: PolicySigning {
-    /// A policy server is asked before an event is sent, and its room waits meanwhile.
-    private static let timeout = Duration.seconds(10)
     private static let maximumBytes = 64 << 10
     /// Statuses of an answer that means the event. Others mean the server, or us.
     private static let refusals: Set<Int> = [400, 403, 429]
@@ -19,7 +17,8 @@ struct PolicyServers: PolicySigning {
         let answer: JSONView
         do {
             answer = try await client.json(
-                call, at: policy.server, timeout: Self.timeout, maximumBytes: Self.maximumBytes)
+                call, at: policy.server, timeout: .milliseconds(environment.configuration.timeouts.policyServer),
+                maximumBytes: Self.maximumBytes)
         } catch {
             // Spec: the client is told what the policy server says.
             if case .refused(let status, let refusal?) = error, Self.refusals.contains(status) { throw refusal }

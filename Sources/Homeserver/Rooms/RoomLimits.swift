@@ -14,10 +14,6 @@ enum RoomLimits {
     static let accessListCacheBytes = 8 << 20
     /// Event numbers taken at once.
     static let numbersPerBlock = 512
-    /// State events a client may give to `createRoom`.
-    static let initialStateEvents = 100
-    /// Users invited by `createRoom`.
-    static let initialInvites = 100
     /// State keys that get their numbers in one transaction.
     static let keysNumberedAtOnce = 500
     /// How long a request waits for a room's members to become known, and how often it looks.
@@ -33,8 +29,6 @@ enum RoomLimits {
     static let serversPerJoin = 20
     /// Greatest number of previous events of an event.
     static let prevEvents = EventLimits.prevEvents
-    /// Forward extremities of a room. An event that would add one more is taken, but nothing of ours will follow it.
-    static let extremities = 5_000
     /// Different states after a room's extremities that are resolved all at once.
     static let statesResolved = 40
     /// Withheld events, one behind the other, that are looked through for what an event follows.

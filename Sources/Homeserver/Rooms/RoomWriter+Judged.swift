@@ -194,7 +194,8 @@ struct JudgedPlanning {
         // Who follows a withheld event follows what that was built on.
         let replaced = Set(prev.values).union(try log.behindWithheld(prev.values, limit: RoomLimits.withheldSteps))
         let rest = extremities.filter { !replaced.contains($0) && $0 != event.nid }
-        let isOneTooMany = rest.count == extremities.count && rest.count >= RoomLimits.extremities
+        let limits = writer.environment.configuration.limits
+        let isOneTooMany = rest.count == extremities.count && rest.count >= limits.forwardExtremities
         extremities = isOneTooMany ? rest : rest + [event.nid]
         depth = extremities.count == 1 ? event.pdu.depth : max(depth, event.pdu.depth)
         guard let after = event.stateAfter else { return }

@@ -9,8 +9,6 @@ internal import SQLDatabase
 struct TransactionReceiving: RouteGroup {
     static let maximumPDUs = 50
     static let maximumEDUs = 100
-    /// Answers are kept so long, milliseconds.
-    static let answersKept: Int64 = 24 * 3_600_000
 
     let environment: Environment
     let reader: RoomReader

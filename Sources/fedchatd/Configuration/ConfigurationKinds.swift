@@ -1,7 +1,7 @@
 import Homeserver
 import MatrixModel
 
-/// How keys of one kind are declared, and the two long groups of them.
+/// How keys of one kind are declared.
 extension ConfigurationCatalogue {
     typealias Path<Value> = WritableKeyPath<HomeserverConfiguration, Value>
 
@@ -67,47 +67,5 @@ extension ConfigurationCatalogue {
                 throw Setting.Wrong("only \(value) is available in this version of fedchatd")
             }
         }
-    }
-
-    static var limits: [ConfigurationKey] {
-        [
-            count("limits.devices_per_user", \.limits.devicesPerUser, "A count."),
-            count("limits.one_time_keys_per_device", \.limits.oneTimeKeysPerDevice, "A count."),
-            count("limits.to_device_messages_per_device", \.limits.toDeviceMessagesPerDevice, "A count."),
-            count("limits.to_device_per_sync", \.limits.toDevicePerSync, "A count."),
-            count("limits.filters_per_user", \.limits.filtersPerUser, "A count."),
-            count("limits.account_data_bytes", \.limits.accountDataBytes, "Bytes."),
-            count("limits.sync_timeline_default", \.limits.syncTimelineDefault, "A count."),
-            count("limits.sync_timeline_maximum", \.limits.syncTimelineMaximum, "A count."),
-            count("limits.messages_page_maximum", \.limits.messagesPageMaximum, "A count."),
-            count("limits.event_cache_bytes", \.limits.eventCacheBytes, "Bytes."),
-            count("limits.state_cache_bytes", \.limits.stateCacheBytes, "Bytes."),
-            count("limits.room_heads_cached", \.limits.roomHeadsCached, "A count."),
-            count("limits.outbox_per_destination", \.limits.outboxPerDestination, "A count."),
-            count("limits.staged_per_origin", \.limits.stagedPerOrigin, "A count."),
-            count("limits.staged_per_room", \.limits.stagedPerRoom, "A count."),
-            count("limits.waiting_syncs", \.limits.waitingSyncs, "A count."),
-            count("limits.aliases_per_room", \.limits.aliasesPerRoom, "A count."),
-            count("limits.federation_concurrent_destinations", \.limits.federationConcurrentDestinations, "A count."),
-        ]
-    }
-
-    static var timeouts: [ConfigurationKey] {
-        [
-            integer64("timeouts.sync_maximum_ms", \.timeouts.syncMaximum, 1...(1 << 40), "Milliseconds."),
-            integer64("timeouts.federation_request_ms", \.timeouts.federationRequest, 1...(1 << 40), "Milliseconds."),
-            integer64(
-                "timeouts.federation_transaction_ms", \.timeouts.federationTransaction, 1...(1 << 40), "Milliseconds."),
-            integer64("timeouts.federation_join_ms", \.timeouts.federationJoin, 1...(1 << 40), "Milliseconds."),
-            integer64("timeouts.key_fetch_ms", \.timeouts.keyFetch, 1...(1 << 40), "Milliseconds."),
-            integer64("timeouts.uia_session_ms", \.timeouts.uiaSession, 1...(1 << 40), "Milliseconds."),
-            integer64(
-                "timeouts.access_token_lifetime_ms", \.timeouts.accessTokenLifetime, 1...(1 << 40), "Milliseconds."),
-            integer64("timeouts.typing_maximum_ms", \.timeouts.typingMaximum, 1...(1 << 40), "Milliseconds."),
-            integer64(
-                "timeouts.federation_backoff_maximum_ms", \.timeouts.federationBackoffMaximum, 1...(1 << 40),
-                "Milliseconds."),
-            integer64("timeouts.thumbnail_ms", \.timeouts.thumbnail, 1...(1 << 40), "Milliseconds."),
-        ]
     }
 }

@@ -166,7 +166,7 @@ import Testing
         let server = try await DeviceServer()
         let alice = try await server.register("alice")
         let first = try await create(alice)
-        for _ in 0..<DeviceLimits.backupsPerUser { _ = try await create(alice) }
+        for _ in 0..<HomeserverConfiguration.Limits().keyBackupsPerUser { _ = try await create(alice) }
         #expect(try await alice.call(.get, "room_keys/version/\(first)").status == 404)
         #expect(try await alice.call(.get, "room_keys/version/2").status == 200)
     }
