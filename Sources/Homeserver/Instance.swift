@@ -63,7 +63,9 @@ public struct Instance: Sendable {
         // Rooms.
         let reader = RoomReader(environment: environment)
         let writer = RoomWriter(
-            environment: environment, reader: reader, policyServers: PolicyServers(client: client))
+            environment: environment, reader: reader,
+            policyServers: PolicyServers(
+                client: client, timeout: .milliseconds(configuration.timeouts.policyServer)))
         let missing = MissingEvents(environment: environment, client: client, verification: verification)
         let judgement = PDUJudgement(environment: environment, reader: reader, writer: writer, missing: missing)
         staged = StagedEvents(environment, judgement: judgement)

@@ -61,7 +61,7 @@ struct PushRuleEditing: RouteGroup {
     }
 
     private func rules(of user: UserID) async throws -> PushRuleset {
-        try await environment.database.read { [environment] connection in
+        try await environment.database.read { [sealer = environment.sealer] connection in
             try Self.rules(of: user, connection, sealer)
         }
     }

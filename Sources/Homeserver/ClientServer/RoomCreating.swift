@@ -92,12 +92,15 @@ struct RoomWish {
         if let invites = try request.optionalArray("invite_3pid"), !invites.isEmpty {
             throw MatrixError(.unrecognized, "Invites by address are not offered here", status: 400)
         }
-        invited = try Self.users(request.optionalArray("invite") ?? [], "invite").filter { $0 != requester.user }
+        let limits = environment.configuration.limits
+        invited = try Self.users(request.optionalArray("invite") ?? [], "invite", limit: limits.initialInvites)
+            .filter { $0 != requester.user }
         isDirect = try request.optionalBoolean("is_direct") ?? false
         name = try request.optionalString("name")
         topic = try request.optionalString("topic")
         alias = try Self.alias(request.optionalString("room_alias_name"), environment.serverName)
-        initialState = try Self.state(request.optionalArray("initial_state") ?? [])
+        initialState = try Self.state(
+            request.optionalArray("initial_state") ?? [], limit: limits.initialStateEvents)
         levelOverrides = try request.optionalObject("power_level_content_override")?.value ?? [:]
         createContent = try request.optionalObject("creation_content")?.value ?? [:]
         for key in ["room_version", "creator"] { createContent[key] = nil }
@@ -107,7 +110,7 @@ struct RoomWish {
                 guard let list = named.array else {
                     throw MatrixError(.badJSON, "additional_creators is not a list of user IDs")
                 }
-                creators = try Self.users(list, "additional_creators")
+                creators = try Self.users(list, "additional_creators", limit: limits.initialInvites)
             }
             if preset == .trustedPrivateChat { creators += invited.filter { !creators.contains($0) } }
             creators.removeAll { $0 == requester.user }
@@ -181,11 +184,13 @@ struct RoomWish {
 
     // MARK: Reading
 
-    private static func users(_ list: [some JSONReading], _ field: String) throws(MatrixError) -> [UserID] {
-        guard list.count <= writer.environment.configuration.limits.initialInvites else {
+    private static func users(
+        _ list: [some JSONReading], _ field: String, limit: Int
+    ) throws(MatrixError) -> [UserID] {
+        guard list.count <= limit else {
             throw MatrixError(
                 .invalidParameter,
-                "\(field) names more than \(writer.environment.configuration.limits.initialInvites) users")
+                "\(field) names more than \(limit) users")
         }
         var users: [UserID] = []
         for entry in list {
@@ -209,12 +214,12 @@ struct RoomWish {
     }
 
     private static func state(
-        _ list: [JSONView]
+        _ list: [JSONView], limit: Int
     ) throws(MatrixError) -> [(type: EventType, stateKey: String?, content: JSONValue, sender: UserID?)] {
-        guard list.count <= writer.environment.configuration.limits.initialStateEvents else {
+        guard list.count <= limit else {
             throw MatrixError(
                 .invalidParameter,
-                "More than \(writer.environment.configuration.limits.initialStateEvents) events in initial_state")
+                "More than \(limit) events in initial_state")
         }
         var events: [(type: EventType, stateKey: String?, content: JSONValue, sender: UserID?)] = []
         for entry in list {

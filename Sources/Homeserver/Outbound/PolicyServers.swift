@@ -10,6 +10,7 @@ struct PolicyServers: PolicySigning {
     private static let refusals: Set<Int> = [400, 403, 429]
 
     let client: FederationClient
+    let timeout: Duration
 
     func sign(_ event: PDU, by policy: RoomPolicy) async throws(MatrixError) -> PDU {
         var call = APICall(.askPolicyServerToSign)
@@ -17,8 +18,7 @@ struct PolicyServers: PolicySigning {
         let answer: JSONView
         do {
             answer = try await client.json(
-                call, at: policy.server, timeout: .milliseconds(environment.configuration.timeouts.policyServer),
-                maximumBytes: Self.maximumBytes)
+                call, at: policy.server, timeout: timeout, maximumBytes: Self.maximumBytes)
         } catch {
             // Spec: the client is told what the policy server says.
             if case .refused(let status, let refusal?) = error, Self.refusals.contains(status) { throw refusal }
