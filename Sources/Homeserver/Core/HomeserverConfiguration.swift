@@ -141,7 +141,7 @@ public struct HomeserverConfiguration: Sendable {
         public var keyQueryDefault: Int64 = 10_000
         public var keyQueryMaximum: Int64 = 30_000
         public var missingEvents: Int64 = 60_000
-        public var backfill: Int64 = 30_000
+        public var backfill: Int64 = 10_000
         public var policyServer: Int64 = 10_000
         public var spaceHierarchy: Int64 = 20_000
         public var mediaWaitDefault: Int64 = 20_000

@@ -52,7 +52,7 @@ extension ConfigurationCatalogue {
             count("limits.initial_state_events", \.limits.initialStateEvents, "initial_state of a room that is made."),
             count(
                 "limits.forward_extremities", \.limits.forwardExtremities,
-                "Open ends of a room; an event that adds one more is withheld."),
+                "Open ends of a room; what adds one more is taken, but nothing of ours follows it."),
             count(
                 "limits.auth_events_fetched", \.limits.authEventsFetched, "Auth events of one event that are fetched."),
             count(
@@ -82,7 +82,7 @@ extension ConfigurationCatalogue {
                 "timeouts.key_query_maximum_ms", \.timeouts.keyQueryMaximum,
                 "The longest that a client may have others asked for device keys."),
             milliseconds("timeouts.missing_events_ms", \.timeouts.missingEvents, "Fetching what one event refers to."),
-            milliseconds("timeouts.backfill_ms", \.timeouts.backfill, "Fetching history for one request."),
+            milliseconds("timeouts.backfill_ms", \.timeouts.backfill, "Fetching history from one server."),
             milliseconds(
                 "timeouts.policy_server_ms", \.timeouts.policyServer, "Asking a policy server for a signature."),
             milliseconds(
