@@ -18,24 +18,43 @@ final class WorkerThreads: Sendable {
         private var waiting: Deque<@Sendable () -> Void> = []
         private var isClosed = false
         private let maximum: Int
+        private let name: String
+        private let threads: Int
+        private var started = 0
+        private var idle = 0
 
-        init(maximum: Int) { self.maximum = maximum }
+        init(name: String, threads: Int, maximum: Int) {
+            self.name = name
+            self.threads = threads
+            self.maximum = maximum
+        }
 
         func push(_ work: @escaping @Sendable () -> Void) -> Bool {
             condition.lock()
             defer { condition.unlock() }
             guard !isClosed, waiting.count < maximum else { return false }
             waiting.append(work)
+            if waiting.count > idle, started < threads { start() }
             condition.signal()
             return true
         }
 
-        func pop() -> (@Sendable () -> Void)? {
+        /// One more thread, only once there is work for it.
+        private func start() {
+            started += 1
+            let thread = Thread { [self] in while let work = pop() { work() } }
+            thread.name = name
+            thread.start()
+        }
+
+        private func pop() -> (@Sendable () -> Void)? {
             condition.lock()
             defer { condition.unlock() }
             while waiting.isEmpty {
                 if isClosed { return nil }
+                idle += 1
                 condition.wait()
+                idle -= 1
             }
             return waiting.removeFirst()
         }
@@ -55,13 +74,7 @@ final class WorkerThreads: Sendable {
             queue = nil
             return
         }
-        let queue = Queue(maximum: maximumWaiting)
-        self.queue = queue
-        for _ in 0..<max(1, count) {
-            let thread = Thread { while let work = queue.pop() { work() } }
-            thread.name = name
-            thread.start()
-        }
+        queue = Queue(name: name, threads: max(1, count), maximum: maximumWaiting)
     }
 
     deinit { queue?.close() }

@@ -53,6 +53,12 @@ struct RoomChecking {
         var isState: Bool
         /// What follows from the log.
         var state: StateRoot?
+
+        /// Whether it was fetched later: only events that came by themselves stand at whole steps.
+        var isHistory: Bool {
+            guard let position else { return false }
+            return position < 0 || position % StreamPositions.eventStep != 0
+        }
     }
 
     let environment: Environment

@@ -172,6 +172,8 @@ extension RoomChecking {
             report.following += 1
             return
         }
+        // Of history that was fetched, the state is kept only where it was known then.
+        if node.storedState == nil, node.isHistory { return }
         report.add(.stateAfter, event.id, try difference(of: after.root, and: node.storedState))
     }
 

@@ -187,13 +187,22 @@ struct JudgedPlanning {
             try append.newBackwardExtremities.contains(event.id) || log.isBackwardExtremity(event.id, room: room.nid)
         append.newBackwardExtremities.removeAll { $0 == event.id }
         append.closedBackwardExtremities.append(event.id)
-        guard isLive else { return }
-        headMoves = true
-        // However late it came: something in the timeline follows it already, so it is not among the newest.
-        if isFollowed { return }
+        if isLive { headMoves = true }
         // Who follows a withheld event follows what that was built on.
-        let replaced = Set(prev.values).union(try log.behindWithheld(prev.values, limit: RoomLimits.withheldSteps))
+        var replaced = Set(prev.values)
+        if isLive { replaced.formUnion(try log.behindWithheld(prev.values, limit: RoomLimits.withheldSteps)) }
         let rest = extremities.filter { !replaced.contains($0) && $0 != event.nid }
+        // However late it came: something in the timeline follows it already, so it is not among the newest, and what it
+        // follows is no longer.
+        guard isLive, !isFollowed else {
+            guard !rest.isEmpty, rest.count < extremities.count else { return }
+            headMoves = true
+            extremities = rest
+            append.state = try merge.state(
+                after: rest, current: state, newest: state, pending: append.state, unstored: addedByNID)
+            state = append.state.root
+            return
+        }
         let limits = writer.environment.configuration.limits
         let isOneTooMany = rest.count == extremities.count && rest.count >= limits.forwardExtremities
         extremities = isOneTooMany ? rest : rest + [event.nid]
