@@ -290,6 +290,8 @@ extension TwoServers {
             let banned = try await servers.b.register("banned")
             let brenda = try await servers.b.register("brenda")
             try await servers.alice.act("ban", room, on: banned.user)
+            // Who is refused by one server is not to find another that has not heard of the ban yet.
+            try await eventually { try await large.c.membership(banned.user, room) == .ban }
             try await servers.bob.join(room, via: servers.a)
             await #expect(throws: MatrixError.self) { try await banned.join(room, via: servers.a) }
             try await brenda.join(room, via: servers.a)
