@@ -29,7 +29,10 @@ import Testing
         "fedchat": (6, ["FedchatKit", "TerminalUI", "SQLiteEngine", "HTTPClientCurl"]),
         "fedchat-bench": (
             6,
-            ["FedchatKit", "FedchatTesting", "Homeserver", "HTTPServer", "HTTPClientCurl", "SQLiteEngine", "PostgresEngine"]
+            [
+                "FedchatKit", "FedchatTesting", "Homeserver", "HTTPServer", "HTTPClientCurl", "SQLiteEngine",
+                "PostgresEngine",
+            ]
         ),
         "fedchat-simulate": (6, ["Simulation"]),
         "fedchat-ratchet-peer": (6, ["Ratchet", "ClientEncryption"]),
