@@ -21,6 +21,7 @@ public struct Instance: Sendable {
     private let completion: StateCompletion
     private let housekeeping: Housekeeping
     private let ephemeral: EphemeralIntake
+    private let indexing: SearchIndexing
 
     /// Brings a database to the newest schema. Throws `DatabaseError` when it is newer than this program.
     public static func migrate(_ database: any Database) async throws {
@@ -97,9 +98,12 @@ public struct Instance: Sendable {
         let authenticator = authenticator
         let staged = staged
         let texts = EventTexts(events: reader.events, sealer: environment.sealer)
+        let indexing = SearchIndexing(environment: environment, rooms: reader)
+        self.indexing = indexing
         let watcher = StreamWatcher(
             environment: environment,
             hooks: [
+                .init(prefix: "events") { _ in indexing.notify() },
                 .init(prefix: "tokens") { authenticator.received($0) },
                 .init(prefix: "redacted") {
                     reader.received($0)
@@ -130,7 +134,8 @@ public struct Instance: Sendable {
             MembershipChanging(memberships: memberships, limiter: limiter),
             AliasEditing(writer: writer, collaborators: collaborators),
             RoomUpgrading(writer: writer),
-            reading, RelationReading(reading: reading),
+            Reporting(environment: environment, rooms: reader, limiter: limiter),
+            reading, RelationReading(reading: reading), RoomSearching(reading: reading),
             PublicRoomListing(
                 environment: environment, rooms: reader, listed: listed,
                 remote: RemoteDirectory(environment: environment, client: client)),
@@ -193,6 +198,7 @@ public struct Instance: Sendable {
                 group.addTask { await completion.run() }
             }
             group.addTask { await housekeeping.run() }
+            group.addTask { await indexing.run() }
             group.addTask { await ephemeral.run() }
             await group.waitForAll()
         }

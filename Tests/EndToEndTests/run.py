@@ -21,7 +21,7 @@ from blackbox.postgres import Cluster
 from blackbox.report import Run, registered
 from blackbox.servers import Fedchatd
 
-MODULES = ["accounts", "rooms", "syncing", "keys", "media", "errors", "hostile", "operating", "exhaustion", "persistence", "doctor"]
+MODULES = ["accounts", "rooms", "search", "syncing", "keys", "media", "errors", "hostile", "operating", "exhaustion", "persistence", "doctor"]
 
 
 class World:

@@ -57,6 +57,12 @@ public struct HomeserverConfiguration: Sendable {
         public init() {}
     }
 
+    public struct Search: Sendable {
+        /// Whether the words of unencrypted messages are kept for searching; never where content is sealed at rest.
+        public var indexPlaintext = true
+        public init() {}
+    }
+
     public struct Presence: Sendable {
         public var isEnabled = true
         public var federate = false
@@ -166,6 +172,7 @@ public struct HomeserverConfiguration: Sendable {
     public var clients = Clients()
     public var media = Media()
     public var turn = Turn()
+    public var search = Search()
     public var presence = Presence()
     public var rateLimits = RateLimits()
     public var limits = Limits()

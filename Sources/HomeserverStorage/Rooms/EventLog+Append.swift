@@ -128,6 +128,9 @@ extension EventLog {
             if event.place != .none, let note = RelationStore.noting(pdu, nid: event.nid, room: append.roomNID) {
                 statements.append(note)
             }
+            if event.place != .none, SearchStore.concerns(pdu) {
+                statements.append(SearchStore.queueing(nid: event.nid))
+            }
             if event.isKnown {
                 if event.place == .none { statements.append(RelationStore.forgetting(nid: event.nid)) }
                 statements.append(
@@ -191,9 +194,10 @@ extension EventLog {
                 WHERE event_nid = \(redaction.target) AND redacted_by IS NULL
                 """
             let relation = RelationStore.forgetting(nid: redaction.target)
-            guard redaction.redacted.type == .member else { return [row, relation] }
-            return [
-                row, relation,
+            let words = SearchStore.forgettingRedacted(nid: redaction.target)
+            guard redaction.redacted.type == .member else { return [row] + words + [relation] }
+            return [row] + words + [
+                relation,
                 """
                 UPDATE room_members SET displayname = NULL, avatar_url = NULL
                 WHERE room_nid = \(append.roomNID) AND event_nid = \(redaction.target)

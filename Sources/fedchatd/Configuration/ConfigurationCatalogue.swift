@@ -166,7 +166,16 @@ enum ConfigurationCatalogue {
 
     private static var others: [ConfigurationKey] {
         [
-            fixed("search.index_plaintext", "false", "Server-side search of unencrypted rooms."),
+            ConfigurationKey(
+                "search.index_plaintext", "true",
+                "Server-side search of unencrypted rooms; false, and nothing else, where storage_key_file is set."
+            ) { c, s throws(Setting.Wrong) in
+                let isOn = try s.boolean
+                guard !isOn || c.storageKeyFile == nil else {
+                    throw Setting.Wrong("expected false, since storage_key_file is set: words are not kept unsealed")
+                }
+                c.homeserver.search.indexPlaintext = isOn
+            },
             fixed("url_previews.enabled", "false", "Previews of links."),
             flag("presence.enabled", \.presence.isEnabled, "Who is online, among local users."),
             flag("presence.federate", \.presence.federate, "Presence to and from other servers."),
