@@ -27,6 +27,7 @@ struct Housekeeping: Sendable {
                     try ReplyLog(connection).removeAnswers(before: now - kept.repliesKept)
                     try PresenceStore(connection).forget(before: now - kept.presenceKept)
                     try Outbox(connection).dropEDUs(before: now - kept.edusKept)
+                    try UnreadStore(connection).forgetLeft()
                 }
                 try await media.sweep()
             } catch {

@@ -99,16 +99,14 @@ struct EventTexts: Sendable {
         relations: [UInt8]? = nil, into writer: inout JSONWriter
     ) {
         guard let text else { return }
-        func bytes() -> [UInt8] { Self.bytes(event, text, reader, membership, withRoomID, relations) }
-        switch reader.format {
-        case .client: writer.raw(bytes())
-        case .federation: writer.raw(event.pdu.canonicalJSON)
-        case .fields(let paths):
-            guard let whole = try? JSONDocument(bytes()) else { return }
-            var picked = JSONValue.object([:])
-            for path in paths { if let value = whole.root[path: path] { picked.set(value.value, at: path[...]) } }
-            writer.value(picked)
-        }
+        let whole =
+            reader.format.isFederation
+            ? Array(event.pdu.canonicalJSON) : bytes(event, text, reader, membership, withRoomID, relations)
+        guard let paths = reader.format.fields else { return writer.raw(whole) }
+        guard let document = try? JSONDocument(whole) else { return }
+        var picked = JSONValue.object([:])
+        for path in paths { if let value = document.root[path: path] { picked.set(value.value, at: path[...]) } }
+        writer.value(picked)
     }
 
     private static func bytes(
