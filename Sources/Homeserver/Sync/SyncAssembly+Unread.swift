@@ -13,6 +13,7 @@ extension SyncAssembly {
             let unfinished = Set(partial).subtracting(rooms.map(\.nid))
             rooms += try SyncRooms(connection).joined(unfinished, of: request.user)
         }
+        isCounting = !partial.isEmpty
         let wanted = rooms.filter { $0.membership == .join && request.filter.rooms.allows(room: $0.id) }
         counting = try sync.unread.batch(wanted.map(\.nid), of: request.user, partial: partial, connection)
     }

@@ -27,7 +27,7 @@ struct SyncAnswer: Sendable {
     var hasNews: Bool
     /// Whether there are to-device messages that the client has received and that can go.
     var acknowledges: Bool
-    /// Whether unread counts in it are not finished, and the next answer goes on counting.
+    /// Whether unread counts in it are not finished, or were not before: the next answer is to know how far they came.
     var isCounting: Bool
 }
 
