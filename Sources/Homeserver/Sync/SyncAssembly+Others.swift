@@ -41,7 +41,9 @@ extension SyncAssembly {
     // MARK: Invites and knocks
 
     mutating func addInvited(_ room: SyncRoom) throws {
-        if let since = request.since, room.memberPosition <= since.events, !request.fullState, !ignoresOthersNow { return }
+        if let since = request.since, room.memberPosition <= since.events, !request.fullState, !ignoresOthersNow {
+            return
+        }
         guard let member = try sync.rooms.events.events([room.memberNID], from: log)[room.memberNID],
             !ignored.contains(member.pdu.sender.text)
         else { return }

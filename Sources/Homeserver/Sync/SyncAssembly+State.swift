@@ -71,7 +71,8 @@ extension SyncAssembly {
         // Whoever joins within the timeline before saying anything is known from there.
         var heard: Set<String> = []
         for entry in window.entries where heard.insert(entry.event.pdu.sender.text).inserted {
-            if let key = StateKey(of: entry.event.pdu), key.type == .member, key.stateKey == entry.event.pdu.sender.text {
+            if let key = StateKey(of: entry.event.pdu), key.type == .member, key.stateKey == entry.event.pdu.sender.text
+            {
                 changes[key] = nil
             }
         }

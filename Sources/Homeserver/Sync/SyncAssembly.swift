@@ -84,7 +84,8 @@ struct SyncAssembly {
         }
         writer.endObject()
         writer.endObject()
-        return SyncAnswer(body: writer.bytes, next: next, hasNews: hasNews, acknowledges: try acknowledges(), isCounting: isCounting)
+        return SyncAnswer(
+            body: writer.bytes, next: next, hasNews: hasNews, acknowledges: try acknowledges(), isCounting: isCounting)
     }
 
     /// Whether the list of ignored users changed: invites of those who are no longer ignored are told then.
