@@ -75,7 +75,7 @@ public struct APIHandler: HTTPHandler {
         guard var segments = target.segments, segments.count <= APILimits.pathSegments,
             !segments.contains(where: { $0.utf8.contains(0) })
         else {
-            throw MatrixError(.unrecognized, "The path is not valid", status: 400)
+            throw MatrixError(.invalidParameter, "The path is not valid")
         }
         if segments.last == "" { segments.removeLast() }
         guard let resource = Resource.of(segments), resources.contains(resource) else { throw MatrixError.unrecognized }
