@@ -292,6 +292,7 @@ class Witness:
 
     def __call__(self, method, target, sent_headers, sent, answer):
         path, _, query = target.partition("?")
+        path = re.sub(r"^/_matrix/(client|media)/r0/", r"/_matrix/\1/v3/", path)       # said by clients older than v1.1
         if not path.startswith(("/_matrix/client", "/_matrix/media", "/.well-known/matrix/client",
                                 "/.well-known/matrix/support", "/.well-known/matrix/policy")) or method == "OPTIONS":
             self.outside[path.split("/")[1]] += 1
