@@ -22,6 +22,7 @@ public struct Instance: Sendable {
     private let housekeeping: Housekeeping
     private let ephemeral: EphemeralIntake
     private let indexing: SearchIndexing
+    private let delayed: DelayedSending
 
     /// Brings a database to the newest schema. Throws `DatabaseError` when it is newer than this program.
     public static func migrate(_ database: any Database) async throws {
@@ -79,6 +80,10 @@ public struct Instance: Sendable {
         let collaborators = RoomCollaborators(remoteJoining: remote, inviteSending: remote)
         let memberships = MembershipEditing(writer: writer, collaborators: collaborators)
 
+        let delivery = EventDelivery(writer: writer, memberships: memberships)
+        let delayed = DelayedSending(delivery: delivery)
+        self.delayed = delayed
+
         // Devices and accounts.
         let deviceLists = DeviceLists(environment: environment)
         let remoteDevices = RemoteDevices(environment: environment, client: client)
@@ -130,7 +135,8 @@ public struct Instance: Sendable {
         let groups: [any RouteGroup] = [
             accounts,
             RoomCreating(writer: writer, memberships: memberships, limiter: limiter),
-            RoomSending(writer: writer, memberships: memberships, limiter: limiter),
+            RoomSending(delivery: delivery, delayed: delayed, limiter: limiter),
+            DelayedEventManaging(delayed: delayed),
             MembershipChanging(memberships: memberships, limiter: limiter),
             AliasEditing(writer: writer, collaborators: collaborators),
             RoomUpgrading(writer: writer),
@@ -169,7 +175,7 @@ public struct Instance: Sendable {
             media,
             WellKnownRoutes(environment: environment, version: version),
             HealthRoutes(environment: environment),
-            TurnServerRoutes(environment: environment),
+            TurnServerRoutes(environment: environment), RTCTransportTelling(environment: environment),
             TransactionReceiving(
                 environment: environment, reader: reader, verification: verification, staged: staged,
                 edus: EDUIntake(
@@ -199,6 +205,7 @@ public struct Instance: Sendable {
             }
             group.addTask { await housekeeping.run() }
             group.addTask { await indexing.run() }
+            group.addTask { await delayed.run() }
             group.addTask { await ephemeral.run() }
             await group.waitForAll()
         }

@@ -23,6 +23,13 @@ public struct HomeserverConfiguration: Sendable {
         public init() {}
     }
 
+    /// How push gateways and the like are reached.
+    public struct Outbound: Sendable {
+        public var verifyTLS = true
+        public var allowPrivateAddresses = false
+        public init() {}
+    }
+
     public struct Registration: Sendable {
         public var isOpen = false
         public var guests = false
@@ -54,6 +61,12 @@ public struct HomeserverConfiguration: Sendable {
         public var uris: [String] = []
         public var sharedSecret: [UInt8]?
         public var ttlMilliseconds: Int64 = 86_400_000
+        public init() {}
+    }
+
+    public struct RTC: Sendable {
+        /// The media servers that calls may use, as clients are told them.
+        public var transports: [JSONValue] = []
         public init() {}
     }
 
@@ -129,6 +142,7 @@ public struct HomeserverConfiguration: Sendable {
         public var stateEventsFetched = 400_000
         public var pendingUploads = 50
         public var remoteMediaFetches = 4
+        public var delayedEventsPerUser = 100
         public init() {}
     }
 
@@ -162,16 +176,19 @@ public struct HomeserverConfiguration: Sendable {
         public var messageIDsKept: Int64 = 7 * 86_400_000
         public var presenceKept: Int64 = 7 * 86_400_000
         public var edusKept: Int64 = 30 * 86_400_000
+        public var delayedEventMaximum: Int64 = 86_400_000
         public init() {}
     }
 
     public var publicBaseURL: String
     public var rooms = Rooms()
     public var federation = FederationSettings()
+    public var outbound = Outbound()
     public var registration = Registration()
     public var clients = Clients()
     public var media = Media()
     public var turn = Turn()
+    public var rtc = RTC()
     public var search = Search()
     public var presence = Presence()
     public var rateLimits = RateLimits()

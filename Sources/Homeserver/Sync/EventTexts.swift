@@ -119,8 +119,13 @@ struct EventTexts: Sendable {
         if withRoomID { bytes += ",\"room_id\":\"\(event.pdu.roomID.text.escapedForJSON)\"".utf8 }
         bytes += ",\"unsigned\":{\"age\":\(age.overflow ? 0 : age.partialValue)".utf8
         if let membership { bytes += ",\"membership\":\"\(membership.rawValue)\"".utf8 }
-        if let transaction = event.transactionID, event.pdu.sender == reader.user, let device = event.senderDevice,
-            device == reader.device
+        if let transaction = event.transactionID, event.pdu.sender == reader.user,
+            transaction.hasPrefix(DelayedSending.transactionPrefix)
+        {
+            let delay = transaction.dropFirst(DelayedSending.transactionPrefix.count)
+            bytes += ",\"org.matrix.msc4140.delay_id\":\"\(String(delay).escapedForJSON)\"".utf8
+        } else if let transaction = event.transactionID, event.pdu.sender == reader.user,
+            let device = event.senderDevice, device == reader.device
         {
             bytes += ",\"transaction_id\":\"\(transaction.escapedForJSON)\"".utf8
         }

@@ -110,6 +110,7 @@ extension SyncAssembly {
         joined.key(room.id.text)
         joined.beginObject()
         try write(window, state, into: &joined)
+        if hasEvents { try writeSticky(room.nid, window, after: known?.events, into: &joined) }
         joined.key("ephemeral")
         try writeEphemeral(room, extras, into: &joined)
         joined.key("account_data")

@@ -35,6 +35,8 @@ enum SyncLimits {
     static let threadHops = 3
     /// Heroes of a room. Spec: <https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3sync_response-200_roomsummary>
     static let heroes = 5
+    /// Sticky events of one room beside its timeline.
+    static let stickyPerRoom = 1_000
     /// Receipts of one room in a first sync.
     static let receiptsPerRoom = 2_000
     /// Users who type in one room at a time.

@@ -128,6 +128,12 @@ extension EventLog {
             if event.place != .none, let note = RelationStore.noting(pdu, nid: event.nid, room: append.roomNID) {
                 statements.append(note)
             }
+            if event.place != .none,
+                let note = StickyEventStore.noting(pdu, nid: event.nid, room: append.roomNID, now: append.now)
+            {
+                statements.append(note)
+            }
+            if event.place == .live, let cancel = DelayedEventStore.canceling(pdu) { statements.append(cancel) }
             if event.place != .none, SearchStore.concerns(pdu) {
                 statements.append(SearchStore.queueing(nid: event.nid))
             }
@@ -194,7 +200,9 @@ extension EventLog {
                 WHERE event_nid = \(redaction.target) AND redacted_by IS NULL
                 """
             let relation = RelationStore.forgetting(nid: redaction.target)
-            let words = SearchStore.forgettingRedacted(nid: redaction.target)
+            let words =
+                SearchStore.forgettingRedacted(nid: redaction.target)
+                + [StickyEventStore.forgetting(nid: redaction.target)]
             guard redaction.redacted.type == .member else { return [row] + words + [relation] }
             return [row] + words + [
                 relation,
@@ -218,6 +226,9 @@ extension EventLog {
                 continue
             }
             let member = RoomMember(pdu)
+            if membership == .join, !append.replacesAllMembers {
+                statements += StickyEventStore.resending(in: append.roomNID, to: change.user, now: append.now)
+            }
             statements.append(
                 """
                 INSERT INTO room_members

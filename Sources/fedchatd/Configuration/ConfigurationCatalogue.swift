@@ -114,8 +114,12 @@ enum ConfigurationCatalogue {
 
     private static var outbound: [ConfigurationKey] {
         [
-            fixed("outbound.verify_tls", "true", "For push gateways and the like."),
-            fixed("outbound.allow_private_addresses", "false", "For push gateways and the like."),
+            flag(
+                "outbound.verify_tls", \.outbound.verifyTLS,
+                "Push gateways, mail servers and the like need a valid certificate."),
+            flag(
+                "outbound.allow_private_addresses", \.outbound.allowPrivateAddresses,
+                "Push gateways and the like may be on loopback, link-local and private addresses, and without TLS."),
         ]
     }
 
@@ -176,6 +180,10 @@ enum ConfigurationCatalogue {
                 }
                 c.homeserver.search.indexPlaintext = isOn
             },
+            ConfigurationKey(
+                "rtc.transports", "[]",
+                "Media servers for calls: URLs of LiveKit services, or mappings with type; clients are told them."
+            ) { c, s throws(Setting.Wrong) in c.homeserver.rtc.transports = try TransportReading.transports(s) },
             fixed("url_previews.enabled", "false", "Previews of links."),
             flag("presence.enabled", \.presence.isEnabled, "Who is online, among local users."),
             flag("presence.federate", \.presence.federate, "Presence to and from other servers."),

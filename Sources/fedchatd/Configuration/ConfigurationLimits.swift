@@ -61,6 +61,9 @@ extension ConfigurationCatalogue {
             count(
                 "limits.pending_uploads", \.limits.pendingUploads, "Uploads that one user has announced and not made."),
             count("limits.remote_media_fetches", \.limits.remoteMediaFetches, "Other servers' files fetched at once."),
+            count(
+                "limits.delayed_events_per_user", \.limits.delayedEventsPerUser,
+                "Events of one user that wait to be sent."),
         ]
     }
 
@@ -129,6 +132,9 @@ extension ConfigurationCatalogue {
             milliseconds(
                 "timeouts.edus_kept_ms", \.timeouts.edusKept,
                 "Messages to devices and the like wait so long for a server that does not answer."),
+            milliseconds(
+                "timeouts.delayed_event_maximum_ms", \.timeouts.delayedEventMaximum,
+                "The longest time after which a client may have an event sent."),
         ]
     }
 
