@@ -27,6 +27,7 @@ MODULES = [
     "accounts",
     "rooms",
     "search",
+    "delayed",
     "syncing",
     "keys",
     "backup",

@@ -163,6 +163,7 @@ public struct HomeserverConfiguration: Sendable {
         public var missingEvents: Int64 = 60_000
         public var backfill: Int64 = 10_000
         public var policyServer: Int64 = 10_000
+        public var identityServer: Int64 = 10_000
         public var spaceHierarchy: Int64 = 20_000
         public var mediaWaitDefault: Int64 = 20_000
         public var mediaWaitMaximum: Int64 = 60_000

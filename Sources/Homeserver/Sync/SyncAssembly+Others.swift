@@ -45,7 +45,7 @@ extension SyncAssembly {
             return
         }
         guard let member = try sync.rooms.events.events([room.memberNID], from: log)[room.memberNID],
-            !ignored.contains(member.pdu.sender.text)
+            !ignored.contains(member.pdu.sender.text), try room.membership != .invite || !blocksInvites()
         else { return }
         let keys = StrippedState.types.map { StateKey($0, "") } + [StateKey(.member, member.pdu.sender.text)]
         let found = try sync.rooms.state(at: member.stateAfter ?? room.state, keys: keys, in: connection)
@@ -54,6 +54,10 @@ extension SyncAssembly {
         write(room.id, room.membership) { writer in
             writer.events(events) { StrippedState.write($1.pdu, into: &$0) }
         }
+    }
+
+    private func blocksInvites() throws -> Bool {
+        try InviteBlocking.isOn(for: request.user, sync.environment.sealer, connection)
     }
 
     private mutating func write(
@@ -81,9 +85,9 @@ extension SyncAssembly {
         let store = RoomStore(connection)
         for invite in try store.invites(of: request.user, sealer: sync.environment.sealer) {
             if let since = request.since, invite.position <= since.events, !isAnew { continue }
-            guard !ignored.contains(invite.sender.text), request.filter.rooms.allows(room: invite.roomID) else {
-                continue
-            }
+            guard !ignored.contains(invite.sender.text), request.filter.rooms.allows(room: invite.roomID),
+                try invite.membership != .invite || !blocksInvites()
+            else { continue }
             write(invite.roomID, invite.membership) { writer in
                 writer.beginObject()
                 writer.key("events")

@@ -87,6 +87,9 @@ extension ConfigurationCatalogue {
             milliseconds("timeouts.missing_events_ms", \.timeouts.missingEvents, "Fetching what one event refers to."),
             milliseconds("timeouts.backfill_ms", \.timeouts.backfill, "Fetching history from one server."),
             milliseconds(
+                "timeouts.identity_server_ms", \.timeouts.identityServer,
+                "One question to an identity server, when an address is invited."),
+            milliseconds(
                 "timeouts.policy_server_ms", \.timeouts.policyServer, "Asking a policy server for a signature."),
             milliseconds(
                 "timeouts.space_hierarchy_ms", \.timeouts.spaceHierarchy,

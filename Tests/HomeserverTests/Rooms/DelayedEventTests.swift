@@ -71,15 +71,15 @@ import Testing
     func `a message and a state event are sent after their time, once`(_ store: TestStore) async throws {
         try await run(store) { scene in
             let message = try await scene.delay(
-                scene.alice, "send/m.room.message/t1", 300, ["msgtype": "m.text", "body": "later"])
+                scene.alice, "send/m.room.message/t1", 100_000, ["msgtype": "m.text", "body": "later"])
             let again = try await scene.delay(
-                scene.alice, "send/m.room.message/t1", 300, ["msgtype": "m.text", "body": "later"])
+                scene.alice, "send/m.room.message/t1", 100_000, ["msgtype": "m.text", "body": "later"])
             #expect(message == again)
-            let state = try await scene.delay(scene.alice, "state/org.example.call/me", 300, ["left": true])
+            let state = try await scene.delay(scene.alice, "state/org.example.call/me", 100_000, ["left": true])
             let waiting = try await scene.waiting(scene.alice)
             #expect(waiting.map { $0["delay_id"]?.string } == [message, state])
             #expect(waiting.first?["content"]?["body"] == "later")
-            #expect(waiting.first?["delay"] == 300)
+            #expect(waiting.first?["delay"] == 100_000)
             #expect(waiting.last?["state_key"] == "me")
             #expect(try await scene.waiting(scene.bob).isEmpty)
             #expect(try await scene.server.messages(scene.room) == [])
@@ -101,13 +101,13 @@ import Testing
     func `it is canceled, restarted and sent by who knows its id`(_ store: TestStore) async throws {
         try await run(store) { scene in
             let content: JSONValue = ["msgtype": "m.text", "body": "gone"]
-            let canceled = try await scene.delay(scene.alice, "send/m.room.message/1", 60_000, content)
+            let canceled = try await scene.delay(scene.alice, "send/m.room.message/1", 3_600_000, content)
             try await scene.act("cancel", canceled)
             #expect(try await scene.waiting(scene.alice).isEmpty)
-            let sent = try await scene.delay(scene.alice, "state/org.example.call/x", 60_000, ["a": 1])
+            let sent = try await scene.delay(scene.alice, "state/org.example.call/x", 3_600_000, ["a": 1])
             try await scene.act("send", sent)
             #expect(try await scene.state("org.example.call", "x") == ["a": 1])
-            let kept = try await scene.delay(scene.alice, "state/org.example.call/y", 60_000, ["a": 1])
+            let kept = try await scene.delay(scene.alice, "state/org.example.call/y", 3_600_000, ["a": 1])
             let before = try await scene.waiting(scene.alice).first?["running_since"]?.integer ?? 0
             try await ContinuousClock().sleep(for: .milliseconds(20))
             _ = try await scene.server.ask(.post, "\(Self.base)/\(kept)", ["action": "restart"])
@@ -127,8 +127,8 @@ import Testing
     @Test(arguments: TestStore.available)
     func `a state that another sets cancels what would set it, one's own does not`(_ store: TestStore) async throws {
         try await run(store) { scene in
-            _ = try await scene.delay(scene.alice, "state/org.example.call/shared", 60_000, ["by": "alice"])
-            _ = try await scene.delay(scene.alice, "state/org.example.call/other", 60_000, ["by": "alice"])
+            _ = try await scene.delay(scene.alice, "state/org.example.call/shared", 3_600_000, ["by": "alice"])
+            _ = try await scene.delay(scene.alice, "state/org.example.call/other", 3_600_000, ["by": "alice"])
             try await scene.alice.set("org.example.call", ["by": "alice now"], scene.room, key: "shared")
             #expect(try await scene.waiting(scene.alice).count == 2)
             try await scene.bob.set("org.example.call", ["by": "bob"], scene.room, key: "shared")

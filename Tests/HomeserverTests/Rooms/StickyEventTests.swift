@@ -10,7 +10,7 @@ import Testing
 /// Sticky events (MSC4354).
 @Suite("Sticky events") struct StickyEventTests {
     private func stick(
-        _ client: TestHomeserver.Client, _ room: RoomID, _ text: String, _ milliseconds: Int = 600_000
+        _ client: TestHomeserver.Client, _ room: RoomID, _ text: String, _ milliseconds: Int = 3_000_000
     ) async throws -> EventID {
         let answer = try await client.ask(
             .put,
