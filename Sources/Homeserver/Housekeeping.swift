@@ -28,6 +28,7 @@ struct Housekeeping: Sendable {
                     try PresenceStore(connection).forget(before: now - kept.presenceKept)
                     try Outbox(connection).dropEDUs(before: now - kept.edusKept)
                     try UnreadStore(connection).forgetLeft()
+                    try MailPauseStore(connection).forget(before: MailPushing.forgotten(at: now))
                 }
                 try await media.sweep()
             } catch {

@@ -38,6 +38,7 @@ MODULES = [
     "exhaustion",
     "persistence",
     "doctor",
+    "pushing",
 ]
 
 

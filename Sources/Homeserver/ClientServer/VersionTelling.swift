@@ -11,7 +11,7 @@ struct VersionTelling: RouteGroup {
     static let versions = (1...12).map { "v1.\($0)" }
     /// Proposals whose unstable names work, or that are part of a later version and work.
     static let unstableFeatures: [String: JSONValue] = [
-        "uk.tcpip.msc4133.stable": true
+        "uk.tcpip.msc4133.stable": true, "org.matrix.msc3881": true,
     ]
 
     func register(on router: inout Router) {
