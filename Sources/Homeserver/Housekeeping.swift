@@ -31,6 +31,7 @@ struct Housekeeping: Sendable {
                     try UnreadStore(connection).forgetLeft()
                     try SlidingConnectionStore(connection).end(
                         unusedSince: now - kept.slidingConnectionsKept, limit: SyncLimits.slidingEndedAtOnce)
+                    try MailPauseStore(connection).forget(before: MailPushing.forgotten(at: now))
                 }
                 try await media.sweep()
             } catch {

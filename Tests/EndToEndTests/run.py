@@ -40,6 +40,7 @@ MODULES = [
     "exhaustion",
     "persistence",
     "doctor",
+    "pushing",
 ]
 
 

@@ -18,6 +18,7 @@ public enum Schema {
         Migration(10, "sliding sync") { V010SlidingSync.statements($0) },
         Migration(11, "search") { V011Search.statements($0) },
         Migration(12, "delayed events") { V012DelayedEvents.statements($0) },
+        Migration(13, "push") { V013Push.statements($0) },
         Migration(18, "reports") { V018Reports.statements($0) },
     ]
 
