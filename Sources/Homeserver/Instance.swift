@@ -22,6 +22,7 @@ public struct Instance: Sendable {
     private let housekeeping: Housekeeping
     private let ephemeral: EphemeralIntake
     private let indexing: SearchIndexing
+    private let guests: GuestDeparture
 
     /// Brings a database to the newest schema. Throws `DatabaseError` when it is newer than this program.
     public static func migrate(_ database: any Database) async throws {
@@ -79,6 +80,9 @@ public struct Instance: Sendable {
         let collaborators = RoomCollaborators(remoteJoining: remote, inviteSending: remote)
         let memberships = MembershipEditing(writer: writer, collaborators: collaborators)
 
+        let guests = GuestDeparture(memberships: memberships)
+        self.guests = guests
+
         // Devices and accounts.
         let deviceLists = DeviceLists(environment: environment)
         let remoteDevices = RemoteDevices(environment: environment, client: client)
@@ -97,9 +101,9 @@ public struct Instance: Sendable {
         // What is new, and who waits for it.
         let authenticator = authenticator
         let staged = staged
-        let texts = EventTexts(events: reader.events, sealer: environment.sealer)
         let indexing = SearchIndexing(environment: environment, rooms: reader)
         self.indexing = indexing
+        let texts = EventTexts(events: reader.events, sealer: environment.sealer, erased: ErasedUsers(clock: clock))
         let watcher = StreamWatcher(
             environment: environment,
             hooks: [
@@ -109,6 +113,8 @@ public struct Instance: Sendable {
                     reader.received($0)
                     texts.received($0)
                 },
+                .init(prefix: "guest_access") { guests.received($0) },
+                .init(prefix: "erased") { texts.erased?.received($0) },
                 .init(prefix: "outbox") { sender.notify($0.split(separator: " ").dropFirst().map(String.init)) },
             ])
         self.watcher = watcher
@@ -125,7 +131,7 @@ public struct Instance: Sendable {
         let listed = PublicRooms(descriptions: descriptions)
 
         // Who answers what.
-        let serving = RoomServing(environment: environment, reader: reader)
+        let serving = RoomServing(environment: environment, reader: reader, erased: texts.erased)
         let database = environment.database
         let groups: [any RouteGroup] = [
             accounts,
@@ -151,6 +157,7 @@ public struct Instance: Sendable {
                 remote: remoteDevices),
             ToDeviceSending(environment: environment),
             KeyBackup(environment: environment),
+            DehydratedDevices(environment: environment, deviceLists: deviceLists),
             serving,
             JoinAnswering(
                 environment: environment, reader: reader, writer: writer, serving: serving, verification: verification),
@@ -199,6 +206,7 @@ public struct Instance: Sendable {
             }
             group.addTask { await housekeeping.run() }
             group.addTask { await indexing.run() }
+            if environment.configuration.registration.guests { group.addTask { await guests.run() } }
             group.addTask { await ephemeral.run() }
             await group.waitForAll()
         }

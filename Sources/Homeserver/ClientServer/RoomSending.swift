@@ -38,6 +38,7 @@ public struct RoomSending: RouteGroup {
             }
             redacts = try eventID(target)
             content["redacts"] = nil
+            try await checkRedaction(of: redacts, requester)
         }
         let origin = try origin(request, requester, "send/\(room.text)/\(type.text)")
         try await checkRelation(request.body, type, origin)
@@ -52,6 +53,7 @@ public struct RoomSending: RouteGroup {
         let room = try request.roomID()
         let target = try request.eventID()
         try await limiter.take(.messages, who: requester.user.text)
+        try await checkRedaction(of: target, requester)
         var content: JSONValue = [:]
         if let reason = try request.optionalString("reason") { content["reason"] = .string(reason) }
         let event = try await writer.send(
@@ -73,6 +75,12 @@ public struct RoomSending: RouteGroup {
             let id = try await memberships.invite(target, to: room, by: requester.user, content: content)
             return .json(bytes: EventLog.response(for: id))
         }
+        if requester.isGuest, type == .member, content["membership"]?.string == "join",
+            try await !writer.reader.isJoined(requester.user, in: room)
+        {
+            // Joining has its own way, which asks whether guests may.
+            throw MembershipEditing.noGuests
+        }
         if type == .member, stateKey != requester.user.text {
             try await writer.reader.waitUntilWhole(room, writer.environment.clock)
         }
@@ -83,6 +91,15 @@ public struct RoomSending: RouteGroup {
     }
 
     // MARK: Checks
+
+    /// Who is suspended takes back only what is their own.
+    /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#account-suspension>
+    private func checkRedaction(of target: EventID?, _ requester: Requester) async throws {
+        guard requester.isSuspended, let target else { return }
+        guard try await writer.reader.event(target)?.pdu.sender == requester.user else {
+            throw MatrixError(.userSuspended, "This account is suspended")
+        }
+    }
 
     private func origin(_ request: APIRequest, _ requester: Requester, _ scope: String) throws(MatrixError)
         -> SendOrigin

@@ -28,6 +28,8 @@ public struct HomeserverConfiguration: Sendable {
         public var guests = false
         public var requireVerification = false
         public var requireToken = false
+        /// Documents that new users must agree to.
+        public var terms: [Policy] = []
         /// Enables the shared-secret endpoint.
         public var sharedSecret: [UInt8]?
         /// `minimum`, `interactive`, `moderate` or `sensitive`.
@@ -169,6 +171,8 @@ public struct HomeserverConfiguration: Sendable {
     public var rooms = Rooms()
     public var federation = FederationSettings()
     public var registration = Registration()
+    public var profiles = Profiles()
+    public var support = Support()
     public var clients = Clients()
     public var media = Media()
     public var turn = Turn()

@@ -16,7 +16,9 @@ public enum Schema {
         Migration(7, "token buckets") { V007TokenBuckets.statements($0) },
         Migration(9, "unread counts") { V009UnreadCounts.statements($0) },
         Migration(11, "search") { V011Search.statements($0) },
+        Migration(15, "consents and user directory") { V015Accounts.statements($0) },
         Migration(18, "reports") { V018Reports.statements($0) },
+        Migration(19, "dehydrated devices") { V019DehydratedDevices.statements($0) },
     ]
 
     /// The oldest schema number whose programs can use the newest schema.
