@@ -80,9 +80,6 @@ public struct Instance: Sendable {
         let collaborators = RoomCollaborators(remoteJoining: remote, inviteSending: remote)
         let memberships = MembershipEditing(writer: writer, collaborators: collaborators)
 
-        let guests = GuestDeparture(memberships: memberships)
-        self.guests = guests
-
         // Devices and accounts.
         let deviceLists = DeviceLists(environment: environment)
         let remoteDevices = RemoteDevices(environment: environment, client: client)
@@ -97,6 +94,9 @@ public struct Instance: Sendable {
                 remoteProfiles: FederatedProfiles(
                     client: client, timeout: .milliseconds(configuration.timeouts.federationRequest)),
                 departure: memberships))
+
+        let guests = GuestDeparture(memberships: memberships, ending: accounts.ending)
+        self.guests = guests
 
         // What is new, and who waits for it.
         let authenticator = authenticator

@@ -164,6 +164,7 @@ public struct HomeserverConfiguration: Sendable {
         public var messageIDsKept: Int64 = 7 * 86_400_000
         public var presenceKept: Int64 = 7 * 86_400_000
         public var edusKept: Int64 = 30 * 86_400_000
+        public var guestsKept: Int64 = 30 * 86_400_000
         public init() {}
     }
 

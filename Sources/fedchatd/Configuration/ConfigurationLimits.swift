@@ -129,6 +129,8 @@ extension ConfigurationCatalogue {
             milliseconds(
                 "timeouts.edus_kept_ms", \.timeouts.edusKept,
                 "Messages to devices and the like wait so long for a server that does not answer."),
+            milliseconds(
+                "timeouts.guests_kept_ms", \.timeouts.guestsKept, "Guests who are not seen so long are ended."),
         ]
     }
 
