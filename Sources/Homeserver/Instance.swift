@@ -24,6 +24,7 @@ public struct Instance: Sendable {
     private let indexing: SearchIndexing
     private let delayed: DelayedSending
     private let pushes: PushSender
+    private let guests: GuestDeparture
 
     /// Brings a database to the newest schema. Throws `DatabaseError` when it is newer than this program.
     public static func migrate(_ database: any Database) async throws {
@@ -100,10 +101,12 @@ public struct Instance: Sendable {
                     client: client, timeout: .milliseconds(configuration.timeouts.federationRequest)),
                 departure: memberships))
 
+        let guests = GuestDeparture(memberships: memberships, ending: accounts.ending)
+        self.guests = guests
+
         // What is new, and who waits for it.
         let authenticator = authenticator
         let staged = staged
-        let texts = EventTexts(events: reader.events, sealer: environment.sealer)
         let indexing = SearchIndexing(environment: environment, rooms: reader)
         self.indexing = indexing
         let summaries = RoomSummaries(rooms: reader)
@@ -111,6 +114,7 @@ public struct Instance: Sendable {
         let pushes = PushSender(
             environment, reading: pushReading, unread: UnreadCounts(rooms: reader, summaries: summaries))
         self.pushes = pushes
+        let texts = EventTexts(events: reader.events, sealer: environment.sealer, erased: ErasedUsers(clock: clock))
         let watcher = StreamWatcher(
             environment: environment,
             hooks: [
@@ -121,6 +125,8 @@ public struct Instance: Sendable {
                     texts.received($0)
                 },
                 .init(prefix: "") { pushes.received($0) },
+                .init(prefix: "guest_access") { guests.received($0) },
+                .init(prefix: "erased") { texts.erased?.received($0) },
                 .init(prefix: "outbox") { sender.notify($0.split(separator: " ").dropFirst().map(String.init)) },
             ])
         self.watcher = watcher
@@ -140,7 +146,7 @@ public struct Instance: Sendable {
             environment: environment, rooms: reader, texts: texts, watcher: watcher, presence: presence)
 
         // Who answers what.
-        let serving = RoomServing(environment: environment, reader: reader)
+        let serving = RoomServing(environment: environment, reader: reader, erased: texts.erased)
         let database = environment.database
         let groups: [any RouteGroup] = [
             accounts,
@@ -171,6 +177,7 @@ public struct Instance: Sendable {
                 remote: remoteDevices),
             ToDeviceSending(environment: environment),
             KeyBackup(environment: environment),
+            DehydratedDevices(environment: environment, deviceLists: deviceLists),
             serving,
             JoinAnswering(
                 environment: environment, reader: reader, writer: writer, serving: serving, verification: verification),
@@ -220,6 +227,7 @@ public struct Instance: Sendable {
             group.addTask { await housekeeping.run() }
             group.addTask { await indexing.run() }
             group.addTask { await delayed.run() }
+            if environment.configuration.registration.guests { group.addTask { await guests.run() } }
             group.addTask { await ephemeral.run() }
             group.addTask { await pushes.run() }
             await group.waitForAll()

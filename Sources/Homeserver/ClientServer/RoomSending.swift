@@ -24,6 +24,9 @@ struct RoomSending: RouteGroup {
     private func send(_ request: APIRequest, _ requester: Requester) async throws -> APIResponse {
         let wish = try wish(request, requester, stateKey: nil)
         try await limiter.take(.messages, who: requester.user.text)
+        if wish.type == .redaction {
+            try await checkRedaction(of: wish.content["redacts"]?.string.flatMap { try? EventID($0) }, requester)
+        }
         let scope = "send/\(wish.room.text)/\(wish.type.text)"
         let origin = try origin(request, requester, scope)
         return try await answer(wish, request, requester, origin)
@@ -33,6 +36,7 @@ struct RoomSending: RouteGroup {
         let room = try request.roomID()
         let target = try request.eventID()
         try await limiter.take(.messages, who: requester.user.text)
+        try await checkRedaction(of: target, requester)
         var content: JSONValue = [:]
         if let reason = try request.optionalString("reason") { content["reason"] = .string(reason) }
         let event = try await writer.send(
@@ -43,6 +47,12 @@ struct RoomSending: RouteGroup {
 
     private func setState(_ request: APIRequest, _ requester: Requester) async throws -> APIResponse {
         let wish = try wish(request, requester, stateKey: request.parameter("stateKey"))
+        if requester.isGuest, wish.type == .member, wish.content["membership"]?.string == "join",
+            try await !writer.reader.isJoined(requester.user, in: wish.room)
+        {
+            // Joining has its own way, which asks whether guests may.
+            throw MembershipEditing.noGuests
+        }
         return try await answer(wish, request, requester, nil)
     }
 
@@ -77,6 +87,15 @@ struct RoomSending: RouteGroup {
             throw MatrixError(.invalidParameter, "\(name) is no number of milliseconds")
         }
         return time
+    }
+
+    /// Who is suspended takes back only what is their own.
+    /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#account-suspension>
+    private func checkRedaction(of target: EventID?, _ requester: Requester) async throws {
+        guard requester.isSuspended, let target else { return }
+        guard try await writer.reader.event(target)?.pdu.sender == requester.user else {
+            throw MatrixError(.userSuspended, "This account is suspended")
+        }
     }
 
     private func origin(_ request: APIRequest, _ requester: Requester, _ scope: String) throws(MatrixError)

@@ -48,6 +48,8 @@ public struct HomeserverConfiguration: Sendable {
         public var guests = false
         public var requireVerification = false
         public var requireToken = false
+        /// Documents that new users must agree to.
+        public var terms: [Policy] = []
         /// Enables the shared-secret endpoint.
         public var sharedSecret: [UInt8]?
         /// `minimum`, `interactive`, `moderate` or `sensitive`.
@@ -201,6 +203,7 @@ public struct HomeserverConfiguration: Sendable {
         public var pushGiveUp: Int64 = 24 * 3_600_000
         public var mail: Int64 = 60_000
         public var mailDelay: Int64 = 10 * 60_000
+        public var guestsKept: Int64 = 30 * 86_400_000
         public init() {}
     }
 
@@ -210,6 +213,8 @@ public struct HomeserverConfiguration: Sendable {
     public var outbound = Outbound()
     public var email = Email()
     public var registration = Registration()
+    public var profiles = Profiles()
+    public var support = Support()
     public var clients = Clients()
     public var media = Media()
     public var turn = Turn()

@@ -160,6 +160,7 @@ extension ConfigurationCatalogue {
             milliseconds(
                 "timeouts.sliding_connections_kept_ms", \.timeouts.slidingConnectionsKept,
                 "Connections of sliding sync that are not used are kept so long; then clients begin anew."),
+                "timeouts.guests_kept_ms", \.timeouts.guestsKept, "Guests who are not seen so long are ended."),
         ]
     }
 
