@@ -20,6 +20,8 @@ public struct Instance: Sendable {
     private let staged: StagedEvents
     private let completion: StateCompletion
     private let housekeeping: Housekeeping
+    private let retention: RetentionKeeper
+    private let gauges: TableGauges?
     private let ephemeral: EphemeralIntake
     private let indexing: SearchIndexing
     private let delayed: DelayedSending
@@ -81,6 +83,8 @@ public struct Instance: Sendable {
             judgement: judgement, joinedInPart: { completion.notify() })
         let collaborators = RoomCollaborators(remoteJoining: remote, inviteSending: remote)
         let memberships = MembershipEditing(writer: writer, collaborators: collaborators)
+        retention = RetentionKeeper(environment: environment, reader: reader, memberships: memberships)
+        gauges = metrics == nil ? nil : TableGauges(environment: environment)
 
         let delivery = EventDelivery(writer: writer, memberships: memberships)
         let delayed = DelayedSending(delivery: delivery)
@@ -127,6 +131,7 @@ public struct Instance: Sendable {
                 .init(prefix: "") { pushes.received($0) },
                 .init(prefix: "guest_access") { guests.received($0) },
                 .init(prefix: "erased") { texts.erased?.received($0) },
+                .init(prefix: "state_keys") { reader.received($0) },
                 .init(prefix: "outbox") { sender.notify($0.split(separator: " ").dropFirst().map(String.init)) },
             ])
         self.watcher = watcher
@@ -228,6 +233,8 @@ public struct Instance: Sendable {
             group.addTask { await indexing.run() }
             group.addTask { await delayed.run() }
             if environment.configuration.registration.guests { group.addTask { await guests.run() } }
+            group.addTask { await retention.run() }
+            if let gauges { group.addTask { await gauges.run() } }
             group.addTask { await ephemeral.run() }
             group.addTask { await pushes.run() }
             await group.waitForAll()

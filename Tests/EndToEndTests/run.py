@@ -41,6 +41,7 @@ MODULES = [
     "persistence",
     "doctor",
     "pushing",
+    "retention",
 ]
 
 

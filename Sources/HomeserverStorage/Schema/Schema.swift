@@ -20,10 +20,11 @@ public enum Schema {
         Migration(12, "delayed events") { V012DelayedEvents.statements($0) },
         Migration(13, "push") { V013Push.statements($0) },
         Migration(15, "consents and user directory") { V015Accounts.statements($0) },
+        Migration(16, "retention") { V016Retention.statements($0) },
         Migration(18, "reports") { V018Reports.statements($0) },
         Migration(19, "dehydrated devices") { V019DehydratedDevices.statements($0) },
     ]
 
     /// The oldest schema number whose programs can use the newest schema.
-    public static let oldestCompatible = 7
+    public static let oldestCompatible = 16
 }

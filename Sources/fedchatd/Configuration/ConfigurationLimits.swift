@@ -69,6 +69,9 @@ extension ConfigurationCatalogue {
             count(
                 "limits.push_concurrent_per_gateway", \.limits.pushConcurrentPerGateway,
                 "Notifications on their way to one push gateway."),
+            count(
+                "limits.invites_per_user", \.limits.invitesPerUser,
+                "Invites to rooms elsewhere that one user has; the oldest go."),
             count("limits.remote_media_fetches", \.limits.remoteMediaFetches, "Other servers' files fetched at once."),
             count(
                 "limits.delayed_events_per_user", \.limits.delayedEventsPerUser,
@@ -161,6 +164,11 @@ extension ConfigurationCatalogue {
                 "timeouts.sliding_connections_kept_ms", \.timeouts.slidingConnectionsKept,
                 "Connections of sliding sync that are not used are kept so long; then clients begin anew."),
                 "timeouts.guests_kept_ms", \.timeouts.guestsKept, "Guests who are not seen so long are ended."),
+                "timeouts.retention_interval_ms", \.timeouts.retentionInterval,
+                "So long after each other, rooms are looked through for messages that are too old."),
+            milliseconds(
+                "timeouts.withheld_kept_ms", \.timeouts.withheldKept,
+                "Messages that were rejected or soft-failed are kept so long."),
         ]
     }
 
