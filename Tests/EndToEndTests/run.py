@@ -33,6 +33,7 @@ MODULES = [
     "keys",
     "backup",
     "finding",
+    "legacy",
     "media",
     "errors",
     "hostile",
