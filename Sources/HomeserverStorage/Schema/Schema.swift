@@ -14,6 +14,7 @@ public enum Schema {
         Migration(5, "partial state") { V005PartialState.statements($0) },
         Migration(6, "sealed queues") { V006SealedQueues.statements($0) },
         Migration(7, "token buckets") { V007TokenBuckets.statements($0) },
+        Migration(14, "media") { V014Media.statements($0) },
     ]
 
     /// The oldest schema number whose programs can use the newest schema.

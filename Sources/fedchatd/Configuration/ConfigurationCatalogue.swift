@@ -114,8 +114,10 @@ enum ConfigurationCatalogue {
 
     private static var outbound: [ConfigurationKey] {
         [
-            fixed("outbound.verify_tls", "true", "For push gateways and the like."),
-            fixed("outbound.allow_private_addresses", "false", "For push gateways and the like."),
+            flag("outbound.verify_tls", \.outbound.verifyTLS, "For push gateways, previews and the like."),
+            flag(
+                "outbound.allow_private_addresses", \.outbound.allowPrivateAddresses,
+                "For push gateways, previews and the like."),
         ]
     }
 
@@ -145,7 +147,8 @@ enum ConfigurationCatalogue {
             + rate("messages", \.rateLimits.messages) + rate("logins", \.rateLimits.logins)
             + rate("registrations", \.rateLimits.registrations) + rate("joins", \.rateLimits.joins)
             + rate("invites", \.rateLimits.invites) + rate("key_claims", \.rateLimits.keyClaims)
-            + rate("federation", \.rateLimits.federation) + rate("other", \.rateLimits.other)
+            + rate("federation", \.rateLimits.federation) + rate("previews", \.rateLimits.previews)
+            + rate("other", \.rateLimits.other)
     }
 
     private static var clients: [ConfigurationKey] {
@@ -157,17 +160,9 @@ enum ConfigurationCatalogue {
         ]
     }
 
-    private static var media: [ConfigurationKey] {
-        [
-            integer64("media.max_upload_bytes", \.media.maxUploadBytes, 1...(1 << 40), "One upload."),
-            fixed("media.store", "local", "Where media lie."),
-        ]
-    }
-
     private static var others: [ConfigurationKey] {
         [
             fixed("search.index_plaintext", "false", "Server-side search of unencrypted rooms."),
-            fixed("url_previews.enabled", "false", "Previews of links."),
             flag("presence.enabled", \.presence.isEnabled, "Who is online, among local users."),
             flag("presence.federate", \.presence.federate, "Presence to and from other servers."),
             list("turn.uris", \.turn.uris, "turn: and stun: URIs."),
@@ -180,11 +175,10 @@ enum ConfigurationCatalogue {
             ]
             // Named by the contract, not built yet: setting one says so instead of being ignored.
             + [
-                "retention.default_days", "retention.media_days", "application_services", "email.smtp_host",
+                "retention.default_days", "application_services", "email.smtp_host",
                 "email.smtp_port", "email.from", "email.username", "email.password_file", "email.tls",
                 "captcha.verify_url", "captcha.public_key", "captcha.private_key", "captcha.private_key_file",
-                "cas.server_url", "media.s3.endpoint", "media.s3.bucket", "media.s3.region", "media.s3.access_key_id",
-                "media.s3.secret_access_key", "media.s3.secret_access_key_file", "media.s3.path_style",
+                "cas.server_url",
             ].map { path in
                 ConfigurationKey(path, nil, "Not in this version.") { _, _ throws(Setting.Wrong) in
                     throw Setting.Wrong("not available in this version of fedchatd; remove the key")
