@@ -139,7 +139,7 @@ public struct Instance: Sendable {
         let receipts = ReceiptKeeper(environment: environment, rooms: reader, sender: sender)
         let ephemeral = EphemeralIntake(environment: environment, receipts: receipts, presence: presence)
         self.ephemeral = ephemeral
-        let media = MediaRoutes(environment: environment, federation: client)
+        let media = MediaRoutes(environment: environment, federation: client, limiter: limiter)
         housekeeping = Housekeeping(environment: environment, media: media)
 
         let history = RemoteHistory(environment: environment, judgement: judgement, missing: missing)

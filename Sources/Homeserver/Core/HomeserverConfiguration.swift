@@ -81,6 +81,39 @@ public struct HomeserverConfiguration: Sendable {
         public var maxUploadBytes: Int64 = 100 << 20
         /// The folder of the files.
         public var directory = "media"
+        /// Where files lie; nil: in the folder.
+        public var s3: S3?
+        /// Copies of other servers' files and pictures of previews; those unused for longest go.
+        public var remoteCacheBytes: Int64 = 10 << 30
+        /// Files that nobody has asked for in so many days go, ours too; nil: they stay.
+        public var retentionDays: Int64?
+        public init() {}
+    }
+
+    /// A store that speaks as S3 does.
+    public struct S3: Sendable {
+        /// A URL.
+        public var endpoint = ""
+        public var bucket = ""
+        public var region = "us-east-1"
+        public var accessKeyID = ""
+        public var secretAccessKey: [UInt8]?
+        /// The bucket stands in the path instead of in the name of the host.
+        public var isPathStyle = false
+        public init() {}
+    }
+
+    /// Requests to what users and operators name: push gateways, previews.
+    public struct OutboundSettings: Sendable {
+        public var verifyTLS = true
+        public var allowPrivateAddresses = false
+        public init() {}
+    }
+
+    public struct URLPreviews: Sendable {
+        public var isEnabled = false
+        /// Patterns of hosts that are never asked.
+        public var deny: [String] = []
         public init() {}
     }
 
@@ -128,6 +161,7 @@ public struct HomeserverConfiguration: Sendable {
         public var invites = RateLimit(burst: 20, perSecond: 0.5)
         public var keyClaims = RateLimit(burst: 100, perSecond: 10)
         public var federation = RateLimit(burst: 500, perSecond: 100)
+        public var previews = RateLimit(burst: 20, perSecond: 0.5)
         /// What the spec limits and nothing above names.
         public var other = RateLimit(burst: 200, perSecond: 50)
         public init() {}
@@ -175,6 +209,10 @@ public struct HomeserverConfiguration: Sendable {
         public var remoteMediaFetches = 4
         public var delayedEventsPerUser = 100
         public var invitesPerUser = 1_000
+        public var previewsCached = 10_000
+        public var previewPageBytes = 2 << 20
+        public var previewImageBytes = 10 << 20
+        public var previewFetches = 8
         public init() {}
     }
 
@@ -199,6 +237,10 @@ public struct HomeserverConfiguration: Sendable {
         public var spaceHierarchy: Int64 = 20_000
         public var mediaWaitDefault: Int64 = 20_000
         public var mediaWaitMaximum: Int64 = 60_000
+        public var remoteMedia: Int64 = 10 * 60_000
+        public var preview: Int64 = 10_000
+        public var previewFresh: Int64 = 3_600_000
+        public var previewKept: Int64 = 24 * 3_600_000
         public var readiness: Int64 = 5_000
         public var loginToken: Int64 = 120_000
         public var openIDToken: Int64 = 3_600_000
@@ -233,6 +275,8 @@ public struct HomeserverConfiguration: Sendable {
     public var support = Support()
     public var clients = Clients()
     public var media = Media()
+    public var outbound = OutboundSettings()
+    public var urlPreviews = URLPreviews()
     public var turn = Turn()
     public var rtc = RTC()
     public var search = Search()

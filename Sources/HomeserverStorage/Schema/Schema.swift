@@ -19,6 +19,7 @@ public enum Schema {
         Migration(11, "search") { V011Search.statements($0) },
         Migration(12, "delayed events") { V012DelayedEvents.statements($0) },
         Migration(13, "push") { V013Push.statements($0) },
+        Migration(14, "media") { V014Media.statements($0) },
         Migration(15, "consents and user directory") { V015Accounts.statements($0) },
         Migration(16, "retention") { V016Retention.statements($0) },
         Migration(18, "reports") { V018Reports.statements($0) },

@@ -144,6 +144,10 @@ enum ConfigurationCatalogue {
             flag(
                 "outbound.allow_private_addresses", \.outbound.allowPrivateAddresses,
                 "Push gateways and the like may be on loopback, link-local and private addresses, and without TLS."),
+            flag("outbound.verify_tls", \.outbound.verifyTLS, "For push gateways, previews and the like."),
+            flag(
+                "outbound.allow_private_addresses", \.outbound.allowPrivateAddresses,
+                "For push gateways, previews and the like."),
         ]
     }
 
@@ -173,7 +177,8 @@ enum ConfigurationCatalogue {
             + rate("messages", \.rateLimits.messages) + rate("logins", \.rateLimits.logins)
             + rate("registrations", \.rateLimits.registrations) + rate("joins", \.rateLimits.joins)
             + rate("invites", \.rateLimits.invites) + rate("key_claims", \.rateLimits.keyClaims)
-            + rate("federation", \.rateLimits.federation) + rate("other", \.rateLimits.other)
+            + rate("federation", \.rateLimits.federation) + rate("previews", \.rateLimits.previews)
+            + rate("other", \.rateLimits.other)
     }
 
     private static var clients: [ConfigurationKey] {
@@ -182,13 +187,6 @@ enum ConfigurationCatalogue {
             flag("clients.legacy_media", \.clients.legacyMedia, "Unauthenticated media for all media."),
             fixed("clients.public_rooms_without_authentication", "false", "The room directory without a token."),
             fixed("clients.sync_response_cache_ms", "0", "Keeps sync answers so long."),
-        ]
-    }
-
-    private static var media: [ConfigurationKey] {
-        [
-            integer64("media.max_upload_bytes", \.media.maxUploadBytes, 1...(1 << 40), "One upload."),
-            fixed("media.store", "local", "Where media lie."),
         ]
     }
 
@@ -209,6 +207,7 @@ enum ConfigurationCatalogue {
                 "Media servers for calls: URLs of LiveKit services, or mappings with type; clients are told them."
             ) { c, s throws(Setting.Wrong) in c.homeserver.rtc.transports = try TransportReading.transports(s) },
             fixed("url_previews.enabled", "false", "Previews of links."),
+            fixed("search.index_plaintext", "false", "Server-side search of unencrypted rooms."),
             flag("presence.enabled", \.presence.isEnabled, "Who is online, among local users."),
             flag("presence.federate", \.presence.federate, "Presence to and from other servers."),
             list("turn.uris", \.turn.uris, "turn: and stun: URIs."),
@@ -225,10 +224,10 @@ enum ConfigurationCatalogue {
                 "retention.default_days", "retention.media_days", "application_services", "captcha.verify_url",
                 "captcha.public_key", "captcha.private_key", "captcha.private_key_file",
                 "retention.media_days", "application_services", "email.smtp_host",
+                "retention.default_days", "application_services", "email.smtp_host",
                 "email.smtp_port", "email.from", "email.username", "email.password_file", "email.tls",
                 "captcha.verify_url", "captcha.public_key", "captcha.private_key", "captcha.private_key_file",
-                "cas.server_url", "media.s3.endpoint", "media.s3.bucket", "media.s3.region", "media.s3.access_key_id",
-                "media.s3.secret_access_key", "media.s3.secret_access_key_file", "media.s3.path_style",
+                "cas.server_url",
             ].map { path in
                 ConfigurationKey(path, nil, "Not in this version.") { _, _ throws(Setting.Wrong) in
                     throw Setting.Wrong("not available in this version of fedchatd; remove the key")

@@ -76,6 +76,10 @@ extension ConfigurationCatalogue {
             count(
                 "limits.delayed_events_per_user", \.limits.delayedEventsPerUser,
                 "Events of one user that wait to be sent."),
+            count("limits.preview_fetches", \.limits.previewFetches, "Pages fetched at once for previews of links."),
+            count("limits.previews_cached", \.limits.previewsCached, "Previews of links that are kept."),
+            count("limits.preview_page_bytes", \.limits.previewPageBytes, "Read of a page for its preview, bytes."),
+            count("limits.preview_image_bytes", \.limits.previewImageBytes, "The picture of a preview, bytes."),
         ]
     }
 
@@ -126,6 +130,13 @@ extension ConfigurationCatalogue {
                 "timeouts.typing_maximum_ms", \.timeouts.typingMaximum, "Nobody types longer without saying so again."),
             milliseconds(
                 "timeouts.pending_upload_ms", \.timeouts.pendingUpload, "An upload that is announced may come so late."),
+            milliseconds(
+                "timeouts.remote_media_ms", \.timeouts.remoteMedia, "Fetching another server's file may take so long."),
+            milliseconds("timeouts.preview_ms", \.timeouts.preview, "Making the preview of a link may take so long."),
+            milliseconds(
+                "timeouts.preview_fresh_ms", \.timeouts.previewFresh, "A preview is given again for so long."),
+            milliseconds(
+                "timeouts.preview_kept_ms", \.timeouts.previewKept, "Previews and their pictures are kept so long."),
             milliseconds(
                 "timeouts.server_key_validity_ms", \.timeouts.serverKeyValidity,
                 "Others may keep our signing keys so long."),

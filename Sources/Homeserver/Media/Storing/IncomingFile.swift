@@ -3,8 +3,8 @@ private import Glibc
 
 /// A file that is being written; it is removed unless it is kept. Used by one thread at a time.
 final class IncomingFile: @unchecked Sendable {
-    private let path: String
-    private var descriptor: Int32
+    let path: String
+    private(set) var descriptor: Int32
     private var hash: SHA256.Stream?
     private(set) var length: Int64 = 0
 
@@ -45,13 +45,19 @@ final class IncomingFile: @unchecked Sendable {
         return Hex.encode(hash.finish())
     }
 
-    /// Moves the file to its place; one that is there already stays, for it holds the same bytes.
+    /// Moves the file to its place; one that is there already is replaced, for it holds the same bytes, and is then as new
+    /// as this one: see ``LocalMediaStore/remove(_:unlessKeptSince:orWanted:)``.
     func keep(as target: String, in folder: String) throws(FileFailure) {
-        if access(target, F_OK) == 0 { return }
         guard rename(path, target) == 0 else { throw FileFailure("rename") }
         close(descriptor)
         descriptor = -1
         try Self.sync(folder: folder)
+    }
+
+    /// Opens what was written, for reading. Blocks.
+    func reopened() throws -> OpenedFile {
+        guard let file = try OpenedFile(path) else { throw FileFailure("open", code: ENOENT) }
+        return file
     }
 
     /// Makes renames in a folder durable.
