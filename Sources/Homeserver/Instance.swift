@@ -129,6 +129,9 @@ public struct Instance: Sendable {
         let descriptions = RoomDescriptions(rooms: reader)
         let listed = PublicRooms(descriptions: descriptions)
 
+        let syncing = Syncing(
+            environment: environment, rooms: reader, texts: texts, watcher: watcher, presence: presence)
+
         // Who answers what.
         let serving = RoomServing(environment: environment, reader: reader)
         let database = environment.database
@@ -145,7 +148,9 @@ public struct Instance: Sendable {
             PublicRoomListing(
                 environment: environment, rooms: reader, listed: listed,
                 remote: RemoteDirectory(environment: environment, client: client)),
-            Syncing(environment: environment, rooms: reader, texts: texts, watcher: watcher, presence: presence),
+            syncing,
+            SlidingSyncing(
+                environment: environment, sync: syncing.reader, watcher: watcher, presence: presence),
             ReceiptSending(receipts: receipts),
             TypingSending(environment: environment, receipts: receipts),
             PresenceKeeping(environment: environment, presence: presence),

@@ -113,6 +113,7 @@ public struct HomeserverConfiguration: Sendable {
         public var toDeviceMessagesPerDevice = 10_000
         public var toDevicePerSync = 100
         public var filtersPerUser = 1_000
+        public var slidingConnectionsPerDevice = 10
         public var accountDataBytes = 1 << 20
         public var syncTimelineDefault = 20
         public var syncTimelineMaximum = 100
@@ -178,6 +179,7 @@ public struct HomeserverConfiguration: Sendable {
         public var presenceKept: Int64 = 7 * 86_400_000
         public var edusKept: Int64 = 30 * 86_400_000
         public var delayedEventMaximum: Int64 = 86_400_000
+        public var slidingConnectionsKept: Int64 = 14 * 86_400_000
         public init() {}
     }
 

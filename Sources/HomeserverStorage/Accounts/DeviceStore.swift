@@ -74,6 +74,7 @@ public struct DeviceStore {
                 "DELETE FROM \(table) WHERE user_id = \(user.text) AND device_id IN \(list: names)")
         }
         try DeviceKeyStore(connection).removeSignatures(on: names, of: user)
+        try SlidingConnectionStore(connection).end(of: user, devices: names)
         return try connection.execute(
             "DELETE FROM devices WHERE user_id = \(user.text) AND device_id IN \(list: names)")
     }

@@ -15,6 +15,7 @@ public enum Schema {
         Migration(6, "sealed queues") { V006SealedQueues.statements($0) },
         Migration(7, "token buckets") { V007TokenBuckets.statements($0) },
         Migration(9, "unread counts") { V009UnreadCounts.statements($0) },
+        Migration(10, "sliding sync") { V010SlidingSync.statements($0) },
         Migration(11, "search") { V011Search.statements($0) },
         Migration(12, "delayed events") { V012DelayedEvents.statements($0) },
         Migration(18, "reports") { V018Reports.statements($0) },

@@ -16,6 +16,9 @@ extension ConfigurationCatalogue {
                 "Messages that wait for one device; the oldest go."),
             count("limits.to_device_per_sync", \.limits.toDevicePerSync, "Messages to a device in one sync."),
             count("limits.filters_per_user", \.limits.filtersPerUser, "Filters of one user; the oldest go."),
+            count(
+                "limits.sliding_connections_per_device", \.limits.slidingConnectionsPerDevice,
+                "Connections of sliding sync that one device has; the least recently used go."),
             count("limits.account_data_bytes", \.limits.accountDataBytes, "One piece of account data, bytes."),
             count(
                 "limits.sync_timeline_default", \.limits.syncTimelineDefault,
@@ -138,6 +141,9 @@ extension ConfigurationCatalogue {
             milliseconds(
                 "timeouts.delayed_event_maximum_ms", \.timeouts.delayedEventMaximum,
                 "The longest time after which a client may have an event sent."),
+            milliseconds(
+                "timeouts.sliding_connections_kept_ms", \.timeouts.slidingConnectionsKept,
+                "Connections of sliding sync that are not used are kept so long; then clients begin anew."),
         ]
     }
 
