@@ -29,6 +29,7 @@ MODULES = [
     "search",
     "delayed",
     "syncing",
+    "sliding",
     "keys",
     "backup",
     "finding",

@@ -29,13 +29,13 @@ extension SlidingAssembly {
     // MARK: Devices
 
     private mutating func writeToDevice(_ wanted: SlidingExtensions.ToDevice, into writer: inout JSONWriter) throws {
-        let since = wanted.since ?? 0
+        let since = toDeviceSince ?? 0
         var messages: [ToDeviceStore.Message] = []
         if let device = request.device {
             messages = try ToDeviceStore(connection, sync.environment.sealer).messages(
                 user: request.user, device: device, after: since, upTo: current.toDevice, limit: wanted.limit)
         }
-        var next = max(since, current.toDevice)
+        var next = current.toDevice
         if messages.count == wanted.limit, let last = messages.last { next = last.position }
         if !messages.isEmpty { hasNews = true }
         writer.key("to_device")

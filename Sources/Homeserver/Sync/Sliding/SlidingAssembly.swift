@@ -74,8 +74,11 @@ struct SlidingAssembly {
             (changedData, changedReceipts) = (nil, [])
         }
         state = session.state
-        list = try SlidingRoomList(
-            reader, request.user, sent: session.state, ignored: ignored, from: from, current: current, connection)
+        list = SlidingRoomList(reader, request.user, from: from, current: current, connection)
+        // Clients have connections for keys alone, which rooms do not matter to.
+        if !request.lists.isEmpty || !request.subscriptions.isEmpty || !session.state.rooms.isEmpty {
+            try list.find(sent: session.state, ignoring: ignored)
+        }
         rooms.beginObject()
     }
 
@@ -111,10 +114,15 @@ struct SlidingAssembly {
     }
 
     private func acknowledges() throws -> Int64? {
-        guard let device = request.device, let since = request.extensions.toDevice?.since,
-            try sync.acknowledges(request.user, device, upTo: since, connection)
-        else { return nil }
-        return since
+        guard let device = request.device, let since = toDeviceSince else { return nil }
+        if try sync.acknowledges(request.user, device, upTo: since, connection) { return since }
+        sync.noteAcknowledged(request.user, device, since)
+        return nil
+    }
+
+    /// Where the client stands in the stream `to_device`, but not ahead of it.
+    var toDeviceSince: Int64? {
+        request.extensions.toDevice?.since.map { min($0, current.toDevice) }
     }
 
     /// Rooms with news that the request is not about are remembered as sent up to where the client stands.

@@ -76,15 +76,11 @@ struct SlidingReader: Sendable {
     /// - Parameter now: milliseconds since 1970.
     /// - Throws: `DatabaseError`, `CorruptState`.
     func answer(_ request: SlidingRequest, _ session: SlidingSession, now: Int64) async throws -> SlidingAnswer {
-        let answer = try await sync.environment.database.read { connection in
+        try await sync.environment.database.read { connection in
             var assembly = try SlidingAssembly(self, request, session, now: now, connection)
             try assembly.addRooms()
             return try assembly.finish()
         }
-        if answer.acknowledges == nil, let device = request.device, let since = request.extensions.toDevice?.since {
-            sync.noteAcknowledged(request.user, device, since)
-        }
-        return answer
     }
 
     /// Keeps what an answer changed, so that the client can go on from it.

@@ -18,7 +18,6 @@ struct SlidingRoomList {
     let reader: SlidingReader
     let user: UserID
     let connection: any SQLConnection
-    let ignored: Set<String>
     /// Where the client stood; nil for a first request.
     let from: SyncToken?
     let current: SyncToken
@@ -27,23 +26,28 @@ struct SlidingRoomList {
     private(set) var direct: Set<RoomID>?
     private var tags: [RoomID: Set<String>]?
 
-    /// Finds the rooms.
-    /// - Throws: `DatabaseError`, `CorruptState`.
+    /// A list without rooms.
     init(
-        _ reader: SlidingReader, _ user: UserID, sent: SlidingState, ignored: Set<String>, from: SyncToken?,
-        current: SyncToken, _ connection: any SQLConnection
-    ) throws {
+        _ reader: SlidingReader, _ user: UserID, from: SyncToken?, current: SyncToken, _ connection: any SQLConnection
+    ) {
         self.reader = reader
         self.user = user
         self.connection = connection
-        self.ignored = ignored
         self.from = from
         self.current = current
         log = reader.sync.rooms.log(connection)
+    }
+
+    /// Finds the rooms.
+    /// - Parameters:
+    ///   - sent: what the client was sent before.
+    ///   - ignored: users whose invites are not shown.
+    /// - Throws: `DatabaseError`, `CorruptState`.
+    mutating func find(sent: SlidingState, ignoring ignored: Set<String>) throws {
         let history = MembershipHistory(rooms: reader.sync.rooms, connection: connection, user: user)
         for room in try SyncRooms(connection).listed(for: user) {
             switch room.membership {
-            case .invite: if try isFromIgnored(room.memberNID) { continue }
+            case .invite: if try isInvite(room.memberNID, from: ignored) { continue }
             // Who never was in a room is not told of having been put out of it.
             case .leave, .ban: if sent[room.id] == nil, try !history.hasJoined(room.memberNID) { continue }
             case .join, .knock: break
@@ -57,7 +61,7 @@ struct SlidingRoomList {
         try addDeparted(sent)
     }
 
-    private func isFromIgnored(_ nid: Int64) throws -> Bool {
+    private func isInvite(_ nid: Int64, from ignored: Set<String>) throws -> Bool {
         guard !ignored.isEmpty else { return false }
         let event = try reader.sync.rooms.events.events([nid], from: log)[nid]
         return event.map { ignored.contains($0.pdu.sender.text) } ?? true

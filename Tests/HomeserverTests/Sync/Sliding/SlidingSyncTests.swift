@@ -106,7 +106,11 @@ import Testing
         let one = try await client.ask()
         let two = try await client.ask()
         #expect(one.slidingRooms == [room.text])
-        #expect(one["rooms"] == two["rooms"])
+        #expect(two.slidingRooms == [room.text])
+        #expect(one.sliding(room)?["initial"] == true)
+        #expect(two.sliding(room)?["initial"] == true)
+        #expect(one.slidingTimeline(room) == two.slidingTimeline(room))
+        #expect(one["pos"] != two["pos"])
         let before = client.pos
         client.pos = two["pos"]?.string
         try await server.message("news", later)
