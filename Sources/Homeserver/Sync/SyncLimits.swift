@@ -79,8 +79,8 @@ enum SyncLimits {
     static let stateConfigsRemembered = 200
     /// Membership events remembered as sent, of each room of a connection.
     static let membersRemembered = 100
-    /// Answers of a connection kept that the client is not known to have.
-    static let slidingAnswersKept = 2
+    /// Answers of a connection kept that the client is not known to have: it may have given up some requests, and has one.
+    static let slidingAnswersKept = 8
     /// Milliseconds after which it is noted again that a connection is in use.
     static let slidingUseInterval: Int64 = 3_600_000
     /// Bytes of what connections were sent, kept in memory.

@@ -84,7 +84,7 @@ public struct SlidingConnectionStore {
             """
         ).first
         guard let nid = try row?.integer(0) else { throw DatabaseError(.misuse, "a connection was not made") }
-        try add(changes, to: nid, 1)
+        try add(Self.body(of: changes), to: nid, 1)
         return nid
     }
 
@@ -111,7 +111,13 @@ public struct SlidingConnectionStore {
             try connection.execute(
                 "UPDATE sliding_connections SET confirmed = \(base) WHERE connection_nid = \(nid)")
         }
-        try add(changes, to: nid, number)
+        let body = Self.body(of: changes)
+        // A client that gives a request up and asks again may be answered twice.
+        let same = try connection.query(
+            "SELECT number FROM sliding_changes WHERE connection_nid = \(nid) AND body = \(body) LIMIT 1"
+        ).first
+        if let same { return try same.integer(0) }
+        try add(body, to: nid, number)
         try connection.execute(
             """
             DELETE FROM sliding_changes WHERE connection_nid = \(nid) AND number <= COALESCE((
@@ -178,7 +184,7 @@ public struct SlidingConnectionStore {
         return changes
     }
 
-    private func add(_ changes: Changes, to nid: Int64, _ number: Int64) throws {
+    private static func body(of changes: Changes) -> [UInt8] {
         var writer = JSONWriter()
         writer.beginObject()
         for (room, body) in changes.sorted(by: { $0.key < $1.key }) {
@@ -186,9 +192,13 @@ public struct SlidingConnectionStore {
             if let body { writer.raw(body) } else { writer.null() }
         }
         writer.endObject()
+        return writer.bytes
+    }
+
+    private func add(_ body: [UInt8], to nid: Int64, _ number: Int64) throws {
         try connection.execute(
             """
-            INSERT INTO sliding_changes (connection_nid, number, body) VALUES (\(nid), \(number), \(writer.bytes))
+            INSERT INTO sliding_changes (connection_nid, number, body) VALUES (\(nid), \(number), \(body))
             ON CONFLICT (connection_nid, number) DO UPDATE SET body = excluded.body
             """)
     }

@@ -37,6 +37,11 @@ import Testing
                 }
                 #expect(number == expected)
             }
+            let again = try await database.groupedWrite {
+                try SlidingConnectionStore($0).advance(
+                    nid, from: 1, ["!a:x": nil, "!c:x": body("5")], kept: 2, now: 20)
+            }
+            #expect(again == 4, "the same answer has the same number")
             #expect(try await isKnown(1))
             #expect(try await !isKnown(2))
             #expect(try await sent(3) == ["!b:x": body("2"), "!c:x": body("4")])
@@ -45,11 +50,11 @@ import Testing
             let next = try await database.groupedWrite {
                 try SlidingConnectionStore($0).advance(nid, from: 3, ["!d:x": body("6")], kept: 2, now: 30)
             }
-            #expect(next == 5)
+            #expect(next == 6)
             #expect(try await !isKnown(1))
             #expect(try await !isKnown(4))
             #expect(try await isKnown(3))
-            #expect(try await sent(5) == ["!b:x": body("2"), "!c:x": body("4"), "!d:x": body("6")])
+            #expect(try await sent(6) == ["!b:x": body("2"), "!c:x": body("4"), "!d:x": body("6")])
             let late = try await database.groupedWrite {
                 try SlidingConnectionStore($0).advance(nid, from: 1, [:], kept: 2, now: 30)
             }
