@@ -45,8 +45,10 @@ struct SlidingRoomList {
     /// - Throws: `DatabaseError`, `CorruptState`.
     mutating func find(sent: SlidingState, ignoring ignored: Set<String>) throws {
         let history = MembershipHistory(rooms: reader.sync.rooms, connection: connection, user: user)
+        let blocksInvites = try InviteBlocking.isOn(for: user, reader.sync.environment.sealer, connection)
         for room in try SyncRooms(connection).listed(for: user) {
             switch room.membership {
+            case .invite where blocksInvites: continue
             case .invite: if try isInvite(room.memberNID, from: ignored) { continue }
             // Who never was in a room is not told of having been put out of it.
             case .leave, .ban: if sent[room.id] == nil, try !history.hasJoined(room.memberNID) { continue }
@@ -55,7 +57,9 @@ struct SlidingRoomList {
             entries[room.id] = SlidingEntry(room)
         }
         for invite in try RoomStore(connection).invites(of: user, sealer: reader.sync.environment.sealer)
-        where !ignored.contains(invite.sender.text) && entries[invite.roomID]?.membership != .join {
+        where !ignored.contains(invite.sender.text) && !(blocksInvites && invite.membership == .invite)
+            && entries[invite.roomID]?.membership != .join
+        {
             entries[invite.roomID] = SlidingEntry(invite)
         }
         try addDeparted(sent)
