@@ -146,6 +146,8 @@ public struct Instance: Sendable {
                 environment: environment, rooms: reader, listed: listed,
                 remote: RemoteDirectory(environment: environment, client: client)),
             Syncing(environment: environment, rooms: reader, texts: texts, watcher: watcher, presence: presence),
+            OldSyncing(reading: reading, watcher: watcher, presence: presence),
+            ThreadSubscribing(environment: environment, rooms: reader), MutualRooms(environment: environment),
             ReceiptSending(receipts: receipts),
             TypingSending(environment: environment, receipts: receipts),
             PresenceKeeping(environment: environment, presence: presence),

@@ -44,4 +44,6 @@ enum Limits {
     static let highlights = 200
     /// Rooms named in a full-text query; of more, the rooms of what was found are looked at.
     static let roomFacets = 100
+    /// Threads of which it is kept whether one user follows them.
+    static let threadSubscriptionsPerUser = 10_000
 }

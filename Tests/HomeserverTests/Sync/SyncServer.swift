@@ -91,6 +91,8 @@ struct SyncServer {
         let groups: [any RouteGroup] = [
             Syncing(environment: environment, rooms: rooms, texts: texts, watcher: watcher, presence: presence),
             reading, RelationReading(reading: reading),
+            OldSyncing(reading: reading, watcher: watcher, presence: presence),
+            ThreadSubscribing(environment: environment, rooms: rooms), MutualRooms(environment: environment),
             ReceiptSending(receipts: receipts), TypingSending(environment: environment, receipts: receipts),
             PresenceKeeping(environment: environment, presence: presence),
             PublicRoomListing(
