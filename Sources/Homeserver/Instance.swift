@@ -169,6 +169,9 @@ public struct Instance: Sendable {
             syncing,
             SlidingSyncing(
                 environment: environment, sync: syncing.reader, watcher: watcher, presence: presence),
+            Syncing(environment: environment, rooms: reader, texts: texts, watcher: watcher, presence: presence),
+            OldSyncing(reading: reading, watcher: watcher, presence: presence),
+            ThreadSubscribing(environment: environment, rooms: reader), MutualRooms(environment: environment),
             ReceiptSending(receipts: receipts),
             TypingSending(environment: environment, receipts: receipts),
             PusherEditing(environment: environment, mail: pushes.mail), MailConsenting(environment: environment),

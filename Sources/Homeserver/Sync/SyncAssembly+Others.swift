@@ -39,7 +39,7 @@ extension SyncAssembly {
     // MARK: Invites and knocks
 
     mutating func addInvited(_ room: SyncRoom) throws {
-        if let since = request.since, room.memberPosition <= since.events, !request.fullState, !ignoresOthersNow {
+        if let since = request.since, room.memberPosition <= since.events, !request.fullState, !showsInvitesAnew {
             return
         }
         guard let preview = try InvitePreview(room, sync.rooms, connection),
@@ -48,10 +48,6 @@ extension SyncAssembly {
         write(room.id, room.membership) { writer in
             writer.events(preview.events) { StrippedState.write($1.pdu, into: &$0) }
         }
-    }
-
-    private func blocksInvites() throws -> Bool {
-        try InviteBlocking.isOn(for: request.user, sync.environment.sealer, connection)
     }
 
     private mutating func write(
@@ -74,13 +70,13 @@ extension SyncAssembly {
 
     /// Invites to rooms this server is not in, and those that were withdrawn.
     mutating func addReceivedInvites(besides known: Set<RoomID>) throws {
-        let isAnew = request.fullState || ignoresOthersNow
+        let isAnew = request.fullState || showsInvitesAnew
         if let since = request.since, since.events == current.events, !isAnew { return }
         let store = RoomStore(connection)
         for invite in try store.invites(of: request.user, sealer: sync.environment.sealer) {
             if let since = request.since, invite.position <= since.events, !isAnew { continue }
             guard !ignored.contains(invite.sender.text), request.filter.rooms.allows(room: invite.roomID),
-                try invite.membership != .invite || !blocksInvites()
+                try invite.membership == .knock || !blocksInvites()
             else { continue }
             write(invite.roomID, invite.membership) { writer in
                 writer.beginObject()

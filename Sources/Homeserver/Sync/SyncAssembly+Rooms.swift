@@ -28,7 +28,7 @@ extension SyncAssembly {
         let others = try extras.dataByRoom.keys.filter { !known.contains($0) }
             .compactMap { try RoomStore(connection).room($0)?.nid }
         rooms += try found.joined(others, of: request.user)
-        if ignoresOthersNow { rooms += try found.invited(of: request.user).filter { !known.contains($0.id) } }
+        if showsInvitesAnew { rooms += try found.invited(of: request.user).filter { !known.contains($0.id) } }
         try prepareCounting(&rooms)
         rooms.sort { $0.nid < $1.nid }
         for room in rooms where request.filter.rooms.allows(room: room.id) {

@@ -21,6 +21,8 @@ struct SyncAssembly {
     /// What was known of the rooms' unread counts, and how much may still be looked at for them.
     var counting = UnreadCounts.Batch()
     var budget = UnreadBudget()
+    /// Whether invites are blocked, once that was asked for.
+    private var invitesAreBlocked: Bool?
     /// Whether some counts are not finished.
     var isCounting = false
 
@@ -87,10 +89,20 @@ struct SyncAssembly {
             body: writer.bytes, next: next, hasNews: hasNews, acknowledges: try acknowledges(), isCounting: isCounting)
     }
 
-    /// Whether the list of ignored users changed: invites of those who are no longer ignored are told then.
-    /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#ignoring-users>
-    var ignoresOthersNow: Bool {
-        request.since != nil && accountData.contains { $0.room == nil && $0.type == EventType.ignoredUserList.text }
+    /// Whether it changed which invites the user wants to see: all that are there are told then.
+    /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#ignoring-users>,
+    /// <https://spec.matrix.org/v1.19/client-server-api/#invite-permission>
+    var showsInvitesAnew: Bool {
+        let types = [EventType.ignoredUserList.text, InviteBlocking.type]
+        return request.since != nil && accountData.contains { $0.room == nil && types.contains($0.type) }
+    }
+
+    /// Whether the user blocks invites, so that none is told.
+    mutating func blocksInvites() throws -> Bool {
+        if let invitesAreBlocked { return invitesAreBlocked }
+        let blocks = try InviteBlocking.isOn(for: request.user, sync.environment.sealer, connection)
+        invitesAreBlocked = blocks
+        return blocks
     }
 
     /// Whether a filter lets account data through, which is its user's.
@@ -121,16 +133,8 @@ struct SyncAssembly {
             found.removeAll { !filter.allows(type: "m.presence") || !filter.allows(sender: $0.user.text) }
         }
         if !found.isEmpty { hasNews = true }
-        writer.events(found) { writer, presence in
-            writer.beginObject()
-            writer.key("type")
-            writer.string("m.presence")
-            writer.key("sender")
-            writer.string(presence.user.text)
-            writer.key("content")
-            PresenceContent.write(presence, now: request.now, into: &writer)
-            writer.endObject()
-        }
+        let now = request.now
+        writer.events(found) { PresenceContent.writeEvent($1, now: now, into: &$0) }
     }
 
     private func toDeviceMessages() throws -> [ToDeviceStore.Message] {
@@ -173,8 +177,12 @@ extension JSONWriter {
     }
 
     /// An event of account data.
-    mutating func accountData(_ entry: AccountDataStore.Entry) {
+    mutating func accountData(_ entry: AccountDataStore.Entry, withRoom: Bool = false) {
         beginObject()
+        if withRoom, let room = entry.room {
+            key("room_id")
+            string(room.text)
+        }
         key("type")
         string(entry.type)
         key("content")

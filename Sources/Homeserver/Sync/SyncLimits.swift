@@ -49,6 +49,12 @@ enum SyncLimits {
     static let filterEntries = 1_000
     /// Parsed filters kept, in bytes.
     static let filterBytes = 4 << 20
+    /// Thread subscriptions in a page.
+    static let threadSubscriptionsPage = 512
+    /// Rooms in a page of those shared with another user.
+    static let mutualRoomsPage = 100
+    /// Events in one answer of the old event stream.
+    static let eventStreamPage = 100
     /// Rooms in a page of the public directory.
     static let publicRoomsPage = 500
     /// Receipts and presences taken from one EDU.

@@ -85,7 +85,7 @@ struct TimelineReading {
                 if entries.count == limit { return (entries, true, reached, nil) }
                 reached = place.position
                 guard let event = events[place.nid] else { continue }
-                if allows(event) {
+                if try allows(event) {
                     let seen = try visibility.look(event, at: place.position)
                     if seen.isVisible {
                         entries.append(.init(event: event, position: place.position, membership: seen.membership))
@@ -101,9 +101,12 @@ struct TimelineReading {
         return (entries, true, reached, nil)
     }
 
-    private func allows(_ event: StoredEvent) -> Bool {
+    private func allows(_ event: StoredEvent) throws -> Bool {
         if !event.pdu.isState, ignored.contains(event.pdu.sender.text) { return false }
-        return filter.allows(event.pdu)
+        guard filter.allows(event.pdu) else { return false }
+        guard filter.relatedByTypes != nil || filter.relatedBySenders != nil else { return true }
+        return try RelationStore(connection).isRelated(
+            to: event.id, room: visibility.roomNID, types: filter.relatedByTypes, senders: filter.relatedBySenders)
     }
 
     /// The events of places. One that was cached before it had a place is read again.

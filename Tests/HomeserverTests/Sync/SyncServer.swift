@@ -97,6 +97,8 @@ struct SyncServer {
             syncing,
             SlidingSyncing(environment: environment, sync: syncing.reader, watcher: watcher, presence: presence),
             reading, RelationReading(reading: reading),
+            OldSyncing(reading: reading, watcher: watcher, presence: presence),
+            ThreadSubscribing(environment: environment, rooms: rooms), MutualRooms(environment: environment),
             ReceiptSending(receipts: receipts), TypingSending(environment: environment, receipts: receipts),
             PresenceKeeping(environment: environment, presence: presence),
             PublicRoomListing(
