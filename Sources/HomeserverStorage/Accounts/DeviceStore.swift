@@ -6,6 +6,7 @@ public struct DeviceStore {
     /// The tables with `user_id` and `device_id` whose rows go with the device.
     static let dependentTables: [SQL] = [
         "access_tokens", "device_keys", "one_time_keys", "fallback_keys", "to_device_messages", "reply_log",
+        "dehydrated_devices",
     ]
 
     let connection: any SQLConnection
