@@ -15,6 +15,7 @@ struct Housekeeping: Sendable {
     /// Runs until the task is cancelled.
     func run() async {
         await indexRelations()
+        await inSteps("building the user directory") { try UserDirectory($0).buildStep() }
         while !Task.isCancelled {
             await reseal()
             let now = environment.clock.now()

@@ -23,6 +23,7 @@ public struct Instance: Sendable {
     private let ephemeral: EphemeralIntake
     private let indexing: SearchIndexing
     private let delayed: DelayedSending
+    private let guests: GuestDeparture
 
     /// Brings a database to the newest schema. Throws `DatabaseError` when it is newer than this program.
     public static func migrate(_ database: any Database) async throws {
@@ -83,6 +84,8 @@ public struct Instance: Sendable {
         let delivery = EventDelivery(writer: writer, memberships: memberships)
         let delayed = DelayedSending(delivery: delivery)
         self.delayed = delayed
+        let guests = GuestDeparture(memberships: memberships)
+        self.guests = guests
 
         // Devices and accounts.
         let deviceLists = DeviceLists(environment: environment)
@@ -102,9 +105,9 @@ public struct Instance: Sendable {
         // What is new, and who waits for it.
         let authenticator = authenticator
         let staged = staged
-        let texts = EventTexts(events: reader.events, sealer: environment.sealer)
         let indexing = SearchIndexing(environment: environment, rooms: reader)
         self.indexing = indexing
+        let texts = EventTexts(events: reader.events, sealer: environment.sealer, erased: ErasedUsers(clock: clock))
         let watcher = StreamWatcher(
             environment: environment,
             hooks: [
@@ -114,6 +117,8 @@ public struct Instance: Sendable {
                     reader.received($0)
                     texts.received($0)
                 },
+                .init(prefix: "guest_access") { guests.received($0) },
+                .init(prefix: "erased") { texts.erased?.received($0) },
                 .init(prefix: "outbox") { sender.notify($0.split(separator: " ").dropFirst().map(String.init)) },
             ])
         self.watcher = watcher
@@ -130,7 +135,7 @@ public struct Instance: Sendable {
         let listed = PublicRooms(descriptions: descriptions)
 
         // Who answers what.
-        let serving = RoomServing(environment: environment, reader: reader)
+        let serving = RoomServing(environment: environment, reader: reader, erased: texts.erased)
         let database = environment.database
         let groups: [any RouteGroup] = [
             accounts,
@@ -157,6 +162,7 @@ public struct Instance: Sendable {
                 remote: remoteDevices),
             ToDeviceSending(environment: environment),
             KeyBackup(environment: environment),
+            DehydratedDevices(environment: environment, deviceLists: deviceLists),
             serving,
             JoinAnswering(
                 environment: environment, reader: reader, writer: writer, serving: serving, verification: verification),
@@ -206,6 +212,7 @@ public struct Instance: Sendable {
             group.addTask { await housekeeping.run() }
             group.addTask { await indexing.run() }
             group.addTask { await delayed.run() }
+            if environment.configuration.registration.guests { group.addTask { await guests.run() } }
             group.addTask { await ephemeral.run() }
             await group.waitForAll()
         }

@@ -21,6 +21,7 @@ struct AccountEnding: Sendable {
                 try AccountDataStore(connection, sealer).deleteAll(of: user)
                 try FilterStore(connection).deleteAll(of: user)
                 try KeyBackupStore(connection).deleteAll(of: user)
+                try ConsentStore(connection).deleteAll(of: user)
             }
             try connection.notify("tokens \(user.text)")
         }

@@ -41,6 +41,7 @@ public struct AccountRoutes: RouteGroup {
             AccountChanging(
                 environment: environment, checking: checking, ending: ending, sessions: sessions,
                 confirmation: confirmation),
+            AccountRescuing(environment: environment, checking: checking, ending: ending, sessions: sessions),
             DeviceEditing(environment: environment, sessions: sessions, confirmation: confirmation),
             ProfileEditing(reader: profiles, propagation: collaborators.profiles),
             AccountDataEditing(environment: environment),

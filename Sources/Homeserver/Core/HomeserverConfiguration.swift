@@ -35,6 +35,8 @@ public struct HomeserverConfiguration: Sendable {
         public var guests = false
         public var requireVerification = false
         public var requireToken = false
+        /// Documents that new users must agree to.
+        public var terms: [Policy] = []
         /// Enables the shared-secret endpoint.
         public var sharedSecret: [UInt8]?
         /// `minimum`, `interactive`, `moderate` or `sensitive`.
@@ -186,6 +188,8 @@ public struct HomeserverConfiguration: Sendable {
     public var federation = FederationSettings()
     public var outbound = Outbound()
     public var registration = Registration()
+    public var profiles = Profiles()
+    public var support = Support()
     public var clients = Clients()
     public var media = Media()
     public var turn = Turn()

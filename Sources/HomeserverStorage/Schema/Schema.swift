@@ -17,7 +17,9 @@ public enum Schema {
         Migration(9, "unread counts") { V009UnreadCounts.statements($0) },
         Migration(11, "search") { V011Search.statements($0) },
         Migration(12, "delayed events") { V012DelayedEvents.statements($0) },
+        Migration(15, "consents and user directory") { V015Accounts.statements($0) },
         Migration(18, "reports") { V018Reports.statements($0) },
+        Migration(19, "dehydrated devices") { V019DehydratedDevices.statements($0) },
     ]
 
     /// The oldest schema number whose programs can use the newest schema.

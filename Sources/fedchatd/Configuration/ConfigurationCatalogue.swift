@@ -6,8 +6,8 @@ import MatrixModel
 /// All keys, in the order in which `fedchatd init` writes them.
 enum ConfigurationCatalogue {
     static var keys: [ConfigurationKey] {
-        basics + storage + rooms + federation + outbound + registration + rateLimits + clients + media + others
-            + limits + timeouts + logging
+        basics + storage + rooms + federation + outbound + registration + terms + profiles + support + rateLimits
+            + clients + media + others + limits + timeouts + logging
     }
 
     private static var basics: [ConfigurationKey] {
@@ -126,7 +126,7 @@ enum ConfigurationCatalogue {
     private static var registration: [ConfigurationKey] {
         [
             flag("registration.open", \.registration.isOpen, "Anybody may register."),
-            fixed("registration.guests", "false", "Guests may register."),
+            flag("registration.guests", \.registration.guests, "Guests may register, and join rooms that let them."),
             fixed("registration.require_verification", "false", "New users must confirm an address."),
             flag("registration.require_token", \.registration.requireToken, "New users need a registration token."),
         ]
