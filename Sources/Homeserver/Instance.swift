@@ -84,8 +84,6 @@ public struct Instance: Sendable {
         let delivery = EventDelivery(writer: writer, memberships: memberships)
         let delayed = DelayedSending(delivery: delivery)
         self.delayed = delayed
-        let guests = GuestDeparture(memberships: memberships)
-        self.guests = guests
 
         // Devices and accounts.
         let deviceLists = DeviceLists(environment: environment)
@@ -101,6 +99,9 @@ public struct Instance: Sendable {
                 remoteProfiles: FederatedProfiles(
                     client: client, timeout: .milliseconds(configuration.timeouts.federationRequest)),
                 departure: memberships))
+
+        let guests = GuestDeparture(memberships: memberships, ending: accounts.ending)
+        self.guests = guests
 
         // What is new, and who waits for it.
         let authenticator = authenticator

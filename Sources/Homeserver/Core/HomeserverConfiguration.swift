@@ -180,6 +180,7 @@ public struct HomeserverConfiguration: Sendable {
         public var presenceKept: Int64 = 7 * 86_400_000
         public var edusKept: Int64 = 30 * 86_400_000
         public var delayedEventMaximum: Int64 = 86_400_000
+        public var guestsKept: Int64 = 30 * 86_400_000
         public init() {}
     }
 

@@ -18,6 +18,18 @@ public struct GuestStore {
         ).compactMap { try? UserID($0.text(0)) }
     }
 
+    /// Guests who have done nothing since a time, milliseconds since 1970.
+    /// - Throws: `DatabaseError`.
+    public func unseen(since time: Int64, limit: Int) throws -> [UserID] {
+        try connection.query(
+            """
+            SELECT a.user_id FROM accounts a WHERE a.is_guest = 1 AND a.is_deactivated = 0 AND a.created_ts < \(time)
+            AND NOT EXISTS (SELECT 1 FROM devices d WHERE d.user_id = a.user_id
+                AND COALESCE(d.last_seen_ts, d.created_ts) >= \(time)) LIMIT \(limit)
+            """
+        ).compactMap { try? UserID($0.text(0)) }
+    }
+
     /// The rooms, by `room_nid`, that guests are joined to.
     /// - Throws: `DatabaseError`.
     public func rooms() throws -> [Int64] {

@@ -138,6 +138,8 @@ extension ConfigurationCatalogue {
             milliseconds(
                 "timeouts.delayed_event_maximum_ms", \.timeouts.delayedEventMaximum,
                 "The longest time after which a client may have an event sent."),
+            milliseconds(
+                "timeouts.guests_kept_ms", \.timeouts.guestsKept, "Guests who are not seen so long are ended."),
         ]
     }
 

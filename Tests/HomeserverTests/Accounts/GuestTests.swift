@@ -94,6 +94,24 @@ import Testing
         }
     }
 
+    @Test func `a guest who is not seen for long is ended`() async throws {
+        let server = try await AccountServer { $0.registration.guests = true }
+        let guest = try await server.call(.post, "/_matrix/client/v3/register?kind=guest", [:])
+        try await server.register("alice")
+        let user = try UserID(guest["user_id"]?.string ?? "")
+        func unseen() async throws -> [UserID] {
+            let time = server.clock.now() - server.environment.configuration.timeouts.guestsKept
+            return try await server.environment.database.read { try GuestStore($0).unseen(since: time, limit: 10) }
+        }
+        let month = server.environment.configuration.timeouts.guestsKept
+        server.clock.advance(milliseconds: month - 1_000)
+        #expect(try await server.whoami(guest["access_token"]?.string ?? "").status == 200)
+        server.clock.advance(milliseconds: 2_000)
+        #expect(try await unseen() == [])
+        server.clock.advance(milliseconds: month)
+        #expect(try await unseen() == [user])
+    }
+
     @Test func `of a profile a guest changes the display name only`() async throws {
         let server = try await AccountServer { $0.registration.guests = true }
         let guest = try await server.call(.post, "/_matrix/client/v3/register?kind=guest", [:])

@@ -6,7 +6,7 @@ import Testing
 
 /// Proposal: <https://github.com/matrix-org/matrix-spec-proposals/pull/3814>
 @Suite("Dehydrated devices") struct DehydratedDeviceTests {
-    private static let path = "../unstable/org.matrix.msc3814.v1/dehydrated_device"
+    private static let path = "/_matrix/client/unstable/org.matrix.msc3814.v1/dehydrated_device"
 
     /// Leaves a device of a user's, with keys made from its name.
     private func leave(
