@@ -24,9 +24,6 @@ struct RoomSending: RouteGroup {
     private func send(_ request: APIRequest, _ requester: Requester) async throws -> APIResponse {
         let wish = try wish(request, requester, stateKey: nil)
         try await limiter.take(.messages, who: requester.user.text)
-        if wish.type == .redaction {
-            try await checkRedaction(of: wish.content["redacts"]?.string.flatMap { try? EventID($0) }, requester)
-        }
         let scope = "send/\(wish.room.text)/\(wish.type.text)"
         let origin = try origin(request, requester, scope)
         return try await answer(wish, request, requester, origin)
@@ -47,18 +44,13 @@ struct RoomSending: RouteGroup {
 
     private func setState(_ request: APIRequest, _ requester: Requester) async throws -> APIResponse {
         let wish = try wish(request, requester, stateKey: request.parameter("stateKey"))
-        if requester.isGuest, wish.type == .member, wish.content["membership"]?.string == "join",
-            try await !writer.reader.isJoined(requester.user, in: wish.room)
-        {
-            // Joining has its own way, which asks whether guests may.
-            throw MembershipEditing.noGuests
-        }
         return try await answer(wish, request, requester, nil)
     }
 
     private func answer(
         _ wish: EventWish, _ request: APIRequest, _ requester: Requester, _ origin: SendOrigin?
     ) async throws -> APIResponse {
+        try await checkRights(to: wish, requester)
         let timestamp = try timestamp(request, requester)
         if let delay = try milliseconds(request, Self.delayParameter) {
             if wish.stateKey != nil { try await limiter.take(.messages, who: requester.user.text) }
@@ -87,6 +79,20 @@ struct RoomSending: RouteGroup {
             throw MatrixError(.invalidParameter, "\(name) is no number of milliseconds")
         }
         return time
+    }
+
+    /// What a guest or a suspended user may not do by sending an event.
+    private func checkRights(to wish: EventWish, _ requester: Requester) async throws {
+        if wish.type == .redaction, wish.stateKey == nil {
+            let target = wish.content["redacts"]?.string.flatMap { try? EventID($0) }
+            try await checkRedaction(of: target, requester)
+        }
+        if requester.isGuest, wish.type == .member, wish.content["membership"]?.string == "join",
+            try await !writer.reader.isJoined(requester.user, in: wish.room)
+        {
+            // Joining has its own way, which asks whether guests may.
+            throw MembershipEditing.noGuests
+        }
     }
 
     /// Who is suspended takes back only what is their own.

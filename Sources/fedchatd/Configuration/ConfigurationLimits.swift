@@ -180,6 +180,7 @@ extension ConfigurationCatalogue {
             milliseconds(
                 "timeouts.withheld_kept_ms", \.timeouts.withheldKept,
                 "Messages that were rejected or soft-failed are kept so long."),
+                "timeouts.guests_kept_ms", \.timeouts.guestsKept, "Guests who are not seen so long are ended."),
         ]
     }
 

@@ -3,6 +3,7 @@ import Homeserver
 import HomeserverStorage
 import MatrixAPI
 import MatrixModel
+import SQLDatabase
 import Testing
 
 @Suite("Guests") struct GuestTests {

@@ -3,6 +3,7 @@ import Homeserver
 import HomeserverStorage
 import MatrixAPI
 import MatrixModel
+import SQLDatabase
 import Testing
 
 /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#account-moderation>
@@ -45,7 +46,7 @@ import Testing
 
     @Test func `who is suspended reads, leaves, keeps keys and takes back the own, and does nothing else`() async throws
     {
-        try await Self.play(.suspended) { scene in
+        try await Self.play(.suspended) { (scene: Scene) async throws in
             let room = percent(scene.room.text)
             let user = percent(scene.user.user.text)
             let refused: [(HTTPRequest.Method, String, JSONValue)] = [
@@ -93,7 +94,7 @@ import Testing
     }
 
     @Test func `who is locked can do nothing but log out, also where no token is needed`() async throws {
-        try await Self.play(.locked) { scene in
+        try await Self.play(.locked) { (scene: Scene) async throws in
             let room = percent(scene.room.text)
             let paths: [(HTTPRequest.Method, String, JSONValue?)] = [
                 (.get, "sync?timeout=0", nil), (.get, "account/whoami", nil), (.get, "rooms/\(room)/messages", nil),

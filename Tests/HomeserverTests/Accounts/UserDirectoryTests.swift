@@ -41,7 +41,7 @@ import Testing
             "alice": "Alice Liddell", "al.b": "Albert", "zoe": "Zoë Ähre", "liddell": "Somebody", "x1": "李 小龍",
             "asker": "Alice Asker",
         ]
-        try await Self.directory(store, names) { database in
+        try await Self.directory(store, names) { (database: any Database) async throws in
             func found(_ term: String) async throws -> [String] { try await Self.search(database, term) }
             #expect(try await found("AL") == ["@al.b:a.test", "@alice:a.test"])
             #expect(try await found("alice lid") == ["@alice:a.test"])
@@ -60,7 +60,8 @@ import Testing
 
     @Test(arguments: TestStore.available)
     func `who is gone, locked or a guest is not found, and a new name is`(store: TestStore) async throws {
-        try await Self.directory(store, ["one": "Fox", "two": "Fox", "three": "Fox", "four": "Fox"]) { database in
+        try await Self.directory(store, ["one": "Fox", "two": "Fox", "three": "Fox", "four": "Fox"]) {
+            (database: any Database) async throws in
             try await database.write { connection in
                 let accounts = AccountStore(connection)
                 try accounts.deactivate(UserID("@one:a.test"), erase: false)
@@ -85,7 +86,7 @@ import Testing
 
     @Test(arguments: TestStore.available)
     func `of other servers those are found who share a room or are in a public one`(store: TestStore) async throws {
-        try await Self.directory(store, ["asker": "Asker"]) { database in
+        try await Self.directory(store, ["asker": "Asker"]) { (database: any Database) async throws in
             try await database.write { connection in
                 for (room, published) in [(Int64(1), 0), (2, 1), (3, 0)] {
                     try connection.execute(
@@ -121,7 +122,7 @@ import Testing
     func `accounts of before are taken in step by step`(store: TestStore) async throws {
         var names: [String: String] = [:]
         for number in 0..<1_100 { names["user\(number)"] = "Old \(number)" }
-        try await Self.directory(store, names) { database in
+        try await Self.directory(store, names) { (database: any Database) async throws in
             try await database.write { try $0.execute("DELETE FROM user_directory_words") }
             #expect(try await Self.search(database, "old") == [])
             var steps = 0
