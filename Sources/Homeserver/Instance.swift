@@ -20,6 +20,8 @@ public struct Instance: Sendable {
     private let staged: StagedEvents
     private let completion: StateCompletion
     private let housekeeping: Housekeeping
+    private let retention: RetentionKeeper
+    private let gauges: TableGauges?
     private let ephemeral: EphemeralIntake
     private let indexing: SearchIndexing
     private let delayed: DelayedSending
@@ -79,6 +81,8 @@ public struct Instance: Sendable {
             judgement: judgement, joinedInPart: { completion.notify() })
         let collaborators = RoomCollaborators(remoteJoining: remote, inviteSending: remote)
         let memberships = MembershipEditing(writer: writer, collaborators: collaborators)
+        retention = RetentionKeeper(environment: environment, reader: reader, memberships: memberships)
+        gauges = metrics == nil ? nil : TableGauges(environment: environment)
 
         let delivery = EventDelivery(writer: writer, memberships: memberships)
         let delayed = DelayedSending(delivery: delivery)
@@ -114,6 +118,7 @@ public struct Instance: Sendable {
                     reader.received($0)
                     texts.received($0)
                 },
+                .init(prefix: "state_keys") { reader.received($0) },
                 .init(prefix: "outbox") { sender.notify($0.split(separator: " ").dropFirst().map(String.init)) },
             ])
         self.watcher = watcher
@@ -206,6 +211,8 @@ public struct Instance: Sendable {
             group.addTask { await housekeeping.run() }
             group.addTask { await indexing.run() }
             group.addTask { await delayed.run() }
+            group.addTask { await retention.run() }
+            if let gauges { group.addTask { await gauges.run() } }
             group.addTask { await ephemeral.run() }
             await group.waitForAll()
         }

@@ -6,6 +6,18 @@ public struct HomeserverConfiguration: Sendable {
         public var defaultVersion: RoomVersion = .v12
         public var encryptByDefault = true
         public var requireMembershipForAliases = true
+        /// Days after which a room goes that all users here have left and forgotten; 0: never.
+        public var forgottenKeptDays: Int64 = 28
+        public init() {}
+    }
+
+    /// How long messages are kept; days, nil for no bound.
+    public struct Retention: Sendable {
+        /// Where a room says nothing.
+        public var defaultDays: Int64?
+        /// What rooms say counts between these.
+        public var minimumDays: Int64?
+        public var maximumDays: Int64?
         public init() {}
     }
 
@@ -143,6 +155,7 @@ public struct HomeserverConfiguration: Sendable {
         public var pendingUploads = 50
         public var remoteMediaFetches = 4
         public var delayedEventsPerUser = 100
+        public var invitesPerUser = 1_000
         public init() {}
     }
 
@@ -178,11 +191,14 @@ public struct HomeserverConfiguration: Sendable {
         public var presenceKept: Int64 = 7 * 86_400_000
         public var edusKept: Int64 = 30 * 86_400_000
         public var delayedEventMaximum: Int64 = 86_400_000
+        public var retentionInterval: Int64 = 3_600_000
+        public var withheldKept: Int64 = 30 * 86_400_000
         public init() {}
     }
 
     public var publicBaseURL: String
     public var rooms = Rooms()
+    public var retention = Retention()
     public var federation = FederationSettings()
     public var outbound = Outbound()
     public var registration = Registration()

@@ -38,6 +38,8 @@ struct PDUJudgement: Sendable {
     private static let gapRounds = 20
     /// Events of ours that are named in asking for earlier events.
     private static let namedExtremities = 50
+    /// What was sent less than so many milliseconds ago is taken for news.
+    private static let purgedAge: Int64 = 60_000
     /// How often an event is judged when more of its room becomes known meanwhile.
     private static let judgements = 3
 
@@ -60,7 +62,7 @@ struct PDUJudgement: Sendable {
             missing: fetches ? missing.within(.milliseconds(environment.configuration.timeouts.missingEvents)) : nil)
         let lacking = try await unknown(event.prevEvents)
         if !lacking.isEmpty {
-            let earliest = Set(try await backwardExtremities(of: room))
+            let earliest = Set(try await historyEnds(of: room))
             if !lacking.allSatisfy(earliest.contains) {
                 try await closeGap(before: event, in: room, after: earliest, from: origin, by: source.asked())
             }
@@ -69,8 +71,20 @@ struct PDUJudgement: Sendable {
     }
 
     /// Events before which this server has nothing: what comes after them is asked for, not they.
-    private func backwardExtremities(of room: RoomRecord) async throws -> [EventID] {
-        try await environment.database.read { try reader.log($0).backwardExtremities(room: room.nid) }
+    private func historyEnds(of room: RoomRecord) async throws -> [EventID] {
+        try await environment.database.read { try reader.log($0).historyEnds(room: room.nid).map(\.id) }
+    }
+
+    /// Whether an event is a message of the time of which messages were taken out, or one of those: it would come as news.
+    private func isPurged(_ event: PDU, in room: RoomRecord) async throws -> Bool {
+        guard !event.isState, event.originServerTimestamp < environment.clock.now() - Self.purgedAge else {
+            return false
+        }
+        let sealer = environment.sealer
+        guard let end = try await environment.database.read({ try HistoryPurge($0, sealer).end(room: room.nid) }) else {
+            return false
+        }
+        return event.originServerTimestamp < end.before && event.depth <= end.depth
     }
 
     /// Whether an event is in the log with a verdict; an outlier is not.
@@ -175,6 +189,9 @@ struct PDUJudgement: Sendable {
         // By the current state.
         if before != room.state, let reason = try await refusal(of: event, at: room.state, create.pdu, rules) {
             return JudgedPDU(pdu: event, verdict: .softFailed(reason), stateBefore: before)
+        }
+        if try await isPurged(event, in: room) {
+            return JudgedPDU(pdu: event, verdict: .softFailed("older than what is kept"), stateBefore: before)
         }
         // By the policy server.
         guard let signed = try await recommended(event, in: room, from: source) else {

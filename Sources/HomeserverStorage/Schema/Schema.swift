@@ -17,9 +17,10 @@ public enum Schema {
         Migration(9, "unread counts") { V009UnreadCounts.statements($0) },
         Migration(11, "search") { V011Search.statements($0) },
         Migration(12, "delayed events") { V012DelayedEvents.statements($0) },
+        Migration(16, "retention") { V016Retention.statements($0) },
         Migration(18, "reports") { V018Reports.statements($0) },
     ]
 
     /// The oldest schema number whose programs can use the newest schema.
-    public static let oldestCompatible = 7
+    public static let oldestCompatible = 16
 }

@@ -6,7 +6,8 @@ import MatrixModel
 /// All keys, in the order in which `fedchatd init` writes them.
 enum ConfigurationCatalogue {
     static var keys: [ConfigurationKey] {
-        basics + storage + rooms + federation + outbound + registration + rateLimits + clients + media + others
+        basics + storage + rooms + retention + federation + outbound + registration + rateLimits + clients + media
+            + others
             + limits + timeouts + logging
     }
 
@@ -75,7 +76,28 @@ enum ConfigurationCatalogue {
             flag(
                 "rooms.require_membership_for_aliases", \.rooms.requireMembershipForAliases,
                 "Only members may give a room an alias."),
+            integer64(
+                "rooms.forgotten_kept_days", \.rooms.forgottenKeptDays, 0...36_500,
+                "A room that all users here have left and forgotten goes so many days later; 0: never."),
         ]
+    }
+
+    private static var retention: [ConfigurationKey] {
+        [
+            days(
+                "retention.default_days", \.retention.defaultDays,
+                "Messages go after so many days, where a room says nothing."),
+            days("retention.minimum_days", \.retention.minimumDays, "No room's messages go sooner."),
+            days(
+                "retention.maximum_days", \.retention.maximumDays,
+                "Rooms that say how long they keep messages keep them no longer."),
+        ]
+    }
+
+    private static func days(_ path: String, _ field: Path<Int64?>, _ comment: String) -> ConfigurationKey {
+        ConfigurationKey(path, nil, comment) { c, s throws(Setting.Wrong) in
+            c.homeserver[keyPath: field] = try s.integer(in: 1...36_500)
+        }
     }
 
     private static var federation: [ConfigurationKey] {
@@ -197,7 +219,7 @@ enum ConfigurationCatalogue {
             ]
             // Named by the contract, not built yet: setting one says so instead of being ignored.
             + [
-                "retention.default_days", "retention.media_days", "application_services", "email.smtp_host",
+                "retention.media_days", "application_services", "email.smtp_host",
                 "email.smtp_port", "email.from", "email.username", "email.password_file", "email.tls",
                 "captcha.verify_url", "captcha.public_key", "captcha.private_key", "captcha.private_key_file",
                 "cas.server_url", "media.s3.endpoint", "media.s3.bucket", "media.s3.region", "media.s3.access_key_id",

@@ -60,6 +60,9 @@ extension ConfigurationCatalogue {
                 "Events of the state of one room that are fetched, as when joining."),
             count(
                 "limits.pending_uploads", \.limits.pendingUploads, "Uploads that one user has announced and not made."),
+            count(
+                "limits.invites_per_user", \.limits.invitesPerUser,
+                "Invites to rooms elsewhere that one user has; the oldest go."),
             count("limits.remote_media_fetches", \.limits.remoteMediaFetches, "Other servers' files fetched at once."),
             count(
                 "limits.delayed_events_per_user", \.limits.delayedEventsPerUser,
@@ -138,6 +141,11 @@ extension ConfigurationCatalogue {
             milliseconds(
                 "timeouts.delayed_event_maximum_ms", \.timeouts.delayedEventMaximum,
                 "The longest time after which a client may have an event sent."),
+                "timeouts.retention_interval_ms", \.timeouts.retentionInterval,
+                "So long after each other, rooms are looked through for messages that are too old."),
+            milliseconds(
+                "timeouts.withheld_kept_ms", \.timeouts.withheldKept,
+                "Messages that were rejected or soft-failed are kept so long."),
         ]
     }
 
