@@ -13,13 +13,14 @@ public struct AbandonedRooms {
     /// - Throws: `DatabaseError`.
     public func look(at rooms: [Int64], server: ServerName, now: Int64) throws {
         guard !rooms.isEmpty else { return }
-        // Whoever is in a room, invited or knocking, or has left it and not forgotten.
+        // Whoever is in a room, invited or knocking, or has left it and not forgotten. Who is deactivated cannot come back.
         let minded = Set(
             try connection.query(
                 """
                 SELECT DISTINCT m.room_nid FROM room_members m WHERE m.room_nid IN \(list: rooms)
                 AND m.server = \(server.text) AND (m.membership IN ('join', 'invite', 'knock')
-                OR NOT EXISTS (SELECT 1 FROM forgotten_rooms f WHERE f.user_id = m.user_id AND f.room_nid = m.room_nid))
+                OR NOT EXISTS (SELECT 1 FROM forgotten_rooms f WHERE f.user_id = m.user_id AND f.room_nid = m.room_nid
+                    UNION ALL SELECT 1 FROM accounts a WHERE a.user_id = m.user_id AND a.is_deactivated = 1))
                 """
             ).map { try $0.integer(0) })
         let partial = Set(

@@ -11,14 +11,16 @@ enum EventRemoval {
 
     /// Statements that take events out, with all that is only about them.
     static func statements(for nids: [Int64], room: Int64) -> [SQL] {
-        guard !nids.isEmpty else { return [] }
-        // Their words are taken away by who keeps words.
-        var statements = [SearchStore.queueing(nids: nids)]
-        statements += tables.map { "DELETE FROM \(raw: $0) WHERE event_nid IN \(list: nids)" }
-        statements.append("DELETE FROM auth_links WHERE chain IN \(list: nids)")
-        statements.append(
-            "DELETE FROM pending_redactions WHERE room_nid = \(room) AND redaction_nid IN \(list: nids)")
-        statements.append("DELETE FROM events WHERE event_nid IN \(list: nids)")
+        var statements: [SQL] = []
+        for chunk in nids.chunks(of: Limits.bindsPerStatement) {
+            // Their words are taken away by who keeps words.
+            statements.append(SearchStore.queueing(nids: chunk))
+            statements += tables.map { "DELETE FROM \(raw: $0) WHERE event_nid IN \(list: chunk)" }
+            statements.append("DELETE FROM auth_links WHERE chain IN \(list: chunk)")
+            statements.append(
+                "DELETE FROM pending_redactions WHERE room_nid = \(room) AND redaction_nid IN \(list: chunk)")
+            statements.append("DELETE FROM events WHERE event_nid IN \(list: chunk)")
+        }
         return statements
     }
 
