@@ -111,8 +111,7 @@ extension RetentionKeeper {
     private func bounded(
         _ nids: [Int64], _ connection: any SQLConnection
     ) throws -> [(room: RoomRecord, lifetime: Int64)] {
-        guard let type = try? EventType(RetentionPolicy.eventType) else { return [] }
-        let key = StateKey(type, "")
+        let key = StateKey(RetentionPolicy.eventType, "")
         let configuration = environment.configuration.retention
         // Where no room has ever said anything, none need be read.
         let isSaid = try !reader.states.numbers(of: [key], connection).isEmpty

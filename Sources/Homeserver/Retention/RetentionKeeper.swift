@@ -22,8 +22,6 @@ struct RetentionKeeper: Sendable {
 
     /// What is remembered from one turn to the next; lost with the node, and begun anew.
     struct State: Sendable {
-        /// The walks through what rooms have left, by job.
-        var walks: [Int64: LeftoverCollection] = [:]
         /// When keys of servers and the like were looked through; milliseconds since 1970.
         var lastDaily: Int64 = 0
         var leaseEnds: Int64 = 0

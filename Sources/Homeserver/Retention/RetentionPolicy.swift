@@ -5,7 +5,7 @@ public import MatrixModel
 /// Proposal: <https://github.com/matrix-org/matrix-spec-proposals/pull/1763>
 public struct RetentionPolicy: Sendable, Hashable {
     /// The state event's type, with the empty state key.
-    static let eventType = "m.room.retention"
+    static let eventType: EventType = "m.room.retention"
 
     private static let day: Int64 = 86_400_000
 

@@ -1,3 +1,4 @@
+import HTTPTypes
 import HomeserverStorage
 import MatrixAPI
 import MatrixModel

@@ -156,7 +156,7 @@ import Testing
             let clock = SyncClock()
             let server = try await RoomFixture(database: database, clock: clock)
             let (quiet, short) = (try await server.room(), try await server.room())
-            let type = try EventType("m.room.retention")
+            let type = EventType("m.room.retention")
             _ = try await server.writer.send(
                 EventDraft(
                     type: type, sender: RoomFixture.alice, stateKey: "", content: ["max_lifetime": 3_600_000],

@@ -72,4 +72,30 @@ import Testing
             #expect(counts.count == TableBounds.all.count)
         }
     }
+
+    @Test func `what is deleted makes SQLite's file smaller`() async throws {
+        try await TestStore.sqlite.run { database, _ in
+            try await Instance.migrate(database)
+            func pages() async throws -> Int64 {
+                try await database.read { try $0.query("PRAGMA page_count").first?.integer(0) ?? 0 }
+            }
+            let before = try await pages()
+            try await database.write { connection in
+                for number in 0..<3_000 {
+                    try connection.execute(
+                        """
+                        INSERT INTO reply_log (user_id, device_id, scope, transaction_id, response, created)
+                        VALUES ('@u:test', 'D', 'S', \(String(number)), \([UInt8](repeating: 7, count: 4_000)), 1)
+                        """)
+                }
+            }
+            let full = try await pages()
+            #expect(full > before + 2_900)
+            try await database.write { try ReplyLog($0).removeAnswers(before: 2) }
+            var steps = 0
+            while try await database.write({ try FreePages($0).giveBack() }) { steps += 1 }
+            #expect(steps > 1)
+            #expect(try await pages() < before + 1_100)
+        }
+    }
 }
