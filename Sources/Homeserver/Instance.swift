@@ -134,6 +134,7 @@ public struct Instance: Sendable {
                 .init(prefix: "state_keys") { reader.received($0) },
                 .init(prefix: "guest_access") { guests.received($0) },
                 .init(prefix: "erased") { texts.erased?.received($0) },
+                .init(prefix: "state_keys") { reader.received($0) },
                 .init(prefix: "outbox") { sender.notify($0.split(separator: " ").dropFirst().map(String.init)) },
             ])
         self.watcher = watcher

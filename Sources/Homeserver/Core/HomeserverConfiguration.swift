@@ -262,6 +262,8 @@ public struct HomeserverConfiguration: Sendable {
         public var retentionInterval: Int64 = 3_600_000
         public var withheldKept: Int64 = 30 * 86_400_000
         public var guestsKept: Int64 = 30 * 86_400_000
+        public var retentionInterval: Int64 = 3_600_000
+        public var withheldKept: Int64 = 30 * 86_400_000
         public init() {}
     }
 

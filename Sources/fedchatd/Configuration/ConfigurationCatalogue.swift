@@ -225,6 +225,7 @@ enum ConfigurationCatalogue {
                 "captcha.public_key", "captcha.private_key", "captcha.private_key_file",
                 "retention.media_days", "application_services", "email.smtp_host",
                 "retention.default_days", "application_services", "email.smtp_host",
+                "retention.media_days", "application_services", "email.smtp_host",
                 "email.smtp_port", "email.from", "email.username", "email.password_file", "email.tls",
                 "captcha.verify_url", "captcha.public_key", "captcha.private_key", "captcha.private_key_file",
                 "cas.server_url",
