@@ -32,6 +32,7 @@ MODULES = [
     "keys",
     "backup",
     "finding",
+    "legacy",
     "media",
     "errors",
     "hostile",

@@ -82,9 +82,9 @@ def excuse(operation, text, case):
     return None
 
 
-def is_unstable(path):
-    """Not in the specification, and said so by its name (#unstable-features)."""
-    return "/unstable/" in path
+def is_unstable(path, query):
+    """Not in the specification, and said so by its name (proposals: #unstable-prefixes), or merged after v1.19 (MSC4186)."""
+    return "/unstable/" in path or path == "/_matrix/client/v4/sync" or any("msc" in name for name in query)
 
 
 def common_error(operations, status, answer):
