@@ -33,6 +33,7 @@ MODULES = [
     "backup",
     "finding",
     "legacy",
+    "together",
     "media",
     "errors",
     "hostile",
