@@ -46,9 +46,6 @@ enum Limits {
     static let roomFacets = 100
     /// Numbers of state keys that are looked at when unused ones are collected: a bit of memory each.
     static let keysCollected: Int64 = 1 << 30
-<<<<<<< HEAD
     /// Threads of which it is kept whether one user follows them.
     static let threadSubscriptionsPerUser = 10_000
-=======
->>>>>>> 68038c7393dbb7dc5f81ce1773b0767b6b840029
 }

@@ -34,6 +34,7 @@ MODULES = [
     "backup",
     "finding",
     "legacy",
+    "together",
     "media",
     "errors",
     "hostile",

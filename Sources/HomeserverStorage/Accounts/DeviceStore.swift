@@ -23,6 +23,16 @@ public struct DeviceStore {
         ).first.map(read)
     }
 
+    /// Holds the device until the transaction ends: who asks for it meanwhile waits. False when there is none.
+    public func lock(_ id: DeviceID, of user: UserID) throws -> Bool {
+        try !connection.query(
+            """
+            SELECT 1 FROM devices WHERE user_id = \(user.text) AND device_id = \(id.text)
+            \(raw: connection.dialect.forUpdate)
+            """
+        ).isEmpty
+    }
+
     /// All devices of a user, the hidden ones only when asked for.
     public func devices(of user: UserID, includingHidden: Bool = false) throws -> [Device] {
         let devices = try connection.query(
