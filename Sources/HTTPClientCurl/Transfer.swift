@@ -58,6 +58,7 @@ final class Transfer: @unchecked Sendable {
             host: delivery.server.host, timeout: delivery.mail.timeout, maximumResponseBytes: 64 << 10,
             allowPrivateAddresses: true, verifyTLS: delivery.server.verifyTLS)
         self.delivery = delivery
+        stream = nil
         limits = configuration.limits
         userAgent = ""
         proxy = ""

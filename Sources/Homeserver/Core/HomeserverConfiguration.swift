@@ -104,12 +104,6 @@ public struct HomeserverConfiguration: Sendable {
     }
 
     /// Requests to what users and operators name: push gateways, previews.
-    public struct OutboundSettings: Sendable {
-        public var verifyTLS = true
-        public var allowPrivateAddresses = false
-        public init() {}
-    }
-
     public struct URLPreviews: Sendable {
         public var isEnabled = false
         /// Patterns of hosts that are never asked.
@@ -261,9 +255,6 @@ public struct HomeserverConfiguration: Sendable {
         public var guestsKept: Int64 = 30 * 86_400_000
         public var retentionInterval: Int64 = 3_600_000
         public var withheldKept: Int64 = 30 * 86_400_000
-        public var guestsKept: Int64 = 30 * 86_400_000
-        public var retentionInterval: Int64 = 3_600_000
-        public var withheldKept: Int64 = 30 * 86_400_000
         public init() {}
     }
 
@@ -278,7 +269,6 @@ public struct HomeserverConfiguration: Sendable {
     public var support = Support()
     public var clients = Clients()
     public var media = Media()
-    public var outbound = OutboundSettings()
     public var urlPreviews = URLPreviews()
     public var turn = Turn()
     public var rtc = RTC()

@@ -6,11 +6,8 @@ import MatrixModel
 /// All keys, in the order in which `fedchatd init` writes them.
 enum ConfigurationCatalogue {
     static var keys: [ConfigurationKey] {
-        basics + storage + rooms + federation + outbound + registration + terms + profiles + support + rateLimits
-            + clients + media + others + limits + timeouts + logging
-        basics + storage + rooms + retention + federation + outbound + registration + rateLimits + clients + media
-            + others
-            + limits + timeouts + logging
+        basics + storage + rooms + retention + federation + outbound + registration + terms + profiles + support
+            + rateLimits + clients + media + others + limits + timeouts + logging
     }
 
     private static var basics: [ConfigurationKey] {
@@ -144,10 +141,6 @@ enum ConfigurationCatalogue {
             flag(
                 "outbound.allow_private_addresses", \.outbound.allowPrivateAddresses,
                 "Push gateways and the like may be on loopback, link-local and private addresses, and without TLS."),
-            flag("outbound.verify_tls", \.outbound.verifyTLS, "For push gateways, previews and the like."),
-            flag(
-                "outbound.allow_private_addresses", \.outbound.allowPrivateAddresses,
-                "For push gateways, previews and the like."),
         ]
     }
 
@@ -206,8 +199,6 @@ enum ConfigurationCatalogue {
                 "rtc.transports", "[]",
                 "Media servers for calls: URLs of LiveKit services, or mappings with type; clients are told them."
             ) { c, s throws(Setting.Wrong) in c.homeserver.rtc.transports = try TransportReading.transports(s) },
-            fixed("url_previews.enabled", "false", "Previews of links."),
-            fixed("search.index_plaintext", "false", "Server-side search of unencrypted rooms."),
             flag("presence.enabled", \.presence.isEnabled, "Who is online, among local users."),
             flag("presence.federate", \.presence.federate, "Presence to and from other servers."),
             list("turn.uris", \.turn.uris, "turn: and stun: URIs."),
@@ -221,14 +212,8 @@ enum ConfigurationCatalogue {
             + email
             // Named by the contract, not built yet: setting one says so instead of being ignored.
             + [
-                "retention.default_days", "retention.media_days", "application_services", "captcha.verify_url",
-                "captcha.public_key", "captcha.private_key", "captcha.private_key_file",
-                "retention.media_days", "application_services", "email.smtp_host",
-                "retention.default_days", "application_services", "email.smtp_host",
-                "retention.media_days", "application_services", "email.smtp_host",
-                "email.smtp_port", "email.from", "email.username", "email.password_file", "email.tls",
-                "captcha.verify_url", "captcha.public_key", "captcha.private_key", "captcha.private_key_file",
-                "cas.server_url",
+                "application_services", "captcha.verify_url", "captcha.public_key", "captcha.private_key",
+                "captcha.private_key_file", "cas.server_url",
             ].map { path in
                 ConfigurationKey(path, nil, "Not in this version.") { _, _ throws(Setting.Wrong) in
                     throw Setting.Wrong("not available in this version of fedchatd; remove the key")

@@ -81,6 +81,7 @@ enum ConfigurationFile {
         if (email.username == nil) != (email.password == nil) {
             throw ConfigurationError(
                 file: file, key: "email.password_file", expected: "expected together with email.username")
+        }
         if loaded.homeserver.media.s3 != nil {
             let s3 = loaded.s3
             let keys = [

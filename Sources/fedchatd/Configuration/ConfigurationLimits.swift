@@ -174,13 +174,14 @@ extension ConfigurationCatalogue {
             milliseconds(
                 "timeouts.sliding_connections_kept_ms", \.timeouts.slidingConnectionsKept,
                 "Connections of sliding sync that are not used are kept so long; then clients begin anew."),
+            milliseconds(
                 "timeouts.guests_kept_ms", \.timeouts.guestsKept, "Guests who are not seen so long are ended."),
+            milliseconds(
                 "timeouts.retention_interval_ms", \.timeouts.retentionInterval,
                 "So long after each other, rooms are looked through for messages that are too old."),
             milliseconds(
                 "timeouts.withheld_kept_ms", \.timeouts.withheldKept,
                 "Messages that were rejected or soft-failed are kept so long."),
-                "timeouts.guests_kept_ms", \.timeouts.guestsKept, "Guests who are not seen so long are ended."),
         ]
     }
 
