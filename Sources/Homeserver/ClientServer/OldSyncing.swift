@@ -76,8 +76,8 @@ struct OldSyncing: RouteGroup {
     private func access(
         _ room: RoomID, _ requester: Requester, _ connection: any SQLConnection
     ) throws -> RoomAccess? {
-        do { return try RoomAccess(room, user: requester.user, rooms: reading.rooms, connection) } catch
-            let error as MatrixError where error.code == .forbidden
+        do { return try RoomAccess(room, user: requester.user, rooms: reading.rooms, connection) } catch let error
+            as MatrixError where error.code == .forbidden
         { return nil }
     }
 

@@ -50,7 +50,8 @@ struct RoomSnapshots {
         writer.endArray()
         writer.key("rooms")
         writer.beginArray()
-        for room in try SyncRooms(connection).all(of: user, includingLeft: includingLeft).sorted(by: { $0.nid < $1.nid })
+        for room in try SyncRooms(connection).all(of: user, includingLeft: includingLeft).sorted(by: { $0.nid < $1.nid }
+        )
         where !room.isPartial {
             switch room.membership {
             case .invite, .knock: try writeInvited(room, into: &writer)
@@ -61,10 +62,13 @@ struct RoomSnapshots {
                 try write(access, into: &writer)
             }
         }
-        let invites = try InviteBlocking.isOn(for: user, reading.environment.sealer, connection)
+        let invites =
+            try InviteBlocking.isOn(for: user, reading.environment.sealer, connection)
             ? [] : RoomStore(connection).invites(of: user, sealer: reading.environment.sealer)
         for invite in invites where invite.membership == .invite && !ignored.contains(invite.sender.text) {
-            guard let pdu = try? PDU(trusted: invite.event, id: invite.eventID, roomID: invite.roomID, version: invite.version)
+            guard
+                let pdu = try? PDU(
+                    trusted: invite.event, id: invite.eventID, roomID: invite.roomID, version: invite.version)
             else { continue }
             writeInvite(pdu, into: &writer)
         }

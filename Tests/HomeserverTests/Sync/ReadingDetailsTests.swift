@@ -91,7 +91,8 @@ import Testing
         let at = try #require(before.room(room)?["timeline"]?["prev_batch"]?.string)
         #expect(try await members("at=\(at)&membership=join").count == 3)
         #expect(
-            try await server.call(.get, "v3/rooms/\(room)/members?membership=x", as: alice).errcode == "M_INVALID_PARAM")
+            try await server.call(.get, "v3/rooms/\(room)/members?membership=x", as: alice).errcode == "M_INVALID_PARAM"
+        )
     }
 
     @Test func `a receipt's thread fits its event, or is refused`() async throws {

@@ -14,7 +14,8 @@ import Testing
     private let bob = SyncServer.bob
     private let carol = SyncServer.carol
 
-    @Test func `event_format federation gives events as servers have them, event_fields picks from them`() async throws {
+    @Test func `event_format federation gives events as servers have them, event_fields picks from them`() async throws
+    {
         let server = try await SyncServer()
         let room = try await server.room(with: [bob])
         let event = try await server.message("one", room)
@@ -51,7 +52,8 @@ import Testing
         }
         try await server.setAccountData("x.one", [:], of: alice, room: other)
         func types(_ filter: JSONValue) async throws -> (user: [String], room: [String], other: [String]) {
-            let answer = try await server.sync(alice, filter: ["account_data": filter, "room": ["account_data": filter]])
+            let answer = try await server.sync(
+                alice, filter: ["account_data": filter, "room": ["account_data": filter]])
             func names(_ list: JSONValue?) -> [String] {
                 (list?["events"]?.elements ?? []).compactMap { $0["type"]?.string }.filter { $0 != "m.push_rules" }
             }
@@ -140,7 +142,8 @@ import Testing
         }
         #expect(try await timeline(["types": ["m.room.message"]]) == ["alice", "bob", "file"])
         #expect(try await timeline(["types": ["m.room.*"], "not_types": ["*e*e*"]]).contains("alice") == false)
-        #expect(try await timeline(["types": ["*message"], "senders": ["@bob:test", "@carol:test"]]) == ["bob", "file"])
+        #expect(
+            try await timeline(["types": ["*message"], "senders": ["@bob:test", "@carol:test"]]) == ["bob", "file"])
         #expect(
             try await timeline([
                 "types": ["*message"], "senders": ["@bob:test", "@carol:test"], "not_senders": ["@bob:test"],
@@ -151,7 +154,8 @@ import Testing
         func state(_ filter: JSONValue) async throws -> [String] {
             try await server.sync(bob, filter: ["room": ["timeline": ["limit": 1], "state": filter]]).state(room)
         }
-        #expect(try await state(["types": ["m.room.create", "m.room.join*"]]) == ["m.room.create", "m.room.join_rules"])
+        #expect(
+            try await state(["types": ["m.room.create", "m.room.join*"]]) == ["m.room.create", "m.room.join_rules"])
         #expect(try await state(["senders": ["@carol:test"]]) == ["@carol:test join"])
         #expect(try await state(["not_types": ["m.room.*"]]) == [])
     }
@@ -238,7 +242,8 @@ import Testing
         #expect(all.state(room).filter { $0.hasPrefix("@") }.count == 3)
     }
 
-    @Test func `full_state with lazy loading has the own member, the heroes and what changed in the gap`() async throws {
+    @Test func `full_state with lazy loading has the own member, the heroes and what changed in the gap`() async throws
+    {
         let server = try await SyncServer()
         let room = try await server.room(with: [bob, carol])
         let first = try await server.sync(bob)
@@ -248,7 +253,9 @@ import Testing
         #expect(answer.timeline(room) == ["one"])
         #expect(answer.room(room)?["summary"]?["m.heroes"] == ["@alice:test", "@carol:test"])
         #expect(
-            answer.state(room).filter { $0.hasPrefix("@") } == ["@alice:test join", "@bob:test join", "@carol:test join"])
+            answer.state(room).filter { $0.hasPrefix("@") } == [
+                "@alice:test join", "@bob:test join", "@carol:test join",
+            ])
     }
 
     @Test func `state_after comes alone`() async throws {
@@ -262,7 +269,9 @@ import Testing
         #expect(unstable.room(room)?["org.matrix.msc4222.state_after"] != nil)
     }
 
-    @Test func `an invite shows when its sender is no longer ignored, and hides while invites are blocked`() async throws {
+    @Test func `an invite shows when its sender is no longer ignored, and hides while invites are blocked`()
+        async throws
+    {
         let server = try await SyncServer()
         try await server.setAccountData("m.ignored_user_list", ["ignored_users": ["@alice:test": [:]]], of: bob)
         let room = try await server.room()
