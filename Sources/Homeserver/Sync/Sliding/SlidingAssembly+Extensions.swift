@@ -3,7 +3,8 @@ internal import MatrixModel
 internal import MatrixRooms
 internal import SQLDatabase
 
-/// What is told beside rooms: MSC3885, MSC3884, MSC3959, MSC3960, MSC3961.
+/// What is told beside rooms: MSC3885, MSC3884, MSC3959, MSC3960, MSC3961; and MSC4308 and MSC4354 in
+/// `SlidingAssembly+Unstable.swift`.
 extension SlidingAssembly {
     /// The object of all extensions that were asked for.
     mutating func extensions() throws -> JSONWriter {
@@ -13,6 +14,8 @@ extension SlidingAssembly {
         if request.extensions.encryption { try writeEncryption(into: &writer) }
         try writeAccountData(into: &writer)
         try writeReceipts(into: &writer)
+        if let limit = request.extensions.threads { try writeThreads(limit, into: &writer) }
+        if let wanted = request.extensions.sticky { try writeSticky(wanted, into: &writer) }
         if let scope = request.extensions.typing { try writeTyping(rooms(in: scope), into: &writer) }
         writer.endObject()
         return writer

@@ -12,7 +12,7 @@ extension SlidingAssembly {
 
     /// Adds the rooms that the request is about and that there is something to say of.
     mutating func addRooms() throws {
-        (wanted, counts) = try list.choose(request)
+        (wanted, counts, matched) = try list.choose(request)
         let (known, connection) = (sync.rooms, connection)
         for (id, wanted) in wanted.sorted(by: { $0.key < $1.key }) {
             switch wanted.entry.kind {

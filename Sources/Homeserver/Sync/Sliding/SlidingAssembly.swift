@@ -23,6 +23,8 @@ struct SlidingAssembly {
     let from: SyncToken?
     /// Where the server stands.
     let current: SyncToken
+    /// Where the server stands in the stream `thread_subscriptions`.
+    let currentThreads: Int64
     let ignored: Set<String>
     let eventReader: EventReader
     /// The account data that changed since; nil for a first request.
@@ -36,6 +38,8 @@ struct SlidingAssembly {
     /// The rooms that the request is about.
     var wanted: [RoomID: SlidingRoomList.Wanted] = [:]
     var counts: [String: Int] = [:]
+    /// The rooms of all lists and subscriptions, within the ranges or not.
+    var matched: Set<RoomID> = []
     /// The rooms in the answer.
     var shown: [RoomID: Shown] = [:]
     var rooms = JSONWriter()
@@ -60,7 +64,9 @@ struct SlidingAssembly {
         states = StateReader(connection, sync.rooms.states)
         history = MembershipHistory(rooms: sync.rooms, connection: connection, user: request.user)
         from = session.token
-        current = SyncToken(try StreamPositions(connection).current())
+        let positions = try StreamPositions(connection).current()
+        current = SyncToken(positions)
+        currentThreads = positions["thread_subscriptions"] ?? 0
         ignored = try IgnoredUsers.of(request.user, sync.environment.sealer, connection)
         eventReader = EventReader(user: request.user, device: request.device, now: now)
         if let from {
@@ -108,6 +114,7 @@ struct SlidingAssembly {
         writer.endObject()
         var next = session
         next.token = current
+        next.threads = currentThreads
         next.state = state
         return SlidingAnswer(
             body: Array(writer.bytes.dropFirst()), session: next, hasNews: hasNews, acknowledges: try acknowledges())

@@ -11,6 +11,8 @@ struct SlidingSession: Sendable {
     var number: Int64 = 0
     /// Where the client stands; nil for a first request.
     var token: SyncToken?
+    /// Where it stands in the stream `thread_subscriptions`.
+    var threads: Int64 = 0
     /// What the client was sent.
     var state = SlidingState()
     /// When it was last noted that the connection is in use, in milliseconds since 1970.
@@ -57,7 +59,8 @@ struct SlidingReader: Sendable {
                 SyncToken(try StreamPositions(connection).current()).isAtOrAfter(position.token)
             else { throw SlidingPosition.unknown }
             var session = SlidingSession(
-                connection: position.connection, number: position.number, token: position.token, lastUse: lastUse)
+                connection: position.connection, number: position.number, token: position.token,
+                threads: position.threads, lastUse: lastUse)
             let name = AnswerName(connection: position.connection, number: position.number)
             if let known = sent.value(name) {
                 session.state = known
@@ -108,7 +111,8 @@ struct SlidingReader: Sendable {
             sent.put(
                 AnswerName(connection: connection, number: number), session.state.kept, cost: session.state.cost)
         }
-        return SlidingPosition(connection: connection, number: number, token: session.token ?? SyncToken())
+        return SlidingPosition(
+            connection: connection, number: number, threads: session.threads, token: session.token ?? SyncToken())
     }
 
     private func advance(

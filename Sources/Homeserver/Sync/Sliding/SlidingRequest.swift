@@ -26,6 +26,16 @@ struct SlidingExtensions: Sendable {
         var limit: Int
     }
 
+    struct Sticky: Sendable {
+        /// Where the client stands in the stream `events`.
+        var since: Int64
+        var limit: Int
+    }
+
+    /// MSC4308: how many changes at most.
+    var threads: Int?
+    /// MSC4354
+    var sticky: Sticky?
     /// MSC3885
     var toDevice: ToDevice?
     /// MSC3884

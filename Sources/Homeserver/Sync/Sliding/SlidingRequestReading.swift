@@ -199,6 +199,21 @@ struct SlidingRequestReading {
                 found.toDevice?.since = position
             }
         }
+        if let wanted = try enabled(json, SlidingAssembly.threadsKey) {
+            let limit = try integer(wanted, "limit") ?? 100
+            found.threads = max(1, min(Int(clamping: limit), SyncLimits.threadSubscriptionsPage))
+        }
+        if let wanted = try enabled(json, SlidingAssembly.stickyKey) {
+            let limit = try integer(wanted, "limit") ?? 100
+            found.sticky = .init(since: 0, limit: max(1, min(Int(clamping: limit), SyncLimits.stickyPerRoom)))
+            if let since = try string(wanted, "since") {
+                guard since.hasPrefix(SlidingAssembly.stickyPrefix),
+                    let position = Int64(since.dropFirst(SlidingAssembly.stickyPrefix.count)),
+                    (0...SyncLimits.greatestPosition).contains(position)
+                else { throw invalid("since is no token of ours") }
+                found.sticky?.since = position
+            }
+        }
         found.encryption = try enabled(json, "e2ee") != nil
         found.accountData = try enabled(json, "account_data").map(scope)
         found.receipts = try enabled(json, "receipts").map(scope)

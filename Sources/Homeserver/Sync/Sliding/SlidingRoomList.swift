@@ -93,17 +93,21 @@ struct SlidingRoomList {
 
     // MARK: Choosing
 
-    /// What the lists and subscriptions choose, and how many rooms each list has.
+    /// What the lists and subscriptions choose, how many rooms each list has, and which rooms any of them is about.
     /// - Throws: `DatabaseError`, `CorruptState`.
-    mutating func choose(_ request: SlidingRequest) throws -> (wanted: [RoomID: Wanted], counts: [String: Int]) {
+    mutating func choose(
+        _ request: SlidingRequest
+    ) throws -> (wanted: [RoomID: Wanted], counts: [String: Int], matched: Set<RoomID>) {
         var wanted: [RoomID: Wanted] = [:]
         var counts: [String: Int] = [:]
+        var matched = Set(request.subscriptions.keys)
         let sorted =
             request.lists.isEmpty
             ? [] : entries.values.sorted { ($1.activity, $1.id) < ($0.activity, $0.id) }
         for list in request.lists {
             let shown = try filtered(sorted, list.filter)
             counts[list.name] = shown.count
+            if request.extensions.sticky != nil { matched.formUnion(shown.map(\.id)) }
             var indexes: Set<Int> = []
             for range in list.ranges ?? [0...Int.max] where range.lowerBound < shown.count {
                 indexes.formUnion(range.lowerBound...min(range.upperBound, shown.count - 1))
@@ -125,7 +129,7 @@ struct SlidingRoomList {
             wanted[id, default: Wanted(entry: entry, config: config)].config.formUnion(config)
             wanted[id]?.isSubscribed = true
         }
-        return (wanted, counts)
+        return (wanted, counts, matched)
     }
 
     private mutating func filtered(_ sorted: [SlidingEntry], _ filter: SlidingFilter) throws -> [SlidingEntry] {

@@ -172,4 +172,76 @@ import Testing
             try await client.sync().extensionPart("typing")?["rooms"]?[room.text]
                 == ["type": "m.typing", "content": ["user_ids": []]])
     }
+
+    @Test func `threads that the user follows are told as that changes`() async throws {
+        let server = try await SyncServer()
+        let room = try await server.room(named: "tea", with: [bob])
+        let root = try await server.message("root", room)
+        let key = SlidingAssembly.threadsKey
+        var client = SlidingClient(server, bob)
+        client.extensions = .object([key: ["enabled": true, "limit": 1]])
+        #expect(try await client.sync().extensionPart(key) == nil)
+        func change(_ user: UserID, _ isFollowed: Bool) async throws {
+            try await server.environment.database.write { connection in
+                let store = ThreadSubscriptionStore(connection)
+                if isFollowed {
+                    _ = try store.subscribe(user, room: root.roomNID, root: root.id, cause: nil)
+                } else {
+                    try store.unsubscribe(user, room: root.roomNID, root: root.id, at: 1)
+                }
+            }
+        }
+        try await change(alice, true)
+        #expect(try await client.sync().extensionPart(key) == nil)
+        try await change(bob, true)
+        let told = try await client.sync().extensionPart(key)
+        #expect(told?["subscribed"]?[room.text]?[root.id.text]?["automatic"] == false)
+        #expect(told?["prev_batch"]?.string?.hasPrefix("h1_") == true)
+        #expect(try await client.sync().extensionPart(key) == nil)
+        try await change(bob, false)
+        #expect(try await client.sync().extensionPart(key)?["unsubscribed"]?[room.text]?[root.id.text] != nil)
+    }
+
+    @Test func `sticky events come once, and again with a room that is new`() async throws {
+        let server = try await SyncServer()
+        let room = try await server.room(named: "call", with: [bob])
+        let late = try await server.room(named: "late")
+        func stick(_ text: String, _ room: RoomID) async throws {
+            let event = try await server.message(text, room)
+            let end = server.environment.clock.now() + 60_000
+            try await server.environment.database.write { connection in
+                _ = try connection.execute(
+                    """
+                    INSERT INTO sticky_events (event_nid, room_nid, expires)
+                    VALUES (\(event.nid), \(event.roomNID), \(end))
+                    """)
+            }
+        }
+        let key = SlidingAssembly.stickyKey
+        func told(_ answer: SyncServer.Answer, _ room: RoomID) -> [String] {
+            SyncServer.Answer.names(answer.extensionPart(key)?["rooms"]?[room.text])
+        }
+        try await stick("one", room)
+        try await stick("unseen", late)
+        try await server.message("after", room)
+        try await server.message("after", late)
+        var client = SlidingClient(server, bob)
+        client.follow(limit: 1)
+        client.extensions = .object([key: ["enabled": true]])
+        let first = try await client.sync()
+        #expect(told(first, room) == ["one"])
+        #expect(told(first, late) == [])
+        let since = try #require(first.extensionPart(key)?["next_batch"])
+        client.extensions = .object([key: ["enabled": true, "since": since]])
+        #expect(told(try await client.sync(), room) == [])
+        try await stick("two", room)
+        // What the timeline has is not told again.
+        let second = try await client.sync()
+        #expect(second.slidingTimeline(room) == ["two"])
+        #expect(told(second, room) == [])
+        try await server.set(.join, bob, late)
+        #expect(told(try await client.sync(), late) == ["unseen"])
+        client.extensions = .object([key: ["enabled": true, "since": "nonsense"]])
+        #expect(try await client.ask().errcode == "M_INVALID_PARAM")
+    }
 }
