@@ -61,7 +61,7 @@ import Testing
             // A filter of the timeline does not keep it from anybody.
             let before = try await sync(bob)["next_batch"]?.string ?? ""
             _ = try await stick(alice, room, "filtered")
-            let filter = "%7B%22room%22:%7B%22timeline%22:%7B%22types%22:[]%7D%7D%7D"
+            let filter = "%7B%22room%22:%7B%22timeline%22:%7B%22types%22:%5B%5D%7D%7D%7D"
             let filtered = try await bob.ask(
                 .get, "/_matrix/client/v3/sync?timeout=0&filter=\(filter)&since=\(before)")
             #expect(sticky(filtered, room) == ["filtered"])
