@@ -103,14 +103,15 @@ extension SyncAssembly {
         let state = try stateChanges(
             room, window,
             StateSpan(end: StatePoint(root: room.state), known: hasEvents ? old : nil, isFull: isFull))
-        let hasExtras = !extras.receipts.isEmpty || extras.hasTyping || !extras.accountData.isEmpty
+        let sticky = hasEvents ? try stickyEvents(room.nid, window, after: known?.events) : []
+        let hasExtras = !sticky.isEmpty || !extras.receipts.isEmpty || extras.hasTyping || !extras.accountData.isEmpty
         let isSilent = window.entries.isEmpty && !window.isLimited && state.isEmpty && !hasExtras
         if isSilent, !isFull, !isWholeNow, !counting.partial.contains(room.nid) { return }
         hasNews = true
         joined.key(room.id.text)
         joined.beginObject()
         try write(window, state, into: &joined)
-        if hasEvents { try writeSticky(room.nid, window, after: known?.events, into: &joined) }
+        try writeSticky(sticky, into: &joined)
         joined.key("ephemeral")
         try writeEphemeral(room, extras, into: &joined)
         joined.key("account_data")
