@@ -29,6 +29,7 @@ struct Housekeeping: Sendable {
                     try StickyEventStore(connection).forget(before: now)
                     try Outbox(connection).dropEDUs(before: now - kept.edusKept)
                     try UnreadStore(connection).forgetLeft()
+                    try MailPauseStore(connection).forget(before: MailPushing.forgotten(at: now))
                 }
                 try await media.sweep()
             } catch {

@@ -23,6 +23,7 @@ public struct Instance: Sendable {
     private let ephemeral: EphemeralIntake
     private let indexing: SearchIndexing
     private let delayed: DelayedSending
+    private let pushes: PushSender
 
     /// Brings a database to the newest schema. Throws `DatabaseError` when it is newer than this program.
     public static func migrate(_ database: any Database) async throws {
@@ -105,6 +106,11 @@ public struct Instance: Sendable {
         let texts = EventTexts(events: reader.events, sealer: environment.sealer)
         let indexing = SearchIndexing(environment: environment, rooms: reader)
         self.indexing = indexing
+        let summaries = RoomSummaries(rooms: reader)
+        let pushReading = PushReading(rooms: reader, evaluation: PushEvaluation(rooms: reader, summaries: summaries))
+        let pushes = PushSender(
+            environment, reading: pushReading, unread: UnreadCounts(rooms: reader, summaries: summaries))
+        self.pushes = pushes
         let watcher = StreamWatcher(
             environment: environment,
             hooks: [
@@ -114,6 +120,7 @@ public struct Instance: Sendable {
                     reader.received($0)
                     texts.received($0)
                 },
+                .init(prefix: "") { pushes.received($0) },
                 .init(prefix: "outbox") { sender.notify($0.split(separator: " ").dropFirst().map(String.init)) },
             ])
         self.watcher = watcher
@@ -148,6 +155,8 @@ public struct Instance: Sendable {
             Syncing(environment: environment, rooms: reader, texts: texts, watcher: watcher, presence: presence),
             ReceiptSending(receipts: receipts),
             TypingSending(environment: environment, receipts: receipts),
+            PusherEditing(environment: environment, mail: pushes.mail), MailConsenting(environment: environment),
+            NotificationListing(environment: environment, reading: pushReading, texts: texts),
             PresenceKeeping(environment: environment, presence: presence),
             KeyPublishing(environment: environment, keyRing: keyRing),
             KeyUploading(environment: environment, deviceLists: deviceLists),
@@ -207,6 +216,7 @@ public struct Instance: Sendable {
             group.addTask { await indexing.run() }
             group.addTask { await delayed.run() }
             group.addTask { await ephemeral.run() }
+            group.addTask { await pushes.run() }
             await group.waitForAll()
         }
     }

@@ -39,6 +39,7 @@ MODULES = [
     "exhaustion",
     "persistence",
     "doctor",
+    "pushing",
 ]
 
 

@@ -14,6 +14,7 @@ struct AccountEnding: Sendable {
         try await environment.database.write { connection in
             try AccountStore(connection).deactivate(user, erase: erase)
             try sessions.endAll(of: user, in: connection)
+            try PusherStore(connection).removeAll(of: user)
             try ShortLivedTokenStore(connection, .login).deleteAll(of: user)
             try ShortLivedTokenStore(connection, .openID).deleteAll(of: user)
             if erase {

@@ -13,6 +13,7 @@ struct VersionTelling: RouteGroup {
     static let unstableFeatures: [String: JSONValue] = [
         "uk.tcpip.msc4133.stable": true, "org.matrix.msc4140": true, "org.matrix.msc4143": true,
         "org.matrix.msc4354": true,
+        "org.matrix.msc3881": true,
     ]
 
     func register(on router: inout Router) {

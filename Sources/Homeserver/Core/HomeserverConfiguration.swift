@@ -30,6 +30,19 @@ public struct HomeserverConfiguration: Sendable {
         public init() {}
     }
 
+    public struct Email: Sendable {
+        /// The mail server; nil: no mail is sent.
+        public var host: String?
+        public var port = 587
+        /// `address` or `Name <address>`.
+        public var from: String?
+        public var username: String?
+        public var password: String?
+        /// `none`, `starttls` or `tls`.
+        public var tls = "starttls"
+        public init() {}
+    }
+
     public struct Registration: Sendable {
         public var isOpen = false
         public var guests = false
@@ -141,6 +154,9 @@ public struct HomeserverConfiguration: Sendable {
         public var authEventsFetched = 20_000
         public var stateEventsFetched = 400_000
         public var pendingUploads = 50
+        public var pushersPerUser = 100
+        public var pushConcurrentPushers = 64
+        public var pushConcurrentPerGateway = 16
         public var remoteMediaFetches = 4
         public var delayedEventsPerUser = 100
         public init() {}
@@ -178,6 +194,11 @@ public struct HomeserverConfiguration: Sendable {
         public var presenceKept: Int64 = 7 * 86_400_000
         public var edusKept: Int64 = 30 * 86_400_000
         public var delayedEventMaximum: Int64 = 86_400_000
+        public var pushGateway: Int64 = 15_000
+        public var pushBackoffMaximum: Int64 = 3_600_000
+        public var pushGiveUp: Int64 = 24 * 3_600_000
+        public var mail: Int64 = 60_000
+        public var mailDelay: Int64 = 10 * 60_000
         public init() {}
     }
 
@@ -185,6 +206,7 @@ public struct HomeserverConfiguration: Sendable {
     public var rooms = Rooms()
     public var federation = FederationSettings()
     public var outbound = Outbound()
+    public var email = Email()
     public var registration = Registration()
     public var clients = Clients()
     public var media = Media()

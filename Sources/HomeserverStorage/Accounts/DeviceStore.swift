@@ -5,7 +5,7 @@ public import SQLDatabase
 public struct DeviceStore {
     /// The tables with `user_id` and `device_id` whose rows go with the device.
     static let dependentTables: [SQL] = [
-        "access_tokens", "device_keys", "one_time_keys", "fallback_keys", "to_device_messages", "reply_log",
+        "access_tokens", "device_keys", "one_time_keys", "fallback_keys", "to_device_messages", "reply_log", "pushers",
     ]
 
     let connection: any SQLConnection

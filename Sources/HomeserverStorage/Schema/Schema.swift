@@ -17,6 +17,7 @@ public enum Schema {
         Migration(9, "unread counts") { V009UnreadCounts.statements($0) },
         Migration(11, "search") { V011Search.statements($0) },
         Migration(12, "delayed events") { V012DelayedEvents.statements($0) },
+        Migration(13, "push") { V013Push.statements($0) },
         Migration(18, "reports") { V018Reports.statements($0) },
     ]
 

@@ -8,6 +8,11 @@ extension EventLog {
         public var position: Int64
         /// `event_nid`
         public var nid: Int64
+
+        public init(position: Int64, nid: Int64) {
+            self.position = position
+            self.nid = nid
+        }
     }
 
     /// The places of a stretch of a room's timeline: `after` < position <= `upTo`, cut at the end that comes last.

@@ -195,11 +195,11 @@ enum ConfigurationCatalogue {
                 flag(
                     "metrics.enabled", \.metricsEnabled, "Prometheus text at /metrics of listeners with that resource."),
             ]
+            + email
             // Named by the contract, not built yet: setting one says so instead of being ignored.
             + [
-                "retention.default_days", "retention.media_days", "application_services", "email.smtp_host",
-                "email.smtp_port", "email.from", "email.username", "email.password_file", "email.tls",
-                "captcha.verify_url", "captcha.public_key", "captcha.private_key", "captcha.private_key_file",
+                "retention.default_days", "retention.media_days", "application_services", "captcha.verify_url",
+                "captcha.public_key", "captcha.private_key", "captcha.private_key_file",
                 "cas.server_url", "media.s3.endpoint", "media.s3.bucket", "media.s3.region", "media.s3.access_key_id",
                 "media.s3.secret_access_key", "media.s3.secret_access_key_file", "media.s3.path_style",
             ].map { path in
@@ -207,6 +207,40 @@ enum ConfigurationCatalogue {
                     throw Setting.Wrong("not available in this version of fedchatd; remove the key")
                 }
             }
+    }
+
+    private static var email: [ConfigurationKey] {
+        [
+            ConfigurationKey("email.smtp_host", nil, "The mail server; without, no mail is sent.") {
+                c, s throws(Setting.Wrong) in
+                let host = try s.string
+                guard !host.isEmpty, host.utf8.count <= 255, !host.contains(where: \.isWhitespace) else {
+                    throw Setting.Wrong("expected a host name or an IP address")
+                }
+                c.homeserver.email.host = host
+            },
+            ConfigurationKey("email.smtp_port", "587", "25 and 587 are plain at first, 465 is TLS.") {
+                c, s throws(Setting.Wrong) in c.homeserver.email.port = Int(try s.integer(in: 1...65_535))
+            },
+            ConfigurationKey("email.from", nil, "Who mail comes from: an address, or Name <address>.") {
+                c, s throws(Setting.Wrong) in
+                let text = try s.string
+                guard MailAddress.mailbox(text) != nil else {
+                    throw Setting.Wrong("expected an address such as chat@example.org, or Name <chat@example.org>")
+                }
+                c.homeserver.email.from = text
+            },
+            ConfigurationKey("email.username", nil, "With email.password_file, for mail servers that ask.") {
+                c, s throws(Setting.Wrong) in c.homeserver.email.username = try s.string
+            },
+            ConfigurationKey("email.password_file", nil, "Its one line is the password.") {
+                c, s throws(Setting.Wrong) in c.homeserver.email.password = try Paths.secret(c.path(try s.string))
+            },
+            ConfigurationKey("email.tls", "starttls", "none, starttls, or tls (from the first byte).") {
+                c, s throws(Setting.Wrong) in
+                c.homeserver.email.tls = try s.choice(["none", "starttls", "tls"])
+            },
+        ]
     }
 
     private static var logging: [ConfigurationKey] {

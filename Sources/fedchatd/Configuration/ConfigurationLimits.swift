@@ -60,6 +60,12 @@ extension ConfigurationCatalogue {
                 "Events of the state of one room that are fetched, as when joining."),
             count(
                 "limits.pending_uploads", \.limits.pendingUploads, "Uploads that one user has announced and not made."),
+            count("limits.pushers_per_user", \.limits.pushersPerUser, "Pushers of one user."),
+            count(
+                "limits.push_concurrent_pushers", \.limits.pushConcurrentPushers, "Pushers that are served at once."),
+            count(
+                "limits.push_concurrent_per_gateway", \.limits.pushConcurrentPerGateway,
+                "Notifications on their way to one push gateway."),
             count("limits.remote_media_fetches", \.limits.remoteMediaFetches, "Other servers' files fetched at once."),
             count(
                 "limits.delayed_events_per_user", \.limits.delayedEventsPerUser,
@@ -132,6 +138,16 @@ extension ConfigurationCatalogue {
             milliseconds(
                 "timeouts.presence_kept_ms", \.timeouts.presenceKept,
                 "Presence of other servers' users who are offline is kept so long."),
+            milliseconds("timeouts.push_gateway_ms", \.timeouts.pushGateway, "One notification of a push gateway."),
+            milliseconds(
+                "timeouts.push_backoff_maximum_ms", \.timeouts.pushBackoffMaximum,
+                "The longest pause before a push gateway that does not answer is tried again."),
+            milliseconds(
+                "timeouts.push_give_up_ms", \.timeouts.pushGiveUp,
+                "Notifications that could not be sent for so long are dropped."),
+            milliseconds("timeouts.mail_ms", \.timeouts.mail, "One mail."),
+            milliseconds(
+                "timeouts.mail_delay_ms", \.timeouts.mailDelay, "What is unread for so long is told by mail."),
             milliseconds(
                 "timeouts.edus_kept_ms", \.timeouts.edusKept,
                 "Messages to devices and the like wait so long for a server that does not answer."),
