@@ -63,7 +63,7 @@ struct PusherEditing: RouteGroup {
                 pusher.device = old.device
                 if old.kind == .email { pusher.isConfirmed = old.isConfirmed }
             } else if try store.pushers(of: user).count >= limit {
-                throw MatrixError(.resourceLimitExceeded, "There are too many pushers")
+                throw MatrixError(.invalidParameter, "There are too many pushers")
             }
             if !pusher.isConfirmed { try mail?.takeConsent(pusher, connection) }
             try store.set(pusher)

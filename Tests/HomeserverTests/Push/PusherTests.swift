@@ -113,7 +113,7 @@ import Testing
             try await world.push(world.alice, PushServer.pusher("1"))
             try await world.push(world.alice, PushServer.pusher("2"))
             let refusal = try await error { try await world.push(world.alice, PushServer.pusher("3")) }
-            #expect(refusal == "M_RESOURCE_LIMIT_EXCEEDED")
+            #expect(refusal == "M_INVALID_PARAM")
             try await world.push(world.alice, PushServer.pusher("2", more: ["lang": "fr"]))
             let found21 = try await world.pushers(world.alice).count
             #expect(found21 == 2)
