@@ -16,7 +16,7 @@ struct NotificationListing: RouteGroup {
         /// Where to read on: positions below.
         var below: Int64
         var visibility: TimelineVisibility
-        var readUpTo: Int64
+        var read: ReadPlaces
     }
 
     private struct Page: Sendable {
@@ -90,10 +90,9 @@ struct NotificationListing: RouteGroup {
             // The room, or the invite, that has the newest event of those not looked at.
             while let next = unopened.first, open.allSatisfy({ ($0.places.first?.position ?? 0) < next.lastPosition }) {
                 unopened.removeFirst()
-                let read = try ReceiptStore(connection).readPosition(of: user, room: next.nid) ?? 0
                 var new = Open(
                     room: next, below: start, visibility: try reading.visibility(of: next, for: user, connection),
-                    readUpTo: read)
+                    read: try ReadPlaces(of: user, room: next.nid, connection))
                 try fill(&new, log)
                 if !new.places.isEmpty { open.append(new) }
             }
@@ -119,7 +118,7 @@ struct NotificationListing: RouteGroup {
             open[best].places.removeFirst()
             looked += 1
             page.next = place.position
-            let from = open[best]
+            var from = open[best]
             if from.places.isEmpty {
                 open[best].below = place.position
                 try fill(&open[best], log)
@@ -129,9 +128,8 @@ struct NotificationListing: RouteGroup {
                 !ignored.contains(event.pdu.sender.text), event.pdu.sender != user,
                 try PushReading.concerns(event, at: place.position, from.visibility, user)
             else { continue }
-            try add(
-                event, from.room, isRead: place.position <= from.readUpTo, rules, reader, onlyHighlights, connection,
-                to: &page)
+            let isRead = try from.read.hold(event.pdu, at: place.position, connection)
+            try add(event, from.room, isRead: isRead, rules, reader, onlyHighlights, connection, to: &page)
         }
         if open.isEmpty, unopened.isEmpty, pending.isEmpty { page.next = nil }
         return page

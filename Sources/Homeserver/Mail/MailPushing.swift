@@ -128,12 +128,18 @@ struct MailPushing: Sendable {
             var unread = Unread(upTo: found.upTo)
             if found.isCut { unread.upTo = try StreamPositions(connection).current("events") }
             let pauses = try MailPauseStore(connection).pauses(of: pusher.nid)
-            var read: [Int64: Int64] = [:]
+            var read: [Int64: (places: ReadPlaces, sent: Int64)] = [:]
             for event in found.events {
                 if let room = event.room {
-                    let upTo = try read[room.nid] ?? readUpTo(room, user, connection)
-                    read[room.nid] = upTo
-                    guard event.position > upTo else { continue }
+                    var places =
+                        try read[room.nid]
+                        ?? (
+                            ReadPlaces(of: user, room: room.nid, connection),
+                            lastSent(room, after: after, by: user, connection)
+                        )
+                    let isRead = try places.places.hold(event.event, at: event.position, connection)
+                    read[room.nid] = places
+                    guard !isRead, event.position > places.sent else { continue }
                 }
                 unread.digest.add(event, try names.names(for: event, to: user, connection))
                 unread.rooms[event.roomNID] = .some(pauses[event.roomNID])
@@ -142,16 +148,16 @@ struct MailPushing: Sendable {
         }
     }
 
-    /// How far a user has read a room: by receipts, and by what the user sent.
-    private func readUpTo(_ room: SyncRoom, _ user: UserID, _ connection: any SQLConnection) throws -> Int64 {
-        let receipt = try ReceiptStore(connection).readPosition(of: user, room: room.nid) ?? 0
-        let sent = try connection.query(
+    /// The place of the last event that a user sent to a room: who sends has read what came before.
+    private func lastSent(
+        _ room: SyncRoom, after: Int64, by user: UserID, _ connection: any SQLConnection
+    ) throws -> Int64 {
+        try connection.query(
             """
             SELECT MAX(position) FROM events
-            WHERE room_nid = \(room.nid) AND position > \(receipt) AND sender = \(user.text)
+            WHERE room_nid = \(room.nid) AND position > \(after) AND sender = \(user.text)
             """
-        ).first?.optionalInteger(0)
-        return max(receipt, sent ?? 0)
+        ).first?.optionalInteger(0) ?? 0
     }
 
     // MARK: Consent

@@ -235,6 +235,7 @@ final class PushSender: Sendable {
         for pusher in due { add(.init(rooms: nil, checksBadge: true), pusher) }
         // What found no turn when it was told.
         for pusher in hints.waiting.prefix(PushLimits.notes) { start.yield(pusher) }
+        if heard.withLock({ $0.isLost }) { note.yield() }
         try await badge.save(environment.database)
         if isSaving {
             let unsaved = hints.takeUnsaved()

@@ -266,7 +266,8 @@ import Testing
             let network = LoopNetwork()
             let gateway = PretendGateway()
             network.connect("push.test", gateway)
-            let first = try await TestHomeserver("a.test", on: network, database: database)
+            let first = try await TestHomeserver(
+                "a.test", on: network, database: database, clock: SystemClock())
             let second = TestHomeserver(restarting: first, on: network)
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { await first.instance.run() }
