@@ -12,7 +12,8 @@ struct CalendarTime: Sendable, Hashable {
 
     /// - Parameter milliseconds: since 1970; held within the years 1 to 9999.
     init(milliseconds: Int64) {
-        let seconds = min(max(milliseconds / 1000, -62_135_596_800), 253_402_300_799)
+        let whole = milliseconds / 1000 - (milliseconds % 1000 < 0 ? 1 : 0)
+        let seconds = min(max(whole, -62_135_596_800), 253_402_300_799)
         let days = Int((seconds >= 0 ? seconds : seconds - 86_399) / 86_400)
         let rest = Int(seconds) - days * 86_400
         (hour, minute, second) = (rest / 3600, rest % 3600 / 60, rest % 60)

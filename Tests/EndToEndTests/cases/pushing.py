@@ -7,7 +7,7 @@ import socket
 import socketserver
 import threading
 
-from blackbox.matrix import CLIENT, Site, quoted
+from blackbox.matrix import Site, quoted
 from blackbox.report import case, eventually, expect, expect_equal
 
 
@@ -130,7 +130,7 @@ def private(world):
     user = world.server.user()
     gateway = Gateway()
     try:
-        answer = user.request("POST", CLIENT + "/pushers/set", {
+        answer = user.request("POST", "/pushers/set", {
             "kind": "http", "app_id": "org.app", "pushkey": "key", "app_display_name": "App",
             "device_display_name": "Phone", "lang": "en", "data": {"url": gateway.url}})
         expect_equal((answer.status, answer.errcode), (400, "M_INVALID_PARAM"))
