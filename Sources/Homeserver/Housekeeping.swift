@@ -26,7 +26,9 @@ struct Housekeeping: Sendable {
                     try ToDeviceStore(connection, sealer).forgetReceived(before: now - kept.messageIDsKept)
                     try ReplyLog(connection).removeAnswers(before: now - kept.repliesKept)
                     try PresenceStore(connection).forget(before: now - kept.presenceKept)
+                    try StickyEventStore(connection).forget(before: now)
                     try Outbox(connection).dropEDUs(before: now - kept.edusKept)
+                    try UnreadStore(connection).forgetLeft()
                 }
                 try await media.sweep()
             } catch {

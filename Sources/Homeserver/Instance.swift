@@ -21,6 +21,8 @@ public struct Instance: Sendable {
     private let completion: StateCompletion
     private let housekeeping: Housekeeping
     private let ephemeral: EphemeralIntake
+    private let indexing: SearchIndexing
+    private let delayed: DelayedSending
 
     /// Brings a database to the newest schema. Throws `DatabaseError` when it is newer than this program.
     public static func migrate(_ database: any Database) async throws {
@@ -78,6 +80,10 @@ public struct Instance: Sendable {
         let collaborators = RoomCollaborators(remoteJoining: remote, inviteSending: remote)
         let memberships = MembershipEditing(writer: writer, collaborators: collaborators)
 
+        let delivery = EventDelivery(writer: writer, memberships: memberships)
+        let delayed = DelayedSending(delivery: delivery)
+        self.delayed = delayed
+
         // Devices and accounts.
         let deviceLists = DeviceLists(environment: environment)
         let remoteDevices = RemoteDevices(environment: environment, client: client)
@@ -97,9 +103,12 @@ public struct Instance: Sendable {
         let authenticator = authenticator
         let staged = staged
         let texts = EventTexts(events: reader.events, sealer: environment.sealer)
+        let indexing = SearchIndexing(environment: environment, rooms: reader)
+        self.indexing = indexing
         let watcher = StreamWatcher(
             environment: environment,
             hooks: [
+                .init(prefix: "events") { _ in indexing.notify() },
                 .init(prefix: "tokens") { authenticator.received($0) },
                 .init(prefix: "redacted") {
                     reader.received($0)
@@ -126,11 +135,13 @@ public struct Instance: Sendable {
         let groups: [any RouteGroup] = [
             accounts,
             RoomCreating(writer: writer, memberships: memberships, limiter: limiter),
-            RoomSending(writer: writer, memberships: memberships, limiter: limiter),
+            RoomSending(delivery: delivery, delayed: delayed, limiter: limiter),
+            DelayedEventManaging(delayed: delayed),
             MembershipChanging(memberships: memberships, limiter: limiter),
             AliasEditing(writer: writer, collaborators: collaborators),
             RoomUpgrading(writer: writer),
-            reading, RelationReading(reading: reading),
+            Reporting(environment: environment, rooms: reader, limiter: limiter),
+            reading, RelationReading(reading: reading), RoomSearching(reading: reading),
             PublicRoomListing(
                 environment: environment, rooms: reader, listed: listed,
                 remote: RemoteDirectory(environment: environment, client: client)),
@@ -164,7 +175,7 @@ public struct Instance: Sendable {
             media,
             WellKnownRoutes(environment: environment, version: version),
             HealthRoutes(environment: environment),
-            TurnServerRoutes(environment: environment),
+            TurnServerRoutes(environment: environment), RTCTransportTelling(environment: environment),
             TransactionReceiving(
                 environment: environment, reader: reader, verification: verification, staged: staged,
                 edus: EDUIntake(
@@ -193,6 +204,8 @@ public struct Instance: Sendable {
                 group.addTask { await completion.run() }
             }
             group.addTask { await housekeeping.run() }
+            group.addTask { await indexing.run() }
+            group.addTask { await delayed.run() }
             group.addTask { await ephemeral.run() }
             await group.waitForAll()
         }

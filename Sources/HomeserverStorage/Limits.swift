@@ -27,4 +27,21 @@ enum Limits {
     static let remoteDevicesPerUser = 1_000
     /// Users named when messages to their devices arrive: PostgreSQL bounds a notification to 8,000 bytes.
     static let usersPerToDeviceNotification = 25
+    /// Reports that are kept, in all and of one user's.
+    static let reports = 10_000
+    static let reportsPerUser = 200
+    /// Words of one text that can be searched for, and characters of each.
+    static let wordsPerText = 5_000
+    static let charactersPerWord = 64
+    /// Places of one word in one text: PostgreSQL keeps 255.
+    static let placesPerWord = 255
+    /// What one search may ask for: pieces, and words of each.
+    static let clausesPerTerm = 20
+    static let wordsPerClause = 50
+    /// Pages of the index of words that are written anew at once.
+    static let pagesPerClearing = 500
+    /// Words that a search tells to be marked.
+    static let highlights = 200
+    /// Rooms named in a full-text query; of more, the rooms of what was found are looked at.
+    static let roomFacets = 100
 }

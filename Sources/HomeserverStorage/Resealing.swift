@@ -37,6 +37,12 @@ public struct Resealing {
         Place(name: "outbox_edus", column: "body", order: "edu_nid", keys: ["destination"]) {
             Outbox.context($0[0])
         },
+        Place(name: "delayed_events", column: "content", order: "delay_nid", keys: ["delay_id"]) {
+            DelayedEventStore.context($0[0])
+        },
+        Place(name: "reports", column: "reason", order: "report_nid", keys: ["reporter"]) {
+            ReportStore.context($0[0])
+        },
     ]
 
     private let connection: any SQLConnection

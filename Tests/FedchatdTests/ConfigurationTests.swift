@@ -71,6 +71,7 @@ import Testing
             "email:\n  smtp_host: mail.example.org\n",
             "/etc/fedchatd.yaml: email.smtp_host: not available in this version of fedchatd; remove the key"
         ),
+        ("rtc:\n  transports: [{type: livekit}]\n", "/etc/fedchatd.yaml: rtc.transports: expected livekit_service_url"),
         ("listeners:\n  - bind: '::'\n", "/etc/fedchatd.yaml: listeners: listener 1: port is missing"),
         (
             "limits:\n  devices_per_user: 0\n",

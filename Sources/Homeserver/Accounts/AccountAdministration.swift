@@ -101,7 +101,8 @@ public struct AccountAdministration: Sendable {
     public func createRegistrationToken(
         _ text: String? = nil, usesAllowed: Int64? = nil, expires: Int64? = nil
     ) async throws -> String {
-        let token = text ?? environment.random.token(16)
+        // With a letter before it: what begins with a hyphen is an option to the command line that revokes it.
+        let token = text ?? "r" + environment.random.token(15)
         guard RegistrationTokenText.isValid(token) else { throw Refusal.badToken }
         let now = environment.clock.now()
         let isNew = try await environment.database.write { connection in

@@ -38,8 +38,14 @@ public struct MembershipChanging: RouteGroup {
 
     private func invite(_ request: APIRequest, _ requester: Requester) async throws -> APIResponse {
         let room = try request.roomID()
-        if request.body["user_id"] == nil, request.body["address"] != nil || request.body["medium"] != nil {
-            throw MatrixError(.unrecognized, "Invites by address are not offered here", status: 400)
+        if request.body["user_id"] == nil,
+            request.body["address"] != nil || request.body["medium"] != nil
+                || request.body["id_server"] != nil
+        {
+            let wish = try AddressInviting.Wish(request.body)
+            try await limiter.take(.invites, who: requester.user.text)
+            try await AddressInviting(memberships: memberships).invite(wish, to: room, by: requester.user)
+            return .empty
         }
         let target = try Self.user(request.string("user_id"))
         try await limiter.take(.invites, who: requester.user.text)

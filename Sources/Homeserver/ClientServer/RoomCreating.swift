@@ -27,6 +27,7 @@ public struct RoomCreating: RouteGroup {
     private func create(_ request: APIRequest, _ requester: Requester) async throws -> APIResponse {
         try await limiter.take(.messages, who: requester.user.text)
         let wish = try RoomWish(request, requester, environment)
+        for _ in wish.invitedAddresses { try await limiter.take(.invites, who: requester.user.text) }
         for user in wish.invited where environment.isLocal(user) { try await memberships.checkInvitesAllowed(user) }
         let profile = try await memberships.content(.join, of: requester.user)
         var invites: [UserID: JSONValue] = [:]
@@ -41,6 +42,15 @@ public struct RoomCreating: RouteGroup {
                 // The room is there: its creator can see who is not invited, and invite again.
                 environment.logger.info(
                     "an invite failed while a room was made", metadata: ["room": "\(record.id)", "cause": "\(error)"])
+            }
+        }
+        for wish in wish.invitedAddresses {
+            do {
+                try await AddressInviting(memberships: memberships).invite(wish, to: record.id, by: requester.user)
+            } catch {
+                environment.logger.info(
+                    "an invite to an address failed while a room was made",
+                    metadata: ["room": "\(record.id)", "cause": "\(error)"])
             }
         }
         return .json(["room_id": .string(record.id.text)])
@@ -62,6 +72,7 @@ struct RoomWish {
     let isPublished: Bool
     let alias: RoomAlias?
     let invited: [UserID]
+    let invitedAddresses: [AddressInviting.Wish]
     let isDirect: Bool
     private let name: String?
     private let topic: String?
@@ -89,10 +100,12 @@ struct RoomWish {
         } else {
             version = environment.configuration.rooms.defaultVersion
         }
-        if let invites = try request.optionalArray("invite_3pid"), !invites.isEmpty {
-            throw MatrixError(.unrecognized, "Invites by address are not offered here", status: 400)
-        }
         let limits = environment.configuration.limits
+        let addresses = try request.optionalArray("invite_3pid") ?? []
+        guard addresses.count <= limits.initialInvites else {
+            throw MatrixError(.invalidParameter, "invite_3pid names more than \(limits.initialInvites) addresses")
+        }
+        invitedAddresses = try addresses.map { address throws(MatrixError) in try AddressInviting.Wish(address) }
         invited = try Self.users(request.optionalArray("invite") ?? [], "invite", limit: limits.initialInvites)
             .filter { $0 != requester.user }
         isDirect = try request.optionalBoolean("is_direct") ?? false

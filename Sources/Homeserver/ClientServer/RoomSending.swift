@@ -1,51 +1,32 @@
 internal import HomeserverStorage
 internal import MatrixAPI
 internal import MatrixModel
-internal import MatrixRooms
-internal import SQLDatabase
 
-/// Sending events to rooms.
+/// Sending events to rooms, at once or later (MSC4140), some of them sticky (MSC4354).
 /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#sending-events-to-a-room>
-public struct RoomSending: RouteGroup {
-    let writer: RoomWriter
-    let memberships: MembershipEditing
+struct RoomSending: RouteGroup {
+    static let delayParameter = "org.matrix.msc4140.delay"
+    static let stickyParameter = "org.matrix.msc4354.sticky_duration_ms"
+
+    let delivery: EventDelivery
+    let delayed: DelayedSending
     let limiter: RateLimiter
 
-    /// Handlers that send by `writer`.
-    public init(writer: RoomWriter, memberships: MembershipEditing, limiter: RateLimiter) {
-        self.writer = writer
-        self.memberships = memberships
-        self.limiter = limiter
-    }
+    private var writer: RoomWriter { delivery.writer }
 
-    public func register(on router: inout Router) {
-        router.on(.sendMessage, send)
-        router.on(.redactEvent, redact)
-        router.on(.setRoomStateWithKey, setState)
-        router.on(.setRoomState, setState)
+    func register(on router: inout Router) {
+        router.on(.sendMessage) { request, requester in try await send(request, requester) }
+        router.on(.redactEvent) { request, requester in try await redact(request, requester) }
+        router.on(.setRoomStateWithKey) { request, requester in try await setState(request, requester) }
+        router.on(.setRoomState) { request, requester in try await setState(request, requester) }
     }
 
     private func send(_ request: APIRequest, _ requester: Requester) async throws -> APIResponse {
-        let room = try request.roomID()
-        let type: EventType = try request.identifier("eventType")
+        let wish = try wish(request, requester, stateKey: nil)
         try await limiter.take(.messages, who: requester.user.text)
-        var content = request.body.value
-        var redacts: EventID?
-        if type == .redaction {
-            // From v1.18 in every room version; below 11 the server moves the field.
-            guard let target = content["redacts"]?.string else {
-                throw MatrixError(.missingParameter, "Missing redacts")
-            }
-            redacts = try eventID(target)
-            content["redacts"] = nil
-        }
-        let origin = try origin(request, requester, "send/\(room.text)/\(type.text)")
-        try await checkRelation(request.body, type, origin)
-        let event = try await writer.send(
-            EventDraft(type: type, sender: requester.user, content: content, roomID: room, redacts: redacts),
-            origin: origin,
-            timestamp: try timestamp(request, requester))
-        return .json(bytes: EventLog.response(for: event.id))
+        let scope = "send/\(wish.room.text)/\(wish.type.text)"
+        let origin = try origin(request, requester, scope)
+        return try await answer(wish, request, requester, origin)
     }
 
     private func redact(_ request: APIRequest, _ requester: Requester) async throws -> APIResponse {
@@ -61,28 +42,42 @@ public struct RoomSending: RouteGroup {
     }
 
     private func setState(_ request: APIRequest, _ requester: Requester) async throws -> APIResponse {
-        let room = try request.roomID()
-        let type: EventType = try request.identifier("eventType")
-        let stateKey = request.parameter("stateKey")
-        let content = request.body.value
-        if type == .canonicalAlias { try await checkAliases(content, room) }
-        if type == .member, content["membership"]?.string == "invite" {
-            guard let target = try? UserID(stateKey) else {
-                throw MatrixError(.badJSON, "The state key is not a user ID")
-            }
-            let id = try await memberships.invite(target, to: room, by: requester.user, content: content)
-            return .json(bytes: EventLog.response(for: id))
-        }
-        if type == .member, stateKey != requester.user.text {
-            try await writer.reader.waitUntilWhole(room, writer.environment.clock)
-        }
-        let event = try await writer.send(
-            EventDraft(type: type, sender: requester.user, stateKey: stateKey, content: content, roomID: room),
-            timestamp: try timestamp(request, requester))
-        return .json(bytes: EventLog.response(for: event.id))
+        let wish = try wish(request, requester, stateKey: request.parameter("stateKey"))
+        return try await answer(wish, request, requester, nil)
     }
 
-    // MARK: Checks
+    private func answer(
+        _ wish: EventWish, _ request: APIRequest, _ requester: Requester, _ origin: SendOrigin?
+    ) async throws -> APIResponse {
+        let timestamp = try timestamp(request, requester)
+        if let delay = try milliseconds(request, Self.delayParameter) {
+            if wish.stateKey != nil { try await limiter.take(.messages, who: requester.user.text) }
+            return .json(
+                bytes: try await delayed.schedule(
+                    wish, delay: delay, device: requester.device, origin: origin, timestamp: timestamp))
+        }
+        let id = try await delivery.send(wish, origin: origin, timestamp: timestamp)
+        return .json(bytes: EventLog.response(for: id))
+    }
+
+    // MARK: Reading requests
+
+    private func wish(
+        _ request: APIRequest, _ requester: Requester, stateKey: String?
+    ) throws(MatrixError) -> EventWish {
+        EventWish(
+            room: try request.roomID(), type: try request.identifier("eventType"), sender: requester.user,
+            stateKey: stateKey, content: request.body.value,
+            sticky: try milliseconds(request, Self.stickyParameter).map { min($0, StickyEvent.maximumMilliseconds) })
+    }
+
+    private func milliseconds(_ request: APIRequest, _ name: String) throws(MatrixError) -> Int64? {
+        guard let text = request.query(name) else { return nil }
+        guard let time = Int64(text), time >= 0 else {
+            throw MatrixError(.invalidParameter, "\(name) is no number of milliseconds")
+        }
+        return time
+    }
 
     private func origin(_ request: APIRequest, _ requester: Requester, _ scope: String) throws(MatrixError)
         -> SendOrigin
@@ -100,67 +95,5 @@ public struct RoomSending: RouteGroup {
         guard requester.applicationService != nil, let text = request.query("ts") else { return nil }
         guard let time = Int64(text), time >= 0 else { throw MatrixError(.invalidParameter, "ts is not a time") }
         return time
-    }
-
-    private func eventID(_ text: String) throws(MatrixError) -> EventID {
-        do { return try EventID(text) } catch { throw MatrixError(.invalidParameter, "redacts is not an event ID") }
-    }
-
-    /// A thread's root does not itself relate to another event, and nobody annotates the same twice.
-    /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#validation-of-mthread-relationships>
-    private func checkRelation(_ content: JSONView, _ type: EventType, _ origin: SendOrigin) async throws {
-        guard let relation = Relation(content) else { return }
-        switch relation.type {
-        case Relation.thread:
-            guard let root = try await writer.reader.event(relation.target) else { return }
-            if Relation(root.pdu.content) != nil {
-                throw MatrixError(.unknown, "A thread cannot start at an event that relates to another")
-            }
-        case Relation.annotation:
-            let sealer = writer.environment.sealer
-            let isSecond = try await writer.environment.database.read { connection in
-                try RelationStore(connection).hasAnnotation(
-                    relation, type: type, by: origin.user, sealer: sealer)
-                    && ReplyLog(connection).response(to: origin) == nil
-            }
-            if isSecond { throw MatrixError(.duplicateAnnotation, "This event is annotated so already") }
-        default: return
-        }
-    }
-
-    /// Aliases that are new to the canonical alias must name this room.
-    /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#server-behaviour-8>
-    private func checkAliases(_ content: JSONValue, _ room: RoomID) async throws {
-        var texts: [String] = []
-        if let alias = content["alias"], !alias.isNull {
-            guard let text = alias.string else { throw MatrixError(.badJSON, "alias is not a string") }
-            if !text.isEmpty { texts.append(text) }
-        }
-        if let others = content["alt_aliases"], !others.isNull {
-            guard let list = others.array, list.allSatisfy({ $0.string != nil }) else {
-                throw MatrixError(.badJSON, "alt_aliases is not a list of strings")
-            }
-            texts += list.compactMap(\.string)
-        }
-        guard !texts.isEmpty, let record = try await writer.reader.record(room) else { return }
-        let current = try await writer.reader.stateEvent(record, .canonicalAlias)
-        let known = current.map { CanonicalAlias($0.pdu) }
-        let old = Set((known?.alternatives ?? []) + [known?.alias].compactMap(\.self))
-        for text in texts.prefix(writer.environment.configuration.limits.aliasesPerRoom) {
-            guard let alias = try? RoomAlias(text) else {
-                throw MatrixError(.invalidParameter, "\(text) is not a room alias")
-            }
-            if old.contains(alias) { continue }
-            guard try await target(of: alias) == room else {
-                throw MatrixError(.badAlias, "\(text) does not name this room")
-            }
-        }
-    }
-
-    private func target(of alias: RoomAlias) async throws -> RoomID? {
-        if alias.serverName == writer.environment.serverName {
-            return try await writer.environment.database.read { try AliasStore($0).target(of: alias)?.room }
-        }
-        return try? await memberships.collaborators.remoteJoining?.resolve(alias).room
     }
 }

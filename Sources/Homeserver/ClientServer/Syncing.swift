@@ -56,6 +56,7 @@ struct Syncing: RouteGroup {
             if answer.hasNews || wanted.since == nil || wanted.fullState || rest <= .zero {
                 return .json(bytes: answer.body)
             }
+            try await reader.unread.flush(environment.database)
             // What was looked through in vain is not looked through again.
             wanted.since = answer.next
             await ticket.wait(rest, clock: clock)

@@ -11,7 +11,8 @@ struct VersionTelling: RouteGroup {
     static let versions = (1...12).map { "v1.\($0)" }
     /// Proposals whose unstable names work, or that are part of a later version and work.
     static let unstableFeatures: [String: JSONValue] = [
-        "uk.tcpip.msc4133.stable": true
+        "uk.tcpip.msc4133.stable": true, "org.matrix.msc4140": true, "org.matrix.msc4143": true,
+        "org.matrix.msc4354": true,
     ]
 
     func register(on router: inout Router) {
@@ -36,6 +37,10 @@ struct VersionTelling: RouteGroup {
             ],
             "m.set_displayname": yes, "m.set_avatar_url": yes, "m.profile_fields": yes,
             "m.3pid_changes": ["enabled": false], "m.get_login_token": yes,
+        ]
+        capabilities["org.matrix.msc4140.delayed_events"] = [
+            "max_delay_ms": .integer(environment.configuration.timeouts.delayedEventMaximum),
+            "max_scheduled": .integer(Int64(environment.configuration.limits.delayedEventsPerUser)),
         ]
         if requester.isAdmin { capabilities["m.account_moderation"] = ["suspend": true, "lock": true] }
         return .json(["capabilities": .object(capabilities)])

@@ -18,7 +18,10 @@ public struct WellKnownRoutes: RouteGroup {
         router.onPublic(.getWellknown) { _ in
             var base = environment.configuration.publicBaseURL
             while base.hasSuffix("/") { base.removeLast() }
-            return .json(["m.homeserver": ["base_url": .string(base)]])
+            var told: JSONValue = ["m.homeserver": ["base_url": .string(base)]]
+            let transports = environment.configuration.rtc.transports
+            if !transports.isEmpty { told["org.matrix.msc4143.rtc_foci"] = .array(transports) }
+            return .json(told)
         }
         router.onPublic(.getWellKnown) { _ in
             guard environment.configuration.federation.isEnabled,

@@ -23,6 +23,13 @@ public struct HomeserverConfiguration: Sendable {
         public init() {}
     }
 
+    /// How push gateways and the like are reached.
+    public struct Outbound: Sendable {
+        public var verifyTLS = true
+        public var allowPrivateAddresses = false
+        public init() {}
+    }
+
     public struct Registration: Sendable {
         public var isOpen = false
         public var guests = false
@@ -69,13 +76,6 @@ public struct HomeserverConfiguration: Sendable {
         public init() {}
     }
 
-    /// Requests to what users and operators name: push gateways, previews.
-    public struct OutboundSettings: Sendable {
-        public var verifyTLS = true
-        public var allowPrivateAddresses = false
-        public init() {}
-    }
-
     public struct URLPreviews: Sendable {
         public var isEnabled = false
         /// Patterns of hosts that are never asked.
@@ -87,6 +87,18 @@ public struct HomeserverConfiguration: Sendable {
         public var uris: [String] = []
         public var sharedSecret: [UInt8]?
         public var ttlMilliseconds: Int64 = 86_400_000
+        public init() {}
+    }
+
+    public struct RTC: Sendable {
+        /// The media servers that calls may use, as clients are told them.
+        public var transports: [JSONValue] = []
+        public init() {}
+    }
+
+    public struct Search: Sendable {
+        /// Whether the words of unencrypted messages are kept for searching; never where content is sealed at rest.
+        public var indexPlaintext = true
         public init() {}
     }
 
@@ -161,6 +173,7 @@ public struct HomeserverConfiguration: Sendable {
         public var previewPageBytes = 2 << 20
         public var previewImageBytes = 10 << 20
         public var previewFetches = 8
+        public var delayedEventsPerUser = 100
         public init() {}
     }
 
@@ -181,6 +194,7 @@ public struct HomeserverConfiguration: Sendable {
         public var missingEvents: Int64 = 60_000
         public var backfill: Int64 = 10_000
         public var policyServer: Int64 = 10_000
+        public var identityServer: Int64 = 10_000
         public var spaceHierarchy: Int64 = 20_000
         public var mediaWaitDefault: Int64 = 20_000
         public var mediaWaitMaximum: Int64 = 60_000
@@ -198,18 +212,21 @@ public struct HomeserverConfiguration: Sendable {
         public var messageIDsKept: Int64 = 7 * 86_400_000
         public var presenceKept: Int64 = 7 * 86_400_000
         public var edusKept: Int64 = 30 * 86_400_000
+        public var delayedEventMaximum: Int64 = 86_400_000
         public init() {}
     }
 
     public var publicBaseURL: String
     public var rooms = Rooms()
     public var federation = FederationSettings()
+    public var outbound = Outbound()
     public var registration = Registration()
     public var clients = Clients()
     public var media = Media()
-    public var outbound = OutboundSettings()
     public var urlPreviews = URLPreviews()
     public var turn = Turn()
+    public var rtc = RTC()
+    public var search = Search()
     public var presence = Presence()
     public var rateLimits = RateLimits()
     public var limits = Limits()

@@ -31,10 +31,8 @@ enum SignedKeys {
     static func stripped(_ view: JSONView, user: UserID) -> JSONValue {
         var value = view.value
         value["unsigned"] = nil
-        if let own = value["signatures"]?[user.text] {
-            value["signatures"] = .object([user.text: own])
-        } else {
-            value["signatures"] = nil
+        if let signatures = value["signatures"] {
+            value["signatures"] = signatures[user.text].map { .object([user.text: $0]) } ?? .object([:])
         }
         return value
     }

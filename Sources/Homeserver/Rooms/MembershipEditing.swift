@@ -76,11 +76,7 @@ public struct MembershipEditing: Sendable {
     /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#invite-permission>
     func checkInvitesAllowed(_ user: UserID) async throws {
         let sealer = environment.sealer
-        let bytes = try await environment.database.read {
-            try AccountDataStore($0, sealer).content("m.invite_permission_config", of: user)
-        }
-        guard let bytes, let config = try? JSONDocument(bytes).root, config["default_action"]?.string == "block"
-        else { return }
+        guard try await environment.database.read({ try InviteBlocking.isOn(for: user, sealer, $0) }) else { return }
         throw MatrixError(.inviteBlocked, "The user does not take invites")
     }
 

@@ -96,7 +96,9 @@ extension RoomWriter {
         let draft = job.draft
         let key = draft.stateKey.map { StateKey(draft.type, $0) }
         let current = key.flatMap { chain.head[$0] }
-        if let current, current.pdu.sender == draft.sender, JSONValue(current.pdu.content) == draft.content {
+        if let current, draft.stickyMilliseconds == nil, current.pdu.sender == draft.sender,
+            JSONValue(current.pdu.content) == draft.content
+        {
             chain.settled[index] = .success(current)
             return
         }

@@ -64,6 +64,13 @@ public struct APIHandler: HTTPHandler {
         return finished(response, requestID)
     }
 
+    /// Clients that are older than v1.1 say `r0` where others say `v3`; the endpoints are the same.
+    private static func today(_ segments: [String]) -> [String] {
+        let start = Array(segments.prefix(3))
+        guard start == ["_matrix", "client", "r0"] || start == ["_matrix", "media", "r0"] else { return segments }
+        return start.dropLast() + ["v3"] + segments.dropFirst(3)
+    }
+
     private func answer(
         _ incoming: IncomingRequest, _ requestID: String, _ operation: inout String
     ) async throws -> APIResponse {
@@ -75,9 +82,10 @@ public struct APIHandler: HTTPHandler {
         guard var segments = target.segments, segments.count <= APILimits.pathSegments,
             !segments.contains(where: { $0.utf8.contains(0) })
         else {
-            throw MatrixError(.unrecognized, "The path is not valid", status: 400)
+            throw MatrixError(.invalidParameter, "The path is not valid")
         }
         if segments.last == "" { segments.removeLast() }
+        segments = Self.today(segments)
         guard let resource = Resource.of(segments), resources.contains(resource) else { throw MatrixError.unrecognized }
         let match: Router.Match
         switch router.lookup(method: incoming.method.rawValue, segments: segments) {

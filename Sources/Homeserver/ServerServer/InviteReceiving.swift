@@ -58,6 +58,10 @@ struct InviteReceiving: RouteGroup {
             throw MatrixError(.forbidden, "The room's access list forbids this server")
         }
         guard try await accountExists(invited) else { throw MatrixError(.notFound, "No such user here") }
+        let sealer = environment.sealer
+        if try await environment.database.read({ try InviteBlocking.isOn(for: invited, sealer, $0) }) {
+            throw MatrixError(.inviteBlocked, "The user does not take invites")
+        }
         try await checkState(state, pdu)
 
         let keys = environment.signingKeys
@@ -74,7 +78,6 @@ struct InviteReceiving: RouteGroup {
         let invite = ReceivedInvite(
             user: invited, roomID: pdu.roomID, version: version, sender: pdu.sender, membership: .invite,
             eventID: pdu.id, event: signed.canonicalJSON, strippedState: Self.stripped(state, signed))
-        let sealer = environment.sealer
         try await environment.database.write { connection in
             _ = try RoomStore(connection).saveInvite(invite, sealer: sealer)
         }

@@ -13,6 +13,7 @@ struct EventFilter: Sendable, Hashable {
     var containsURL: Bool?
     var lazyLoadsMembers = false
     var includesRedundantMembers = false
+    var countsThreads = false
 
     /// Lets everything through.
     static let all = EventFilter()
@@ -32,6 +33,7 @@ struct EventFilter: Sendable, Hashable {
         containsURL = json["contains_url"]?.bool
         lazyLoadsMembers = json["lazy_load_members"]?.bool ?? false
         includesRedundantMembers = json["include_redundant_members"]?.bool ?? false
+        countsThreads = json["unread_thread_notifications"]?.bool ?? false
     }
 
     private static func strings(_ json: JSONView?) -> [String]? {
@@ -59,8 +61,10 @@ struct EventFilter: Sendable, Hashable {
     func allows(_ event: PDU) -> Bool {
         guard isSelective else { return true }
         guard allows(type: event.type.text), allows(sender: event.sender.text) else { return false }
-        return containsURL.map { ($0 == (event.content["url"]?.string != nil)) } ?? true
+        return allows(content: event.content)
     }
+
+    func allows(content: JSONView) -> Bool { containsURL.map { $0 == (content["url"] != nil) } ?? true }
 }
 
 /// An event type in which `*` stands for any characters.

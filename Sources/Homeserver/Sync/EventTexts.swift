@@ -99,16 +99,14 @@ struct EventTexts: Sendable {
         relations: [UInt8]? = nil, into writer: inout JSONWriter
     ) {
         guard let text else { return }
-        func bytes() -> [UInt8] { Self.bytes(event, text, reader, membership, withRoomID, relations) }
-        switch reader.format {
-        case .client: writer.raw(bytes())
-        case .federation: writer.raw(event.pdu.canonicalJSON)
-        case .fields(let paths):
-            guard let whole = try? JSONDocument(bytes()) else { return }
-            var picked = JSONValue.object([:])
-            for path in paths { if let value = whole.root[path: path] { picked.set(value.value, at: path[...]) } }
-            writer.value(picked)
-        }
+        let whole =
+            reader.format.isFederation
+            ? Array(event.pdu.canonicalJSON) : bytes(event, text, reader, membership, withRoomID, relations)
+        guard let paths = reader.format.fields else { return writer.raw(whole) }
+        guard let document = try? JSONDocument(whole) else { return }
+        var picked = JSONValue.object([:])
+        for path in paths { if let value = document.root[path: path] { picked.set(value.value, at: path[...]) } }
+        writer.value(picked)
     }
 
     private static func bytes(
@@ -121,8 +119,13 @@ struct EventTexts: Sendable {
         if withRoomID { bytes += ",\"room_id\":\"\(event.pdu.roomID.text.escapedForJSON)\"".utf8 }
         bytes += ",\"unsigned\":{\"age\":\(age.overflow ? 0 : age.partialValue)".utf8
         if let membership { bytes += ",\"membership\":\"\(membership.rawValue)\"".utf8 }
-        if let transaction = event.transactionID, event.pdu.sender == reader.user, let device = event.senderDevice,
-            device == reader.device
+        if let transaction = event.transactionID, event.pdu.sender == reader.user,
+            transaction.hasPrefix(DelayedSending.transactionPrefix)
+        {
+            let delay = transaction.dropFirst(DelayedSending.transactionPrefix.count)
+            bytes += ",\"org.matrix.msc4140.delay_id\":\"\(String(delay).escapedForJSON)\"".utf8
+        } else if let transaction = event.transactionID, event.pdu.sender == reader.user,
+            let device = event.senderDevice, device == reader.device
         {
             bytes += ",\"transaction_id\":\"\(transaction.escapedForJSON)\"".utf8
         }

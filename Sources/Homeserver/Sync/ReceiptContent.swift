@@ -3,18 +3,27 @@ internal import MatrixModel
 
 /// Receipts as clients and servers tell them.
 enum ReceiptContent {
-    /// The content of `m.receipt`: by event, type and user.
+    /// The contents of `m.receipt` events: by event, type and user. One event cannot hold two receipts of a user on the same
+    /// event for different threads: what does not fit goes into the next.
     /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#mreceipt>
-    static func content(of receipts: [ReceiptStore.Receipt]) -> JSONValue {
-        var events: [String: [String: [String: JSONValue]]] = [:]
-        for receipt in receipts {
-            // Of several receipts of a user on one event that of no thread is the widest.
-            if receipt.thread != nil, events[receipt.eventID.text]?[receipt.type]?[receipt.user.text] != nil {
-                continue
+    static func contents(of receipts: [ReceiptStore.Receipt]) -> [JSONValue] {
+        var rest = receipts
+        var contents: [JSONValue] = []
+        while !rest.isEmpty {
+            var events: [String: [String: [String: JSONValue]]] = [:]
+            var later: [ReceiptStore.Receipt] = []
+            for receipt in rest {
+                if events[receipt.eventID.text]?[receipt.type]?[receipt.user.text] != nil {
+                    later.append(receipt)
+                } else {
+                    events[receipt.eventID.text, default: [:]][receipt.type, default: [:]][receipt.user.text] = data(
+                        receipt)
+                }
             }
-            events[receipt.eventID.text, default: [:]][receipt.type, default: [:]][receipt.user.text] = data(receipt)
+            contents.append(.object(events.mapValues { .object($0.mapValues { .object($0) }) }))
+            rest = later
         }
-        return .object(events.mapValues { .object($0.mapValues { .object($0) }) })
+        return contents
     }
 
     static func data(_ receipt: ReceiptStore.Receipt) -> JSONValue {

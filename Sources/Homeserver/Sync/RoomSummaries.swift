@@ -11,6 +11,8 @@ struct RoomSummaries: Sendable {
         var joined: Int
         var invited: Int
         var hasName: Bool
+        /// Those who came first, where there is no name: one more than are shown, for a user is not told of oneself.
+        var first: [UserID] = []
     }
 
     private let rooms: RoomReader
@@ -25,10 +27,15 @@ struct RoomSummaries: Sendable {
         let members = try RoomStore(connection).memberCounts(room: room)
         let named = try rooms.state(
             at: state, keys: [StateKey(.name, ""), StateKey(.canonicalAlias, "")], in: connection)
-        let found = Counts(
+        var found = Counts(
             joined: members[.join] ?? 0, invited: members[.invite] ?? 0,
             hasName: named.values.contains { Self.isName($0.pdu) })
-        counts.put(state, found, cost: 96)
+        if !found.hasName {
+            let (rooms, limit) = (SyncRooms(connection), SyncLimits.heroes + 1)
+            found.first = try rooms.first([.join, .invite], room: room, limit: limit)
+            if found.first.count < 2 { found.first += try rooms.first([.leave, .ban], room: room, limit: limit) }
+        }
+        counts.put(state, found, cost: 96 + found.first.count * 64)
         return found
     }
 
@@ -38,10 +45,11 @@ struct RoomSummaries: Sendable {
         return event.content[event.type == .name ? "name" : "alias"]?.string.map { !$0.isEmpty } ?? false
     }
 
-    /// Those who stand for the name of a room that has none.
+    /// Those who stand for the name of a room that has none: who came first among the joined and invited, or if there is
+    /// nobody else, among those who left.
     /// - Throws: `DatabaseError`, `CorruptState`.
     func heroes(of room: SyncRoom, for user: UserID, _ connection: any SQLConnection) throws -> [UserID] {
-        guard try !counts(room: room.nid, state: room.state, connection).hasName else { return [] }
-        return try SyncRooms(connection).heroes(room: room.nid, for: user, limit: SyncLimits.heroes)
+        let first = try counts(room: room.nid, state: room.state, connection).first
+        return Array(first.filter { $0 != user }.prefix(SyncLimits.heroes))
     }
 }

@@ -28,6 +28,8 @@ extension SyncAssembly {
         let others = try extras.dataByRoom.keys.filter { !known.contains($0) }
             .compactMap { try RoomStore(connection).room($0)?.nid }
         rooms += try found.joined(others, of: request.user)
+        if ignoresOthersNow { rooms += try found.invited(of: request.user).filter { !known.contains($0.id) } }
+        try prepareCounting(&rooms)
         rooms.sort { $0.nid < $1.nid }
         for room in rooms where request.filter.rooms.allows(room: room.id) {
             switch room.membership {
@@ -37,7 +39,7 @@ extension SyncAssembly {
                 own.accountData = extras.dataByRoom[room.id] ?? []
                 try addJoined(room, own)
             case .invite, .knock: try addInvited(room)
-            case .leave, .ban: try addLeft(room)
+            case .leave, .ban: try addLeft(room, extras.dataByRoom[room.id] ?? [])
             }
         }
         try addReceivedInvites(besides: Set(rooms.map(\.id)))
@@ -72,9 +74,7 @@ extension SyncAssembly {
             data = try AccountDataStore(connection, sync.environment.sealer).all(request.user)
         }
         for entry in data {
-            guard let room = entry.room, request.filter.roomAccountData.allows(type: entry.type),
-                request.filter.roomAccountData.allows(room: room)
-            else { continue }
+            guard let room = entry.room, allows(entry, request.filter.roomAccountData) else { continue }
             dataByRoom[room, default: []].append(entry)
         }
         return (byNID, dataByRoom)
@@ -101,14 +101,16 @@ extension SyncAssembly {
         if since != nil { try noteCompanions(room, since: old, wasJoined: wasJoined && !isWholeNow) }
         let isFull = !wasJoined || request.fullState
         let state = try stateChanges(
-            room, window, end: StatePoint(root: room.state), since: isFull ? nil : old, hasEvents: hasEvents)
+            room, window,
+            StateSpan(end: StatePoint(root: room.state), known: hasEvents ? old : nil, isFull: isFull))
         let hasExtras = !extras.receipts.isEmpty || extras.hasTyping || !extras.accountData.isEmpty
         let isSilent = window.entries.isEmpty && !window.isLimited && state.isEmpty && !hasExtras
-        if isSilent, !isFull, !isWholeNow { return }
+        if isSilent, !isFull, !isWholeNow, !counting.partial.contains(room.nid) { return }
         hasNews = true
         joined.key(room.id.text)
         joined.beginObject()
         try write(window, state, into: &joined)
+        if hasEvents { try writeSticky(room.nid, window, after: known?.events, into: &joined) }
         joined.key("ephemeral")
         try writeEphemeral(room, extras, into: &joined)
         joined.key("account_data")
@@ -128,15 +130,8 @@ extension SyncAssembly {
         joined.key("m.invited_member_count")
         joined.integer(counts.invited)
         joined.endObject()
-        let unread = try sync.unread.counts(
-            of: room, for: request.user, rulesPosition: rulesPosition(), ignoring: ignored, connection)
-        joined.key("unread_notifications")
-        joined.beginObject()
-        joined.key("highlight_count")
-        joined.integer(unread.highlights)
-        joined.key("notification_count")
-        joined.integer(unread.notifications)
-        joined.endObject()
+        let unread = try tally(room)
+        Self.write(unread, isByThread: request.filter.timeline.countsThreads, into: &joined)
         joined.endObject()
     }
 
@@ -149,18 +144,11 @@ extension SyncAssembly {
         return try membership(nid)
     }
 
-    private func membership(_ nid: Int64) throws -> Membership? {
+    func membership(_ nid: Int64) throws -> Membership? {
         try sync.rooms.events.events([nid], from: log)[nid].flatMap { try? RoomMember($0.pdu).membership }
     }
 
-    private mutating func rulesPosition() throws -> Int64 {
-        if let pushRulesPosition { return pushRulesPosition }
-        let position = try sync.unread.rulesPosition(of: request.user, connection)
-        pushRulesPosition = position
-        return position
-    }
-
-    private func timeline(_ room: SyncRoom, after: Int64?, upTo: Int64) throws -> TimelineWindow {
+    func timeline(_ room: SyncRoom, after: Int64?, upTo: Int64) throws -> TimelineWindow {
         let filter = request.filter.timeline
         var window = TimelineWindow(end: upTo)
         guard filter.allows(room: room.id) else { return window }
@@ -178,75 +166,7 @@ extension SyncAssembly {
         return window
     }
 
-    /// The state a client needs: the changes from `since` (all when nil) to the begin of the timeline, or to its end where
-    /// the client asked for that.
-    private func stateChanges(
-        _ room: SyncRoom, _ window: TimelineWindow, end: StatePoint, since: StateRoot?, hasEvents: Bool
-    ) throws -> [StoredEvent] {
-        guard request.filter.state.allows(room: room.id) else { return [] }
-        let isAfter = request.stateAfterKey != nil
-        var point = end
-        if !isAfter, let first = window.entries.first {
-            point = try StatePoint(before: first.event, at: first.position, log)
-        }
-        var changes: [StateKey: Int64] = [:]
-        if let since {
-            // A timeline without a gap has all changes itself.
-            if hasEvents, isAfter || window.isLimited { changes = try point.changes(since: since, states) }
-        } else {
-            changes = try point.all(states)
-        }
-        if request.filter.lazyLoadsMembers {
-            var needed = Set(window.entries.map(\.event.pdu.sender.text))
-            if since == nil {
-                needed.insert(request.user.text)
-                for hero in try sync.summaries.heroes(of: room, for: request.user, connection) {
-                    needed.insert(hero.text)
-                }
-            }
-            changes = changes.filter { $0.key.type != .member || needed.contains($0.key.stateKey) }
-            let keys = needed.map { StateKey(.member, $0) }.filter { changes[$0] == nil }
-            changes.merge(try point.events(keys, states)) { first, _ in first }
-            if room.isPartial { changes.merge(try end.events(keys, states)) { first, _ in first } }
-            if !isAfter {
-                for entry in window.entries {
-                    guard let key = StateKey(of: entry.event.pdu), key.type == .member else { continue }
-                    // Whoever joins within the timeline is known from there.
-                    if since != nil, entry.event.pdu.stateKey == entry.event.pdu.sender.text { changes[key] = nil }
-                }
-            }
-        }
-        let events = try sync.rooms.events.events(Array(changes.values), from: log)
-        let filter = request.filter.state
-        return events.values.filter { filter.allows($0.pdu) }.sorted { $0.nid < $1.nid }
-    }
-
-    /// Notes who came to share a room with the user, and who no longer may.
-    private mutating func noteCompanions(_ room: SyncRoom, since old: StateRoot?, wasJoined: Bool) throws {
-        guard wasJoined, let old else {
-            for member in try RoomStore(connection).members(room: room.nid, membership: .join) {
-                met.insert(member.user)
-            }
-            return
-        }
-        guard old != room.state else { return }
-        let changes = try states.difference(from: old, to: room.state).filter { $0.key.type == .member }
-        let nids = changes.flatMap { [$0.old, $0.new].compactMap { $0 } }
-        let events = try sync.rooms.events.events(nids, from: log)
-        func isJoined(_ nid: Int64?) -> Bool {
-            nid.flatMap { events[$0] }.map { (try? RoomMember($0.pdu).membership) == .join } ?? false
-        }
-        for change in changes {
-            guard let user = try? UserID(change.key.stateKey) else { continue }
-            switch (isJoined(change.old), isJoined(change.new)) {
-            case (false, true): met.insert(user)
-            case (true, false): parted.insert(user)
-            default: break
-            }
-        }
-    }
-
-    private func write(_ window: TimelineWindow, _ state: [StoredEvent], into writer: inout JSONWriter) throws {
+    func write(_ window: TimelineWindow, _ state: [StoredEvent], into writer: inout JSONWriter) throws {
         let texts = try sync.texts.texts(of: window.entries.map(\.event) + state, connection)
         let relations = try Aggregations(
             rooms: sync.rooms, texts: sync.texts, reader: reader, sealer: sync.environment.sealer,
@@ -267,133 +187,26 @@ extension SyncAssembly {
         writer.key("prev_batch")
         writer.string(window.start.description)
         writer.endObject()
-        if let key = request.stateAfterKey {
-            writer.key(key)
-        } else {
-            writer.key("state")
-        }
+        writer.key(request.stateAfterKey ?? "state")
         writer.events(state) { writer, event in
             EventTexts.write(
                 event, texts[event.nid], for: reader, membership: nil, withRoomID: false, into: &writer)
         }
-        if request.stateAfterKey != nil {
-            writer.key("state")
-            writer.events(EmptyCollection<StoredEvent>()) { _, _ in }
-        }
     }
 
+    /// Receipts and typing have no sender of their own: a filter of senders picks those whose they are.
     private func writeEphemeral(_ room: SyncRoom, _ extras: RoomExtras, into writer: inout JSONWriter) throws {
         let filter = request.filter.ephemeral
         var events: [JSONValue] = []
         if !extras.receipts.isEmpty, filter.allows(type: "m.receipt"), filter.allows(room: room.id) {
-            events.append(["type": "m.receipt", "content": ReceiptContent.content(of: extras.receipts)])
+            let receipts = extras.receipts.filter { filter.allows(sender: $0.user.text) }
+            events += ReceiptContent.contents(of: receipts).map { ["type": "m.receipt", "content": $0] }
         }
         if extras.hasTyping, filter.allows(type: "m.typing"), filter.allows(room: room.id) {
             let users = try TypingStore(connection).users(room: room.nid, now: request.now)
-                .filter { !ignored.contains($0.text) }
+                .filter { !ignored.contains($0.text) && filter.allows(sender: $0.text) }
             events.append(["type": "m.typing", "content": ["user_ids": .array(users.map { .string($0.text) })]])
         }
         writer.events(events) { $0.value($1) }
-    }
-
-    // MARK: Rooms left
-
-    private mutating func addLeft(_ room: SyncRoom) throws {
-        if let since = request.since, room.memberPosition <= since.events { return }
-        guard let event = try sync.rooms.events.events([room.memberNID], from: log)[room.memberNID] else { return }
-        let place = try event.position ?? log.position(of: event.id)
-        let end = place ?? room.memberPosition
-        let wasJoined = try self.wasJoined(room)
-        let before = try event.replaces.flatMap { try membership($0) }
-        var window = TimelineWindow(end: end)
-        var state: [StoredEvent] = []
-        if wasJoined || before == .join {
-            let known = wasJoined ? request.since : nil
-            window = try timeline(room, after: known?.events, upTo: end)
-            let old = try known.flatMap { try log.stateRoot(room: room.nid, at: $0.events) }
-            let point = StatePoint(root: event.stateAfter ?? room.state)
-            state = try stateChanges(
-                room, window, end: point, since: wasJoined && !request.fullState ? old : nil, hasEvents: true)
-            for member in try RoomStore(connection).members(room: room.nid, membership: .join) {
-                parted.insert(member.user)
-            }
-        } else if let place, request.filter.timeline.allows(event.pdu) {
-            window.entries = [.init(event: event, position: place, membership: room.membership)]
-        }
-        hasNews = true
-        left.key(room.id.text)
-        left.beginObject()
-        try write(window, state, into: &left)
-        left.key("account_data")
-        left.events(EmptyCollection<Int>()) { _, _ in }
-        left.endObject()
-    }
-
-    // MARK: Invites and knocks
-
-    private mutating func addInvited(_ room: SyncRoom) throws {
-        if let since = request.since, room.memberPosition <= since.events, !request.fullState { return }
-        guard let member = try sync.rooms.events.events([room.memberNID], from: log)[room.memberNID],
-            !ignored.contains(member.pdu.sender.text)
-        else { return }
-        let keys = StrippedState.types.map { StateKey($0, "") } + [StateKey(.member, member.pdu.sender.text)]
-        let found = try sync.rooms.state(at: member.stateAfter ?? room.state, keys: keys, in: connection)
-        var events = keys.compactMap { found[$0] }.filter { $0.nid != member.nid }
-        events.append(member)
-        write(room.id, room.membership) { writer in
-            writer.events(events) { StrippedState.write($1.pdu, into: &$0) }
-        }
-    }
-
-    private mutating func write(
-        _ room: RoomID, _ membership: Membership, _ state: (inout JSONWriter) -> Void
-    ) {
-        hasNews = true
-        var writer = JSONWriter()
-        writer.beginObject()
-        writer.key(membership == .knock ? "knock_state" : "invite_state")
-        state(&writer)
-        writer.endObject()
-        if membership == .knock {
-            knocked.key(room.text)
-            knocked.raw(writer.bytes)
-        } else {
-            invited.key(room.text)
-            invited.raw(writer.bytes)
-        }
-    }
-
-    /// Invites to rooms this server is not in, and those that were withdrawn.
-    private mutating func addReceivedInvites(besides known: Set<RoomID>) throws {
-        if let since = request.since, since.events == current.events, !request.fullState { return }
-        let store = RoomStore(connection)
-        for invite in try store.invites(of: request.user, sealer: sync.environment.sealer) {
-            if let since = request.since, invite.position <= since.events, !request.fullState { continue }
-            guard !ignored.contains(invite.sender.text), request.filter.rooms.allows(room: invite.roomID) else {
-                continue
-            }
-            write(invite.roomID, invite.membership) { writer in
-                writer.beginObject()
-                writer.key("events")
-                writer.raw(invite.strippedState)
-                writer.endObject()
-            }
-        }
-        guard let since = request.since else { return }
-        for room in try store.invitesWithdrawn(of: request.user, after: since.events, upTo: current.events)
-        where !known.contains(room) && request.filter.rooms.allows(room: room) {
-            hasNews = true
-            left.key(room.text)
-            left.beginObject()
-            left.key("timeline")
-            left.value([
-                "events": [], "limited": false, "prev_batch": .string(TimelineToken(after: since.events).description),
-            ])
-            left.key("state")
-            left.value(["events": []])
-            left.key("account_data")
-            left.value(["events": []])
-            left.endObject()
-        }
     }
 }

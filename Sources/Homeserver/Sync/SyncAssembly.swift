@@ -18,6 +18,11 @@ struct SyncAssembly {
     let accountData: [AccountDataStore.Entry]
     /// When the push rules changed, once that was asked for.
     var pushRulesPosition: Int64?
+    /// What was known of the rooms' unread counts, and how much may still be looked at for them.
+    var counting = UnreadCounts.Batch()
+    var budget = UnreadBudget()
+    /// Whether some counts are not finished.
+    var isCounting = false
 
     var joined = JSONWriter()
     var invited = JSONWriter()
@@ -79,14 +84,30 @@ struct SyncAssembly {
         }
         writer.endObject()
         writer.endObject()
-        return SyncAnswer(body: writer.bytes, next: next, hasNews: hasNews, acknowledges: try acknowledges())
+        return SyncAnswer(
+            body: writer.bytes, next: next, hasNews: hasNews, acknowledges: try acknowledges(), isCounting: isCounting)
+    }
+
+    /// Whether the list of ignored users changed: invites of those who are no longer ignored are told then.
+    /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#ignoring-users>
+    var ignoresOthersNow: Bool {
+        request.since != nil && accountData.contains { $0.room == nil && $0.type == EventType.ignoredUserList.text }
+    }
+
+    /// Whether a filter lets account data through, which is its user's.
+    func allows(_ entry: AccountDataStore.Entry, _ filter: EventFilter) -> Bool {
+        guard filter.allows(type: entry.type), filter.allows(sender: request.user.text),
+            entry.room.map(filter.allows(room:)) ?? true
+        else { return false }
+        guard filter.containsURL != nil else { return true }
+        return (try? JSONDocument(entry.content)).map { filter.allows(content: $0.root) } ?? false
     }
 
     // MARK: What belongs to no room
 
     private mutating func writeAccountData(into writer: inout JSONWriter) {
         let filter = request.filter.accountData
-        let wanted = accountData.filter { $0.room == nil && filter.allows(type: $0.type) }
+        let wanted = accountData.filter { $0.room == nil && allows($0, filter) }
         if !wanted.isEmpty { hasNews = true }
         writer.events(wanted) { $0.accountData($1) }
     }

@@ -1,6 +1,7 @@
 internal import HomeserverStorage
 internal import MatrixAPI
 internal import MatrixModel
+internal import MatrixRooms
 internal import SQLDatabase
 
 /// What a client wants of a sync.
@@ -30,41 +31,25 @@ struct SyncFilter: Sendable {
         roomAccountData = EventFilter(room?["account_data"])
         accountData = EventFilter(json["account_data"])
         presence = EventFilter(json["presence"])
-        if json["event_format"]?.string == "federation" {
-            format = .federation
-        } else if let fields = json["event_fields"]?.array {
-            format = .fields(fields.prefix(SyncLimits.filterEntries).compactMap(\.string).map(EventFormat.path))
+        format.isFederation = json["event_format"]?.string == "federation"
+        if let fields = json["event_fields"]?.array {
+            format.fields = fields.prefix(SyncLimits.filterEntries).compactMap(\.string).map { PropertyPath($0).names }
         }
     }
 
-    /// Members are left out unless they are of use.
-    var lazyLoadsMembers: Bool { state.lazyLoadsMembers || timeline.lazyLoadsMembers }
+    /// Members are left out unless they are of use. For a sync this is asked for in the filter of the state.
+    /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3sync>
+    var lazyLoadsMembers: Bool { state.lazyLoadsMembers }
 }
 
 /// How a client wants room events.
-enum EventFormat: Sendable {
-    case client
+struct EventFormat: Sendable {
     /// As servers have them.
-    case federation
-    /// Only some of the fields.
-    case fields([[String]])
+    var isFederation = false
+    /// Only these fields, if any are named: the keys on the way to each.
+    var fields: [[String]]?
 
-    /// The keys of a field's name: dots between them, a dot of a key behind a backslash.
-    static func path(_ text: String) -> [String] {
-        var keys = [""]
-        var isEscaped = false
-        for character in text {
-            switch (character, isEscaped) {
-            case ("\\", false): isEscaped = true
-            case (".", false): keys.append("")
-            default:
-                if isEscaped, character != ".", character != "\\" { keys[keys.count - 1].append("\\") }
-                keys[keys.count - 1].append(character)
-                isEscaped = false
-            }
-        }
-        return keys
-    }
+    static let client = EventFormat()
 }
 
 /// Finds the filter that a request names. A filter never changes, so what was parsed is kept.

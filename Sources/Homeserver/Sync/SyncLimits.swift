@@ -20,10 +20,23 @@ enum SyncLimits {
     static let summaryBytes = 8 << 20
     /// Bytes of unread counts and push rules kept.
     static let unreadBytes = 8 << 20
-    /// Events looked at for unread counts; beyond them the counts stay.
-    static let unreadEvents = 100
+    /// Rows of events looked at for the unread counts of one answer; the next one goes on from there.
+    static let unreadRows = 20_000
+    /// The same, at once.
+    static let unreadRowsPerStep = 1_000
+    /// Events judged by push rules for the unread counts of one answer.
+    static let unreadEvents = 2_000
+    /// Events judged for a user's counts of a room after which these are written down.
+    static let unreadEventsUnsaved = 8
+    /// Unread threads of one room that are counted apart; those beyond count with the room.
+    static let unreadThreads = 1_000
+    /// Relations followed from an event to the thread it is in.
+    /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#threaded-read-receipts>
+    static let threadHops = 3
     /// Heroes of a room. Spec: <https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3sync_response-200_roomsummary>
     static let heroes = 5
+    /// Sticky events of one room beside its timeline.
+    static let stickyPerRoom = 1_000
     /// Receipts of one room in a first sync.
     static let receiptsPerRoom = 2_000
     /// Users who type in one room at a time.

@@ -27,6 +27,8 @@ struct SyncAnswer: Sendable {
     var hasNews: Bool
     /// Whether there are to-device messages that the client has received and that can go.
     var acknowledges: Bool
+    /// Whether unread counts in it are not finished, or were not before: the next answer is to know how far they came.
+    var isCounting: Bool
 }
 
 /// Makes answers to syncs. An answer is a function of two tokens: where the client stands and where the server does.
@@ -60,6 +62,8 @@ struct SyncReader: Sendable {
             return try assembly.finish()
         }
         if !answer.acknowledges { noteAcknowledged(request) }
+        // Whoever answers next, at whatever node, finds how far it came.
+        if answer.isCounting { try await unread.flush(environment.database) }
         return answer
     }
 

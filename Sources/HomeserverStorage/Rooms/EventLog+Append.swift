@@ -128,6 +128,15 @@ extension EventLog {
             if event.place != .none, let note = RelationStore.noting(pdu, nid: event.nid, room: append.roomNID) {
                 statements.append(note)
             }
+            if event.place != .none,
+                let note = StickyEventStore.noting(pdu, nid: event.nid, room: append.roomNID, now: append.now)
+            {
+                statements.append(note)
+            }
+            if event.place == .live, let cancel = DelayedEventStore.canceling(pdu) { statements.append(cancel) }
+            if event.place != .none, SearchStore.concerns(pdu) {
+                statements.append(SearchStore.queueing(nid: event.nid))
+            }
             if event.isKnown {
                 if event.place == .none { statements.append(RelationStore.forgetting(nid: event.nid)) }
                 statements.append(
@@ -191,9 +200,12 @@ extension EventLog {
                 WHERE event_nid = \(redaction.target) AND redacted_by IS NULL
                 """
             let relation = RelationStore.forgetting(nid: redaction.target)
-            guard redaction.redacted.type == .member else { return [row, relation] }
-            return [
-                row, relation,
+            let words =
+                SearchStore.forgettingRedacted(nid: redaction.target)
+                + [StickyEventStore.forgetting(nid: redaction.target)]
+            guard redaction.redacted.type == .member else { return [row] + words + [relation] }
+            return [row] + words + [
+                relation,
                 """
                 UPDATE room_members SET displayname = NULL, avatar_url = NULL
                 WHERE room_nid = \(append.roomNID) AND event_nid = \(redaction.target)
@@ -214,6 +226,9 @@ extension EventLog {
                 continue
             }
             let member = RoomMember(pdu)
+            if membership == .join, !append.replacesAllMembers {
+                statements += StickyEventStore.resending(in: append.roomNID, to: change.user, now: append.now)
+            }
             statements.append(
                 """
                 INSERT INTO room_members

@@ -14,7 +14,11 @@ public enum Schema {
         Migration(5, "partial state") { V005PartialState.statements($0) },
         Migration(6, "sealed queues") { V006SealedQueues.statements($0) },
         Migration(7, "token buckets") { V007TokenBuckets.statements($0) },
+        Migration(9, "unread counts") { V009UnreadCounts.statements($0) },
+        Migration(11, "search") { V011Search.statements($0) },
+        Migration(12, "delayed events") { V012DelayedEvents.statements($0) },
         Migration(14, "media") { V014Media.statements($0) },
+        Migration(18, "reports") { V018Reports.statements($0) },
     ]
 
     /// The oldest schema number whose programs can use the newest schema.

@@ -97,15 +97,28 @@ public struct ReceiptStore {
         ).compactMap(Self.receipt)
     }
 
-    /// The place in the timeline up to which a user has read the room itself, threads left aside; nil when nothing is known.
+    /// The places in their timelines up to which a user has read rooms: `""` for all of a room, else by thread. The newer of
+    /// the public and the private receipt counts.
+    /// - Parameter threads: of which threads, beside those of no thread.
     /// - Throws: `DatabaseError`.
-    public func readPosition(of user: UserID, room: Int64) throws -> Int64? {
-        try connection.query(
-            """
-            SELECT MAX(event_position) FROM receipts
-            WHERE room_nid = \(room) AND user_id = \(user.text) AND thread IN ('', 'main')
-            """
-        ).first?.optionalInteger(0)
+    public func places(
+        of user: UserID, rooms: some Collection<Int64>, threads: some Collection<String>
+    ) throws -> [Int64: [String: Int64]] {
+        var found: [Int64: [String: Int64]] = [:]
+        for names in ([""] + threads).chunks(of: Limits.bindsPerStatement) {
+            for chunk in Array(rooms).chunks(of: Limits.bindsPerStatement) {
+                for row in try connection.query(
+                    """
+                    SELECT room_nid, thread, MAX(event_position) FROM receipts
+                    WHERE room_nid IN \(list: chunk) AND user_id = \(user.text) AND thread IN \(list: names)
+                    GROUP BY room_nid, thread
+                    """)
+                {
+                    found[try row.integer(0), default: [:]][try row.text(1)] = try row.integer(2)
+                }
+            }
+        }
+        return found
     }
 
     private static let columns: SQL =

@@ -47,6 +47,12 @@ public struct SyncRooms {
             """)
     }
 
+    /// The rooms a user is invited to, or knocks at.
+    /// - Throws: `DatabaseError`.
+    public func invited(of user: UserID) throws -> [SyncRoom] {
+        try rooms("WHERE m.user_id = \(user.text) AND m.membership IN ('invite', 'knock')")
+    }
+
     /// Those of `nids` that a user is joined to.
     /// - Throws: `DatabaseError`.
     public func joined(_ nids: some Collection<Int64>, of user: UserID) throws -> [SyncRoom] {
@@ -82,18 +88,24 @@ public struct SyncRooms {
         }
     }
 
-    /// Members of a room who may stand for its name, by their names: joined and invited ones, or if there are none those who
-    /// left. `limit` at most, `user` left aside.
+    /// Those of a room who came first among the members with one of these memberships.
+    /// - Throws: `DatabaseError`.
+    public func first(_ memberships: [Membership], room: Int64, limit: Int) throws -> [UserID] {
+        try connection.query(
+            """
+            SELECT user_id FROM room_members WHERE room_nid = \(room)
+            AND membership IN \(list: memberships.map(\.rawValue)) ORDER BY position, event_nid LIMIT \(limit)
+            """
+        ).compactMap { try? UserID($0.text(0)) }
+    }
+
+    /// Members of a room who may stand for its name: who came first among the joined and invited, or if there are none among
+    /// those who left. `limit` at most, `user` left aside.
     /// - Throws: `DatabaseError`.
     public func heroes(room: Int64, for user: UserID, limit: Int) throws -> [UserID] {
-        for memberships: SQL in ["('join', 'invite')", "('leave', 'ban')"] {
-            let found = try connection.query(
-                """
-                SELECT user_id FROM room_members WHERE room_nid = \(room) AND user_id <> \(user.text)
-                AND membership IN \(memberships) ORDER BY user_id LIMIT \(limit)
-                """
-            ).compactMap { try? UserID($0.text(0)) }
-            if !found.isEmpty { return found }
+        for memberships: [Membership] in [[.join, .invite], [.leave, .ban]] {
+            let found = try first(memberships, room: room, limit: limit + 1).filter { $0 != user }
+            if !found.isEmpty { return Array(found.prefix(limit)) }
         }
         return []
     }

@@ -15,6 +15,10 @@ public enum ClientEvent {
         writer.string(event.id.text)
         writer.key("origin_server_ts")
         writer.integer(event.originServerTimestamp)
+        if let sticky = event.document.root[StickyEvent.field] {
+            writer.key(StickyEvent.field)
+            writer.raw(sticky.rawBytes)
+        }
         // Old clients look for `redacts` beside the content, new ones in it: both find it.
         if event.type == .redaction, let redacts = event.redacts {
             writer.key("redacts")

@@ -14,6 +14,8 @@ public struct EventDraft: Sendable, Hashable {
     public var roomID: RoomID?
     /// The event to redact; written where the room version has it.
     public var redacts: EventID?
+    /// For how long the event is sticky; nil for one that is not.
+    public var stickyMilliseconds: Int64?
 
     /// An event with what its author says.
     public init(
@@ -50,6 +52,9 @@ public struct EventDraft: Sendable, Hashable {
         ])
         if let stateKey { event["state_key"] = .string(stateKey) }
         if let roomID, !(rules.roomIDIsCreateEventHash && type == .create) { event["room_id"] = .string(roomID.text) }
+        if let stickyMilliseconds {
+            event[StickyEvent.field] = .object(["duration_ms": .integer(stickyMilliseconds)])
+        }
         if let redacts {
             switch rules.redactsLocation {
             case .topLevel: event["redacts"] = .string(redacts.text)

@@ -114,10 +114,12 @@ enum ConfigurationCatalogue {
 
     private static var outbound: [ConfigurationKey] {
         [
-            flag("outbound.verify_tls", \.outbound.verifyTLS, "For push gateways, previews and the like."),
+            flag(
+                "outbound.verify_tls", \.outbound.verifyTLS,
+                "Push gateways, mail servers and the like need a valid certificate."),
             flag(
                 "outbound.allow_private_addresses", \.outbound.allowPrivateAddresses,
-                "For push gateways, previews and the like."),
+                "Push gateways and the like may be on loopback, link-local and private addresses, and without TLS."),
         ]
     }
 
@@ -162,7 +164,20 @@ enum ConfigurationCatalogue {
 
     private static var others: [ConfigurationKey] {
         [
-            fixed("search.index_plaintext", "false", "Server-side search of unencrypted rooms."),
+            ConfigurationKey(
+                "search.index_plaintext", "true",
+                "Server-side search of unencrypted rooms; false, and nothing else, where storage_key_file is set."
+            ) { c, s throws(Setting.Wrong) in
+                let isOn = try s.boolean
+                guard !isOn || c.storageKeyFile == nil else {
+                    throw Setting.Wrong("expected false, since storage_key_file is set: words are not kept unsealed")
+                }
+                c.homeserver.search.indexPlaintext = isOn
+            },
+            ConfigurationKey(
+                "rtc.transports", "[]",
+                "Media servers for calls: URLs of LiveKit services, or mappings with type; clients are told them."
+            ) { c, s throws(Setting.Wrong) in c.homeserver.rtc.transports = try TransportReading.transports(s) },
             flag("presence.enabled", \.presence.isEnabled, "Who is online, among local users."),
             flag("presence.federate", \.presence.federate, "Presence to and from other servers."),
             list("turn.uris", \.turn.uris, "turn: and stun: URIs."),

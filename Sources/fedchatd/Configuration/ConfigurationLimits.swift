@@ -65,6 +65,9 @@ extension ConfigurationCatalogue {
             count("limits.previews_cached", \.limits.previewsCached, "Previews of links that are kept."),
             count("limits.preview_page_bytes", \.limits.previewPageBytes, "Read of a page for its preview, bytes."),
             count("limits.preview_image_bytes", \.limits.previewImageBytes, "The picture of a preview, bytes."),
+            count(
+                "limits.delayed_events_per_user", \.limits.delayedEventsPerUser,
+                "Events of one user that wait to be sent."),
         ]
     }
 
@@ -87,6 +90,9 @@ extension ConfigurationCatalogue {
                 "The longest that a client may have others asked for device keys."),
             milliseconds("timeouts.missing_events_ms", \.timeouts.missingEvents, "Fetching what one event refers to."),
             milliseconds("timeouts.backfill_ms", \.timeouts.backfill, "Fetching history from one server."),
+            milliseconds(
+                "timeouts.identity_server_ms", \.timeouts.identityServer,
+                "One question to an identity server, when an address is invited."),
             milliseconds(
                 "timeouts.policy_server_ms", \.timeouts.policyServer, "Asking a policy server for a signature."),
             milliseconds(
@@ -140,6 +146,9 @@ extension ConfigurationCatalogue {
             milliseconds(
                 "timeouts.edus_kept_ms", \.timeouts.edusKept,
                 "Messages to devices and the like wait so long for a server that does not answer."),
+            milliseconds(
+                "timeouts.delayed_event_maximum_ms", \.timeouts.delayedEventMaximum,
+                "The longest time after which a client may have an event sent."),
         ]
     }
 

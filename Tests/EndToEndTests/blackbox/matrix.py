@@ -39,6 +39,9 @@ class Answer:
 class Site:
     """One server's client API by its base URL. Connections are kept per thread."""
 
+    # Called with every request and its answer, if it is set: method, path, headers, body, answer.
+    witness = None
+
     def __init__(self, base_url, timeout=40):
         parts = urllib.parse.urlsplit(base_url)
         self.base_url, self.host, self.port, self.timeout = base_url, parts.hostname, parts.port, timeout
@@ -68,6 +71,8 @@ class Site:
                 answer = Answer(response.status, response.headers, response.read())
                 if response.will_close:
                     self.forget_connection()
+                if Site.witness:
+                    Site.witness(method, path, fields, data, answer)
                 return answer
             except (http.client.HTTPException, OSError):
                 self.forget_connection()

@@ -46,7 +46,9 @@ def eventually(holds, what, seconds=10):
 
 
 class Run:
-    def __init__(self):
+    def __init__(self, before=None):
+        """`before` is told each case before it runs."""
+        self.before = before
         self.passed = self.failed = self.skipped = 0
         self.failures = []
 
@@ -73,6 +75,8 @@ class Run:
                 continue
             if each.only and each.only != world.server.kind:
                 continue
+            if self.before:
+                self.before(each)
             self.one(each.sentence, each.function, world)
 
     def close(self):

@@ -85,6 +85,20 @@ def size(world):
     expect(answer.status in (400, 413), f"{answer}")
 
 
+@case("clients that still say r0 find what is at v3 today")
+def old_paths(world):
+    user = world.server.user()
+    old = "/_matrix/client/r0"
+    expect_equal(user.request("GET", "/account/whoami", prefix=old).json["user_id"], user.id)
+    made = world.site.request("POST", old + "/login", {
+        "type": "m.login.password", "identifier": {"type": "m.id.user", "user": user.localpart}, "password": user.password})
+    expect_equal((made.status, made.json["user_id"]), (200, user.id))
+    answer = user.request("GET", "/nonsense", prefix=old)
+    expect_equal((answer.status, answer.errcode), (404, "M_UNRECOGNIZED"))
+    answer = user.request("POST", "/_matrix/media/r0/upload", b"x", prefix="", headers={"Content-Type": "text/plain"})
+    expect(answer.json["content_uri"].startswith("mxc://"), f"{answer}")
+
+
 @case("identifiers that are none are refused, not searched for")
 def identifiers(world):
     user = world.server.user()

@@ -53,9 +53,8 @@ import Testing
     @Test func `a room without a name is told with the members who stand for it`() async throws {
         try await answer(room: [:]) { answer, _, _, _ in
             let members = answer.state.filter { $0.type == .member }.compactMap(\.stateKey)
-            // By their names.
-            let all = ["@alice:a.test"] + (0..<60).map { "@member\($0):a.test" }
-            #expect(members.sorted() == Array(all.sorted().prefix(5)))
+            // Who came first.
+            #expect(members.sorted() == ["@alice:a.test"] + (0..<4).map { "@member\($0):a.test" })
             let known = Set((answer.state + answer.chain).map(\.id))
             #expect((answer.state + answer.chain).allSatisfy { known.isSuperset(of: $0.authEvents) })
         }

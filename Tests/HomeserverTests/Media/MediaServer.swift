@@ -61,6 +61,7 @@ final class MediaServer: Sendable {
         WellKnownRoutes(environment: environment, version: "1").register(on: &router)
         HealthRoutes(environment: environment).register(on: &router)
         TurnServerRoutes(environment: environment).register(on: &router)
+        RTCTransportTelling(environment: environment).register(on: &router)
         handler = APIHandler(
             router: router, resources: Set(Resource.allCases), clients: EverybodyIsWhoTheySay(),
             servers: EveryServerIsB(), limiter: limiter, environment: environment)

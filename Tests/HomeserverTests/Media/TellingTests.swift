@@ -63,6 +63,17 @@ import Testing
         #expect(answer.body?["uris"] == ["turn:turn.a.test"])
     }
 
+    @Test func `clients are told the media servers of calls`() async throws {
+        let none = try await MediaServer()
+        let path = "/_matrix/client/unstable/org.matrix.msc4143/rtc/transports"
+        #expect(try await none.call(.get, path).body == ["rtc_transports": []])
+        let transport: JSONValue = ["type": "livekit", "livekit_service_url": "https://livekit.a.test"]
+        let server = try await MediaServer { $0.rtc.transports = [transport] }
+        #expect(try await server.call(.get, path).body?["rtc_transports"] == [transport])
+        let told = try await server.call(.get, "/.well-known/matrix/client").body
+        #expect(told?["org.matrix.msc4143.rtc_foci"] == [transport])
+    }
+
     @Test func `metrics are written as Prometheus reads them`() {
         let metrics = PrometheusMetrics()
         metrics.series("requests.total", [("op", "a\"b\\\n")], .counter).increment(by: Int64(2))

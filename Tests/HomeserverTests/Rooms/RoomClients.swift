@@ -1,9 +1,10 @@
 import HTTPMessages
 import HTTPTypes
-import Homeserver
 import HomeserverStorage
 import MatrixAPI
 import MatrixModel
+
+@testable import Homeserver
 
 /// The client-server API of a room fixture; a user's id is their access token, `guest` before it makes a guest.
 struct RoomClients {
@@ -39,7 +40,9 @@ struct RoomClients {
         let limiter = RateLimiter(limits, clock: server.environment.clock, database: server.environment.database)
         let memberships = MembershipEditing(writer: server.writer, collaborators: collaborators)
         var router = Router()
-        RoomSending(writer: server.writer, memberships: memberships, limiter: limiter).register(on: &router)
+        let delivery = EventDelivery(writer: server.writer, memberships: memberships)
+        RoomSending(delivery: delivery, delayed: DelayedSending(delivery: delivery), limiter: limiter)
+            .register(on: &router)
         RoomCreating(writer: server.writer, memberships: memberships, limiter: limiter).register(on: &router)
         MembershipChanging(memberships: memberships, limiter: limiter).register(on: &router)
         AliasEditing(writer: server.writer, collaborators: collaborators).register(on: &router)

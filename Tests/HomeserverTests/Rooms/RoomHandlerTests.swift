@@ -81,7 +81,8 @@ import Testing
         arguments: [
             (["room_version": "99"], "M_UNSUPPORTED_ROOM_VERSION"), (["preset": "x"], "M_INVALID_PARAM"),
             (["name": 5], "M_BAD_JSON"), (["invite": ["bob"]], "M_INVALID_PARAM"),
-            (["invite_3pid": [["medium": "email"]]], "M_UNRECOGNIZED"), (["room_alias_name": "a:b"], "M_INVALID_PARAM"),
+            (["invite_3pid": [["medium": "email"]]], "M_MISSING_PARAM"),
+            (["room_alias_name": "a:b"], "M_INVALID_PARAM"),
             (["initial_state": [["content": [:]]]], "M_BAD_JSON"),
             (["creation_content": ["additional_creators": "x"]], "M_BAD_JSON"),
             (["power_level_content_override": ["users": ["@alice:test": 100]]], "M_INVALID_ROOM_STATE"),

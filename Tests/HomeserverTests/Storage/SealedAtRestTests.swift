@@ -16,6 +16,7 @@ import Testing
     private static let places: Set<String> = [
         "events.body", "to_device_messages.body", "account_data.content", "invites_received.event",
         "invites_received.stripped_state", "inbound_staging.body", "outbox_edus.body",
+        "reports.reason", "delayed_events.content",
     ]
 
     private func sealer(_ names: String...) throws -> StorageSealer {
@@ -56,6 +57,12 @@ import Testing
                 .put, "/_matrix/client/v3/rooms/\(percent(room.text))/send/m.reaction/r",
                 ["m.relates_to": ["rel_type": "m.annotation", "event_id": .string(said.text), "key": marker]])
             try await alice.set("m.room.topic", ["topic": marker], room)
+            try await alice.ask(
+                .post, "/_matrix/client/v3/rooms/\(percent(room.text))/report", ["reason": marker])
+            try await alice.ask(
+                .put,
+                "/_matrix/client/v3/rooms/\(percent(room.text))/send/test.marker/d?org.matrix.msc4140.delay=80000000",
+                ["secret": marker])
             try await bob.join(room, via: a)
             for user in [alice.user, bob.user] {
                 try await alice.ask(

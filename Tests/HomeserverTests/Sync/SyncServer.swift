@@ -56,13 +56,16 @@ struct SyncServer {
     let sent = SentEDUs()
     private let handler: APIHandler
 
-    init(_ configure: (inout HomeserverConfiguration) -> Void = { _ in }) async throws {
+    /// - Parameter old: a server whose database this one opens, having forgotten everything else.
+    init(
+        restarting old: SyncServer? = nil, _ configure: (inout HomeserverConfiguration) -> Void = { _ in }
+    ) async throws {
         var configuration = HomeserverConfiguration(publicBaseURL: "https://test")
         configuration.rateLimits.isEnabled = false
         configuration.metricsEnabled = false
         configuration.presence.isEnabled = false
         configure(&configuration)
-        let database = try SQLiteDatabase.inMemory()
+        let database = try old?.environment.database ?? SQLiteDatabase.inMemory()
         try await Migrator.migrate(database, Schema.migrations, oldestCompatible: Schema.oldestCompatible)
         let environment = Environment(
             serverName: try ServerName("test"), configuration: configuration, database: database, sealer: .plain,

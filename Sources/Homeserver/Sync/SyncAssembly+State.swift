@@ -1,0 +1,105 @@
+internal import HomeserverStorage
+internal import MatrixModel
+internal import MatrixRooms
+internal import SQLDatabase
+
+/// Which state a sync tells of a room.
+extension SyncAssembly {
+    /// Where a room's state is told from and to.
+    struct StateSpan {
+        /// The state at the end of the timeline.
+        var end: StatePoint
+        /// The state the client has; nil where it has none.
+        var known: StateRoot?
+        /// Whether all of the state is told, not only what changed.
+        var isFull: Bool
+    }
+
+    /// The state a client needs: the changes, or all, to the begin of the timeline, or to its end where the client asked for
+    /// that. Spec: <https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3sync>
+    func stateChanges(_ room: SyncRoom, _ window: TimelineWindow, _ span: StateSpan) throws -> [StoredEvent] {
+        let filter = request.filter.state
+        guard filter.allows(room: room.id) else { return [] }
+        let isAfter = request.stateAfterKey != nil
+        var point = span.end
+        if !isAfter, let first = window.entries.first {
+            point = try StatePoint(before: first.event, at: first.position, log)
+        }
+        var changes: [StateKey: Int64] = [:]
+        var haveMembersChanged = false
+        if let known = span.known {
+            if isAfter || window.isLimited { changes = try point.changes(since: known, states) }
+            let all = try span.end.changes(since: known, states)
+            haveMembersChanged = all.contains { $0.key.type == .member }
+            if !isAfter {
+                // What the timeline does not tell: a filter left it out, or a fork was decided so.
+                let told = Set(window.entries.compactMap { StateKey(of: $0.event.pdu) })
+                changes.merge(all.filter { !told.contains($0.key) }) { first, _ in first }
+            }
+        }
+        if span.isFull { changes.merge(try point.all(states)) { first, _ in first } }
+        if request.filter.lazyLoadsMembers {
+            try loadMembersLazily(&changes, room, window, span, at: point, haveMembersChanged)
+        }
+        let events = try sync.rooms.events.events(Array(changes.values), from: log)
+        return events.values.filter { filter.allows($0.pdu) }.sorted { $0.nid < $1.nid }
+    }
+
+    /// Takes out members who are of no use, and adds those who are: who sent something, and heroes. Members who changed
+    /// within a gap are told in any case.
+    /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#lazy-loading-room-members>
+    private func loadMembersLazily(
+        _ changes: inout [StateKey: Int64], _ room: SyncRoom, _ window: TimelineWindow, _ span: StateSpan,
+        at point: StatePoint, _ haveMembersChanged: Bool
+    ) throws {
+        var needed = Set(window.entries.map(\.event.pdu.sender.text))
+        if span.isFull { needed.insert(request.user.text) }
+        if span.isFull || haveMembersChanged {
+            for hero in try sync.summaries.heroes(of: room, for: request.user, connection) { needed.insert(hero.text) }
+        }
+        if span.isFull {
+            let known = span.known
+            let inGap = try known.map { try point.changes(since: $0, states) } ?? [:]
+            changes = changes.filter {
+                $0.key.type != .member || needed.contains($0.key.stateKey) || inGap[$0.key] != nil
+            }
+        }
+        let keys = needed.map { StateKey(.member, $0) }.filter { changes[$0] == nil }
+        changes.merge(try point.events(keys, states)) { first, _ in first }
+        if room.isPartial { changes.merge(try span.end.events(keys, states)) { first, _ in first } }
+        guard request.stateAfterKey == nil, !span.isFull else { return }
+        // Whoever joins within the timeline before saying anything is known from there.
+        var heard: Set<String> = []
+        for entry in window.entries where heard.insert(entry.event.pdu.sender.text).inserted {
+            if let key = StateKey(of: entry.event.pdu), key.type == .member, key.stateKey == entry.event.pdu.sender.text
+            {
+                changes[key] = nil
+            }
+        }
+    }
+
+    /// Notes who came to share a room with the user, and who no longer may.
+    mutating func noteCompanions(_ room: SyncRoom, since old: StateRoot?, wasJoined: Bool) throws {
+        guard wasJoined, let old else {
+            for member in try RoomStore(connection).members(room: room.nid, membership: .join) {
+                met.insert(member.user)
+            }
+            return
+        }
+        guard old != room.state else { return }
+        let changes = try states.difference(from: old, to: room.state).filter { $0.key.type == .member }
+        let nids = changes.flatMap { [$0.old, $0.new].compactMap { $0 } }
+        let events = try sync.rooms.events.events(nids, from: log)
+        func isJoined(_ nid: Int64?) -> Bool {
+            nid.flatMap { events[$0] }.map { (try? RoomMember($0.pdu).membership) == .join } ?? false
+        }
+        for change in changes {
+            guard let user = try? UserID(change.key.stateKey) else { continue }
+            switch (isJoined(change.old), isJoined(change.new)) {
+            case (false, true): met.insert(user)
+            case (true, false): parted.insert(user)
+            default: break
+            }
+        }
+    }
+}
