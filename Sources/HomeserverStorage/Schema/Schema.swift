@@ -24,6 +24,7 @@ public enum Schema {
         Migration(16, "retention") { V016Retention.statements($0) },
         Migration(17, "thread subscriptions") { V017ThreadSubscriptions.statements($0) },
         Migration(16, "retention") { V016Retention.statements($0) },
+        Migration(14, "media") { V014Media.statements($0) },
         Migration(18, "reports") { V018Reports.statements($0) },
         Migration(19, "dehydrated devices") { V019DehydratedDevices.statements($0) },
     ]
