@@ -141,6 +141,7 @@ extension ConfigurationCatalogue {
             milliseconds(
                 "timeouts.delayed_event_maximum_ms", \.timeouts.delayedEventMaximum,
                 "The longest time after which a client may have an event sent."),
+            milliseconds(
                 "timeouts.retention_interval_ms", \.timeouts.retentionInterval,
                 "So long after each other, rooms are looked through for messages that are too old."),
             milliseconds(
