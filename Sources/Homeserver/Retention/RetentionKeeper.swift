@@ -156,6 +156,7 @@ struct RetentionKeeper: Sendable {
             }
             if job.finished == nil { try await pause(&state) }
         }
+        guard job.failure == nil else { return }
         environment.logger.notice(
             "room deleted", metadata: ["room": "\(job.room?.text ?? "")", "events": "\(job.removed)"])
     }
