@@ -6,7 +6,7 @@
 It syncs as Element X does, with the room list of sliding sync; with --classic by /v3/sync.
 """
 import asyncio
-import pathlib
+import itertools
 import secrets
 import sys
 
@@ -351,6 +351,15 @@ class World:
         version = self.alice.user.call("GET", "/room_keys/version")
         expect(version["count"] > 0, f"room keys are in it: {version}")
 
+    async def stir(self, *people):
+        """The SDK sends what a verification in a room wants to say after its sync of to-device messages has answered, which
+        without such messages is each half minute. So there are some."""
+        for number in itertools.count():
+            await asyncio.sleep(0.3)
+            for person in people:
+                path = f"/sendToDevice/org.example.stir/{number}"
+                await asyncio.to_thread(person.user.call, "PUT", path, {"messages": {person.user.id: {"*": {}}}})
+
     async def match(self, asking, asked, request):
         """A verification by emoji from the request to its end."""
         for person in (asking, asked):
@@ -412,14 +421,20 @@ class World:
             await person.timeline(direct)       # opened: of other rooms only the last event comes
         identity = await self.bob.encryption.user_identity(self.alice.user.id, True)
         expect(not identity.is_verified(), "nobody is verified without a verification")
-        await self.match(self.bob, self.alice, lambda: self.bob.controller.request_user_verification(self.alice.user.id))
-        for person, other in ((self.bob, self.alice), (self.alice, self.bob)):
-            for _ in range(100):        # the signature is uploaded, and comes back with the keys
-                if (await person.encryption.user_identity(other.user.id, True)).is_verified():
-                    break
-                await asyncio.sleep(0.1)
-            else:
-                raise AssertionError(f"{person.user.id} does not trust {other.user.id}")
+        stirring = asyncio.create_task(self.stir(self.alice, self.bob))
+        try:
+            await self.match(self.bob, self.alice, lambda: self.bob.controller.request_user_verification(self.alice.user.id))
+            for person, other in ((self.bob, self.alice), (self.alice, self.bob)):
+                await self.trusts(person, other)
+        finally:
+            stirring.cancel()
+
+    async def trusts(self, person, other):
+        for _ in range(100):        # the signature is uploaded, and comes back with the keys
+            if (await person.encryption.user_identity(other.user.id, True)).is_verified():
+                return
+            await asyncio.sleep(0.1)
+        raise AssertionError(f"{person.user.id} does not trust {other.user.id}")
 
     async def asking(self):
         client = self.alice.client
