@@ -19,10 +19,10 @@ def statuses(make, send):
     return found
 
 
-def together(make, send, also=()):
+def together(make, send, also=(), what=""):
     answers = statuses(make, send)
     wrong = [answer for answer in answers if answer.status != 200 and answer.status not in also]
-    expect(not wrong, f"{len(wrong)} of {len(answers)}: {wrong[:2]}")
+    expect(not wrong, f"{what} {len(wrong)} of {len(answers)}: {wrong[:2]}")
     expect(any(answer.status == 200 for answer in answers), f"none was right: {answers[:2]}")
 
 
@@ -100,7 +100,7 @@ def accounts(world):
             return user.request(method, path.replace("NAME", name), said)
 
         if world.server.kind == "fedchatd" or "org.example" not in path:
-            together(lambda: "n" + secrets.token_hex(4), send)
+            together(lambda: "n" + secrets.token_hex(4), send, what=path)
     told = [each["type"] for each in user.sync()["to_device"]["events"]]
     expect_equal(len(told), ROUNDS, "a message to a device comes once for each transaction")
 
