@@ -15,8 +15,6 @@ struct VersionTelling: RouteGroup {
         "org.matrix.msc4354": true, "org.matrix.simplified_msc3575": true, "org.matrix.msc3881": true,
         "org.matrix.msc3874": true, "org.matrix.msc4306": true,
         "uk.half-shot.msc2666.query_mutual_rooms.stable": true,
-        "org.matrix.msc4354": true,
-        "org.matrix.msc3881": true,
     ]
 
     func register(on router: inout Router) {

@@ -23,8 +23,6 @@ public enum Schema {
         Migration(15, "consents and user directory") { V015Accounts.statements($0) },
         Migration(16, "retention") { V016Retention.statements($0) },
         Migration(17, "thread subscriptions") { V017ThreadSubscriptions.statements($0) },
-        Migration(16, "retention") { V016Retention.statements($0) },
-        Migration(14, "media") { V014Media.statements($0) },
         Migration(18, "reports") { V018Reports.statements($0) },
         Migration(19, "dehydrated devices") { V019DehydratedDevices.statements($0) },
     ]

@@ -214,10 +214,6 @@ enum ConfigurationCatalogue {
             + [
                 "application_services", "captcha.verify_url", "captcha.public_key", "captcha.private_key",
                 "captcha.private_key_file", "cas.server_url",
-                "retention.default_days", "retention.media_days", "application_services", "captcha.verify_url",
-                "captcha.public_key", "captcha.private_key", "captcha.private_key_file",
-                "cas.server_url", "media.s3.endpoint", "media.s3.bucket", "media.s3.region", "media.s3.access_key_id",
-                "media.s3.secret_access_key", "media.s3.secret_access_key_file", "media.s3.path_style",
             ].map { path in
                 ConfigurationKey(path, nil, "Not in this version.") { _, _ throws(Setting.Wrong) in
                     throw Setting.Wrong("not available in this version of fedchatd; remove the key")
