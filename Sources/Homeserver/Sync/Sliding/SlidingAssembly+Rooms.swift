@@ -14,7 +14,9 @@ extension SlidingAssembly {
     mutating func addRooms() throws {
         (wanted, counts, matched) = try list.choose(request)
         let (known, connection) = (sync.rooms, connection)
-        for (id, wanted) in wanted.sorted(by: { $0.key < $1.key }) {
+        // Of very many rooms there is mostly something to say of few.
+        let all = wanted
+        for (id, wanted) in all.filter({ !isSettled($0.value) }).sorted(by: { $0.key < $1.key }) {
             switch wanted.entry.kind {
             case .room(let room) where room.membership == .invite || room.membership == .knock:
                 try addInvited(id, wanted) {
@@ -30,6 +32,21 @@ extension SlidingAssembly {
             case .withdrawn: try addWithdrawn(id, wanted)
             }
         }
+    }
+
+    /// Whether it is plain that the client has all there is of a room.
+    private mutating func isSettled(_ wanted: SlidingRoomList.Wanted) -> Bool {
+        guard let from, let record = state[wanted.entry.id], record.events == .now, !record.isInvite,
+            let room = wanted.entry.room, room.membership == .join, wanted.entry.activity <= from.events,
+            record.state == room.state, wanted.config.timelineLimit <= record.timeline, changedReceipts.isEmpty,
+            changedData?.contains(where: { $0.room == nil }) == false, wanted.lists.count == 1, !wanted.isSubscribed,
+            let list = wanted.lists.first
+        else { return false }
+        let pair = Coverage(config: record.stateConfig, list: list)
+        if let known = coverage[pair] { return known }
+        let covers = state.required(record).covers(wanted.config.requiredState)
+        coverage[pair] = covers
+        return covers
     }
 
     // MARK: Rooms the user is not in
@@ -102,7 +119,7 @@ extension SlidingAssembly {
         let isDirect = try isDirect(room.id, record)
         let isSettled = !hasEvents && record?.state == end.state
         if isSettled, !isExpanded, !hasReadOn, old.covers(config.requiredState), isDirect == record?.isDirect {
-            state[room.id]?.events = .now
+            if record?.events != .now { state[room.id]?.events = .now }
             return
         }
 

@@ -13,6 +13,12 @@ struct SlidingAssembly {
         var events: [EventID]
     }
 
+    /// What was wanted of a room's state when it was sent, by number, and the list that it is in now.
+    struct Coverage: Hashable {
+        var config: Int
+        var list: String
+    }
+
     let reader: SlidingReader
     let request: SlidingRequest
     let connection: any SQLConnection
@@ -46,6 +52,8 @@ struct SlidingAssembly {
     var hasNews = false
     /// When the push rules changed, once that was asked for.
     var pushRulesPosition: Int64?
+    /// Whether what was wanted of states covers what lists want now.
+    var coverage: [Coverage: Bool] = [:]
     /// The keys of types of state, once they were asked for; nil for very many.
     var keysOfTypes: [EventType: [StateKey]?] = [:]
 

@@ -114,8 +114,12 @@ struct SlidingRoomList {
             }
             for index in indexes {
                 let entry = shown[index]
-                wanted[entry.id, default: Wanted(entry: entry, config: list.config)].config.formUnion(list.config)
-                wanted[entry.id]?.lists.append(list.name)
+                if wanted[entry.id] == nil {
+                    wanted[entry.id] = Wanted(entry: entry, config: list.config, lists: [list.name])
+                } else {
+                    wanted[entry.id]?.config.formUnion(list.config)
+                    wanted[entry.id]?.lists.append(list.name)
+                }
             }
         }
         let others = request.subscriptions.keys.filter { entries[$0] == nil }
