@@ -1,4 +1,5 @@
 internal import HomeserverStorage
+internal import Logging
 internal import MatrixAPI
 internal import MatrixModel
 
@@ -56,11 +57,20 @@ struct Syncing: RouteGroup {
             if answer.hasNews || wanted.since == nil || wanted.fullState || rest <= .zero {
                 return .json(bytes: answer.body)
             }
-            try await reader.unread.flush(environment.database)
+            await keepCounts()
             // What was looked through in vain is not looked through again.
             wanted.since = answer.next
             await ticket.wait(rest, clock: clock)
             try Task.checkCancellation()
+        }
+    }
+
+    /// Writes unread counts down while there is nothing else to do. If that fails they are counted again some day.
+    private func keepCounts() async {
+        do {
+            try await reader.unread.flush(environment.database)
+        } catch {
+            environment.logger.debug("unread counts are not written", metadata: ["cause": "\(error)"])
         }
     }
 

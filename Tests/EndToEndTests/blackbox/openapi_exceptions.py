@@ -39,6 +39,25 @@ AMENDMENTS = [
      "no clause: as above"),
 ]
 
+# The old stream of events, and the old first sync, have what `/sync` has beside the rooms' events.
+_OLD_EVENTS = {"type": "array", "items": {"anyOf": [
+    {"$ref": "definitions/client_event.yaml"},
+    {"type": "object", "required": ["type", "content"], "properties": {
+        "type": {"type": "string"}, "content": {"type": "object"}, "room_id": {"type": "string"},
+        "sender": {"type": "string"}}}]}}
+AMENDMENTS += [
+    ("api/client-server/old_sync.yaml",
+     ("paths", "/events", "get", "responses", "200", *_CONTENT, "properties", "chunk"), _OLD_EVENTS,
+     "#get_matrixclientv3events: new events, of which typing, receipts, presence and account data are some"),
+    ("api/client-server/peeking_events.yaml",
+     ("paths", "/events ", "get", "responses", "200", *_CONTENT, "properties", "chunk"), _OLD_EVENTS,
+     "#get_matrixclientv3events: as above"),
+    ("api/client-server/old_sync.yaml",
+     ("paths", "/initialSync", "get", "responses", "200", *_CONTENT, "properties", "presence"),
+     {"type": "array", "items": {"$ref": "../../event-schemas/schema/m.presence.yaml"}},
+     "#mpresence: an event with a sender"),
+]
+
 SERVER_MADE_EVENTS = {"m.receipt", "m.typing", "m.presence", "m.push_rules", "m.fully_read"}
 
 # "Common error codes: These error codes can be returned by any API endpoint" (#common-error-codes), with the statuses
