@@ -105,7 +105,7 @@ extension PushSender {
         let pusher = step.pusher
         let outcome = await gateway.notify(notification, pusher, at: step.gateway)
         switch outcome {
-        case .accepted: break
+        case .accepted: turns.note(String(pusher.nid), isSlow: false)
         case .refused(let status):
             environment.logger.info(
                 "a push gateway refused a notification",
@@ -151,6 +151,7 @@ extension PushSender {
             environment.logger.info(
                 "gave up on notifications", metadata: ["gateway": "\(step.gateway.host)", "user": "\(pusher.user)"])
         }
+        turns.note(String(pusher.nid), isSlow: true)
         hints.forget(pusher.nid)
         badge.forget(pusher.user)
     }

@@ -43,7 +43,7 @@ final class PushSender: Sendable {
     let gateways: GatewayTurns
     let backoff: Backoff
     private let node: String
-    private let turns: WorkTurns
+    let turns: WorkTurns
     private let heard = Mutex(Notes())
     private let place = Mutex(Place())
     private let notes: AsyncStream<Void>

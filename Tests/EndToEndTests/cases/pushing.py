@@ -3,8 +3,8 @@ import base64
 import http.server
 import json
 import re
-import socket
 import socketserver
+import ssl
 import threading
 
 from blackbox.matrix import Site, quoted
@@ -55,11 +55,16 @@ class Gateway:
 
 
 class MailServer:
-    """As much of SMTP as it takes to be given a mail. `mails` has pairs of recipient and text."""
+    """As much of SMTP as it takes to be given a mail, plain, by STARTTLS or by TLS from the start. `mails` has pairs of
+    recipient and text, `users` those who logged in."""
 
-    def __init__(self):
-        self.mails = []
-        mails = self.mails
+    def __init__(self, security="none", certificate=None):
+        self.mails, self.users = [], []
+        mails, users = self.mails, self.users
+        context = None
+        if security != "none":
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*certificate)
 
         class Handler(socketserver.StreamRequestHandler):
             timeout = 20
@@ -67,21 +72,31 @@ class MailServer:
             def say(self, line):
                 self.wfile.write(line.encode() + b"\r\n")
 
+            def secure(self):
+                self.connection = context.wrap_socket(self.connection, server_side=True)
+                self.rfile, self.wfile = self.connection.makefile("rb"), self.connection.makefile("wb", 0)
+
             def handle(self):
-                recipient, self.user = None, None
+                recipient, secured = None, security != "starttls"
+                if security == "tls":
+                    self.secure()
                 self.say("220 mail.test")
                 while line := self.rfile.readline(2000).decode().strip():
                     verb = line.split()[0].upper()
                     if verb == "EHLO":
                         self.say("250-mail.test")
-                        self.say("250 AUTH PLAIN")
+                        self.say("250 AUTH PLAIN" if secured else "250 STARTTLS")
+                    elif verb == "STARTTLS":
+                        self.say("220 go on")
+                        self.secure()
+                        secured = True
                     elif verb == "AUTH":
                         words = line.split()
                         if len(words) == 2:
                             self.say("334 ")
                             words.append(self.rfile.readline(2000).decode().strip())
-                        self.user = base64.b64decode(words[2]).split(b"\0")[1:]
-                        self.say("235 ok" if self.user == [b"chat", b"geheim"] else "535 no")
+                        users.append(base64.b64decode(words[2]).split(b"\0")[1:])
+                        self.say("235 ok" if users[-1] == [b"chat", b"geheim"] else "535 no")
                     elif verb == "RCPT":
                         recipient = re.search("<(.*)>", line)[1]
                         self.say("250 ok")
@@ -100,6 +115,9 @@ class MailServer:
 
         class Server(socketserver.ThreadingTCPServer):
             allow_reuse_address, daemon_threads = True, True
+
+            def handle_error(self, request, client_address):
+                """Who does not trust the certificate goes away."""
 
         self.server = Server(("127.0.0.1", 0), Handler)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
@@ -219,3 +237,26 @@ def mailed(world):
     finally:
         other.stop()
         mail.stop()
+
+
+@case("mail goes by TLS and STARTTLS to a server with a valid certificate, and to no other", only="fedchatd")
+def secured(world):
+    password = world.folder / "mail-password"
+    password.write_text("geheim\n")
+    certificate = world.server.authority.issue("mail")
+    for security, pretended, wanted in (("tls", "tls", True), ("starttls", "starttls", True), ("starttls", "none", False)):
+        mail = MailServer(pretended, certificate)
+        settings = {"smtp_host": "localhost", "smtp_port": mail.port, "from": "chat@mail.test", "username": "chat",
+                    "password_file": str(password), "tls": security}
+        try:
+            for trusted in (True, False):
+                other = world.another(email=settings)
+                if not trusted:
+                    del other.settings["federation"]["custom_ca_files"]
+                    other.write()
+                done = other.run("doctor", "--config", other.configuration, seconds=90)
+                expect_equal("ok      mail" in done.stdout, wanted and trusted, f"{security} {trusted} {done.stdout}")
+            # The password went nowhere else.
+            expect_equal(len(mail.users), 1 if wanted else 0, security)
+        finally:
+            mail.stop()
