@@ -2,6 +2,7 @@ import ArgumentParser
 import Homeserver
 import HomeserverStorage
 import MatrixModel
+import SQLDatabase
 
 /// `fedchatd media`
 struct Media: AsyncParsableCommand {
