@@ -147,7 +147,10 @@ extension Transfer {
         options.set(CURLOPT_MAXAGE_CONN, Int(limits.maximumIdleTime.components.seconds))
         options.set(CURLOPT_CONNECTTIMEOUT_MS, limits.connectTimeout.wholeMilliseconds)
         options.set(CURLOPT_TIMEOUT_MS, (deadline - now).wholeMilliseconds)
-        options.setOffset(CURLOPT_MAXFILESIZE_LARGE, max(request.maximumResponseBytes, 1))
+        // Of a response to HEAD only the header comes, whatever length that announces.
+        if request.method != .head {
+            options.setOffset(CURLOPT_MAXFILESIZE_LARGE, max(request.maximumResponseBytes, 1))
+        }
         secure(&options, authorities)
         if let delivery {
             shape(delivery, &options)

@@ -40,7 +40,7 @@ def moto_python():
     if not (venv / "installed").exists():
         venv.parent.mkdir(parents=True, exist_ok=True)
         subprocess.run([sys.executable, "-m", "venv", venv], check=True)
-        subprocess.run([venv / "bin/pip", "--disable-pip-version-check", "--quiet", "install", "moto[server,s3]==5.1.18"],
+        subprocess.run([venv / "bin/pip", "--disable-pip-version-check", "--quiet", "install", "moto[server,s3]==5.2.5"],
                        check=True, stdin=subprocess.DEVNULL, stdout=sys.stderr)
         (venv / "installed").write_text("")
     return venv / "bin/python"
@@ -365,6 +365,8 @@ def main():
                     run.one(sentence, function, world)
         finally:
             world.close()
+        if run.failed:
+            print("\n".join(line for line in world.server.log_text().splitlines() if "error" in line or "warning" in line)[-4000:])
     if options.table:
         print("\n| file | bytes | thumbnail | seconds | given as |\n| --- | --- | --- | --- | --- |")
         for what, size, answer, seconds, disposition, kind in TABLE:

@@ -160,7 +160,7 @@ import Testing
                 _ = try ProfileStore(connection).set(
                     "avatar_url", json: "\"mxc://\(avatar)\"", of: UserID("@alice:a.test"))
             }
-            server.wait(days: 29)
+            server.clock.advance(milliseconds: 29 * 86_400_000)
             #expect(try await server.download(used).status == 200)
             try await server.routes.sweep()
             #expect(try await server.download(unused, range: "bytes=0-0").status == 206)

@@ -30,11 +30,6 @@ import Testing
         ] {
             let read = try await MultipartFile(body(message(file), step: step), boundary: "XX")
             #expect(await read.fields["content-type"] == "image/png")
-            // `--XY` begins like a delimiter, and is one: a boundary must not stand in its file.
-            if file.count == 11 {
-                await #expect(throws: HTTPBodyError.disconnected) { try await read.body.collect(upTo: 1 << 20) }
-                continue
-            }
             #expect(try await read.body.collect(upTo: 1 << 20) == file)
         }
     }

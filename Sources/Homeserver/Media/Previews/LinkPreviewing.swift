@@ -64,6 +64,9 @@ struct LinkPreviewing: RouteGroup {
 
     private static let unusable = MatrixError(.unknown, "There is no preview of this URL to be had", status: 502)
 
+    /// What may run scripts is no picture for us.
+    private static let scripted = "image/svg+xml"
+
     /// Asks the page, and what it refers to.
     private func make(_ address: WebAddress) async throws -> JSONValue {
         let deadline =
@@ -74,6 +77,7 @@ struct LinkPreviewing: RouteGroup {
         else { throw Self.unusable }
         switch found.essence {
         case "text/html", "application/xhtml+xml": return try await page(found, deadline)
+        case Self.scripted: throw Self.unusable
         case let type where type.hasPrefix("image/"):
             var fields = try await keep(found)
             let name = found.address.pathAndQuery.prefix { $0 != "?" }.split(separator: "/").last.map(String.init)
@@ -107,7 +111,7 @@ struct LinkPreviewing: RouteGroup {
         if fields["og:url"] == nil { fields["og:url"] = .string(found.address.text) }
         if let place = image.flatMap(base.resolved),
             let picture = await fetching.fetch(place, accept: "image/*", deadline: deadline),
-            picture.essence.hasPrefix("image/")
+            picture.essence.hasPrefix("image/"), picture.essence != Self.scripted
         {
             do { fields.merge(try await keep(picture)) { $1 } } catch let error as MatrixError where error.status < 500
             {
@@ -138,8 +142,6 @@ struct LinkPreviewing: RouteGroup {
 
     /// Keeps a picture for as long as its preview, and tells of it.
     private func keep(_ picture: PreviewFetching.Found) async throws -> [String: JSONValue] {
-        // What may run scripts is no picture for us.
-        guard picture.essence != "image/svg+xml" else { throw Self.unusable }
         let stored: MediaFiles.Stored
         do {
             stored = try await files.keep(

@@ -139,13 +139,16 @@ struct PageSummary: Equatable {
         var isAfterBlank = true
         for character in text.unicodeScalars {
             if character.properties.isWhitespace || character.value < 0x20 || (0x7F...0x9F).contains(character.value) {
-                if !isAfterBlank { result.unicodeScalars.append(" ") }
+                if !isAfterBlank {
+                    result.unicodeScalars.append(" ")
+                    count += 1
+                }
                 isAfterBlank = true
-                continue
+            } else {
+                isAfterBlank = false
+                result.unicodeScalars.append(character)
+                count += 1
             }
-            isAfterBlank = false
-            result.unicodeScalars.append(character)
-            count += 1
             if count >= MediaLimits.previewValue {
                 result += "…"
                 break
