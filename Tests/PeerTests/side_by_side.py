@@ -1,0 +1,63 @@
+#!/usr/bin/env python3
+"""fedchatd and Synapse measured in turns, in one run, by fedchat-bench.
+
+    side_by_side.py [--bench PATH] [--alone] [--write FILE] [-- ARGUMENTS OF fedchat-bench servers]
+
+    side_by_side.py -- --only syncs,pages,members,search --rooms 500 --many-rooms 2000 --members 5000 --searched 100000
+
+$FEDCHATD and --bench name release builds; without them those of the debug build, whose figures say nothing. Both servers keep
+their data in SQLite in a temporary folder, with no rate limits. --alone leaves Synapse out; --write keeps the table.
+"""
+import argparse
+import json
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+
+from synapse_server import Synapse      # puts blackbox on the path
+
+from blackbox.certificates import Authority
+from blackbox.servers import Fedchatd
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+def described(server, database):
+    """A server as fedchat-bench wants it told."""
+    return {"name": server.kind, "url": server.site.base_url, "secret": server.secret, "pid": server.process.id,
+            "data": str(server.folder / database)}
+
+
+def main():
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--bench", default=ROOT / ".build/debug/fedchat-bench", help="the program that measures")
+    options.add_argument("--alone", action="store_true", help="without Synapse")
+    options.add_argument("--write", help="a file that gets the table")
+    options.add_argument("arguments", nargs="*", help="for fedchat-bench servers")
+    options = options.parse_args()
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="sidebyside"))
+    authority, servers = Authority(folder / "ca"), []
+    try:
+        servers.append((Fedchatd(folder / "fedchatd", authority), "fedchatd.db"))
+        if not options.alone:
+            servers.append((Synapse(folder / "synapse", authority), "homeserver.db"))
+        for server, _ in servers:
+            server.start()
+        told = folder / "servers.json"
+        told.write_text(json.dumps([described(server, database) for server, database in servers]))
+        done = subprocess.run([str(options.bench), "servers", str(told), *options.arguments], stdout=subprocess.PIPE, text=True)
+        print(done.stdout, end="")
+        if options.write and done.returncode == 0:
+            pathlib.Path(options.write).write_text(done.stdout)
+        return done.returncode
+    finally:
+        for server, _ in servers:
+            if server.process:
+                server.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
