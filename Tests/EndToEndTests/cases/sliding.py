@@ -123,7 +123,7 @@ def memberships(world):
         loop = Loop(user, old, "main")
         loop.sync(loop.list(9))
         room = other.create_room(name="Tea", preset="public_chat")
-        other.invite(room, user.id)
+        other.invite(room, user)
         invited = loop.sync(loop.list(9))["rooms"][room]
         stripped = invited["invite_state" if old else "stripped_state"]
         expect("m.room.name" in {event["type"] for event in stripped}, "the invite says the room's name")
