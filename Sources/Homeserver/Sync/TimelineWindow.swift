@@ -36,6 +36,32 @@ struct TimelineReading {
     /// Events that are not here, with those before them: a stretch begins behind such a gap.
     var gaps: Set<EventID> = []
 
+    init(
+        rooms: RoomReader, connection: any SQLConnection, visibility: TimelineVisibility, filter: EventFilter,
+        ignored: Set<String>, gaps: Set<EventID> = []
+    ) {
+        self.rooms = rooms
+        self.connection = connection
+        self.visibility = visibility
+        self.filter = filter
+        self.ignored = ignored
+        self.gaps = gaps
+    }
+
+    /// Reads a room of a sync.
+    /// - Throws: `DatabaseError`.
+    init(
+        _ room: SyncRoom, for user: UserID, filter: EventFilter, ignoring ignored: Set<String>, _ rooms: RoomReader,
+        _ connection: any SQLConnection
+    ) throws {
+        self.init(
+            rooms: rooms, connection: connection,
+            visibility: try TimelineVisibility(
+                rooms: rooms, connection: connection, user: user, roomNID: room.nid, membership: room.membership,
+                memberNID: room.memberNID),
+            filter: filter, ignored: ignored, gaps: Set(try rooms.log(connection).backwardExtremities(room: room.nid)))
+    }
+
     /// A stretch of events: `after` < position <= `upTo`.
     /// - Returns: the entries in the order of reading, whether there may be more, the last place that was looked at, and the
     ///   event there if what comes before it is missing.
