@@ -53,11 +53,11 @@ struct Syncing: RouteGroup {
             wanted.now = clock.now()
             let answer = try await reader.answer(wanted)
             if answer.acknowledges { try await reader.acknowledge(wanted) }
+            if !answer.hasNews { await keepCounts() }
             let rest = deadline - clock.monotonic()
             if answer.hasNews || wanted.since == nil || wanted.fullState || rest <= .zero {
                 return .json(bytes: answer.body)
             }
-            await keepCounts()
             // What was looked through in vain is not looked through again.
             wanted.since = answer.next
             await ticket.wait(rest, clock: clock)

@@ -27,6 +27,7 @@ public enum TableBounds {
         "search_text": "with the event", "search_queue": "when the event is looked at", "search_indexing": "one row",
         "reports": "10,000, and 200 of one user's; the operator's",
         "unread_counts": "a row a user and room; with either",
+        "thread_subscriptions": "the last 10,000 of a user; with the room",
         "delayed_events": "limits.delayed_events_per_user; when sent, or an hour later; with the room",
         "sticky_events": "an hour; with the event",
         "purge_jobs": "seven days after the end", "blocked_rooms": "the operator's, until unblocked",
