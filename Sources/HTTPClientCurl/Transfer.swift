@@ -32,12 +32,18 @@ final class Transfer: @unchecked Sendable {
     private var body: [UInt8] = []
     private var isTooLarge = false
     private var isRefused = false
+    /// Where the body goes piece by piece; nil: it is collected.
+    private let stream: ResponseStream?
+    private var streamedBytes = 0
 
     /// - Throws: ``HTTPClientError/other(_:)`` if the request cannot be written as HTTP.
-    init(_ request: ClientRequest, _ configuration: CurlClient.Configuration) throws(HTTPClientError) {
+    init(
+        _ request: ClientRequest, _ configuration: CurlClient.Configuration, into stream: ResponseStream? = nil
+    ) throws(HTTPClientError) {
         url = try RequestURL.write(request)
         self.request = request
         delivery = nil
+        self.stream = stream
         limits = configuration.limits
         userAgent = configuration.userAgent
         proxy = configuration.proxy ?? ""
@@ -52,6 +58,7 @@ final class Transfer: @unchecked Sendable {
             host: delivery.server.host, timeout: delivery.mail.timeout, maximumResponseBytes: 64 << 10,
             allowPrivateAddresses: true, verifyTLS: delivery.server.verifyTLS)
         self.delivery = delivery
+        stream = nil
         limits = configuration.limits
         userAgent = ""
         proxy = ""
@@ -64,10 +71,26 @@ final class Transfer: @unchecked Sendable {
         self.continuation = continuation
     }
 
-    /// Wakes the waiting task, once.
+    /// Wakes the waiting task, once. Ends the stream, if there is one.
     func finish(_ result: Result<ClientResponse, HTTPClientError>) {
+        answer(result)
+        guard let stream else { return }
+        switch result {
+        case .success: stream.end(.success(()))
+        case .failure(.responseTooLarge): stream.end(.failure(.tooLarge))
+        case .failure(.timedOut): stream.end(.failure(.timedOut))
+        case .failure: stream.end(.failure(.disconnected))
+        }
+    }
+
+    private func answer(_ result: Result<ClientResponse, HTTPClientError>) {
         continuation?.resume(returning: result)
         continuation = nil
+    }
+
+    /// Goes on with a stream that was held on. On the loop's thread.
+    func resume() {
+        if let easy { curl_easy_pause(easy, CURLPAUSE_CONT) }
     }
 
     /// Frees the handle; it must be out of the loop.
@@ -259,11 +282,27 @@ extension Transfer {
 extension Transfer {
     /// - Returns: how many bytes were taken; fewer end the transfer.
     private func receive(_ bytes: UnsafeRawBufferPointer) -> Int {
+        if let stream { return receive(bytes, into: stream) }
         guard bytes.count <= request.maximumResponseBytes - body.count else {
             isTooLarge = true
             return 0
         }
         body.append(contentsOf: bytes)
+        return bytes.count
+    }
+
+    private func receive(_ bytes: UnsafeRawBufferPointer, into stream: ResponseStream) -> Int {
+        guard bytes.count <= request.maximumResponseBytes - streamedBytes else {
+            isTooLarge = true
+            return 0
+        }
+        if !bytes.isEmpty {
+            // Where there is no place, libcurl gives the same bytes again later.
+            guard stream.put(Array(bytes)) else { return Int(CURL_WRITEFUNC_PAUSE) }
+        }
+        streamedBytes += bytes.count
+        let status = easy.map { fedchat_curl_get_long($0, CURLINFO_RESPONSE_CODE) } ?? 0
+        answer(.success(ClientResponse(status: status, fields: fields, effectiveURL: url)))
         return bytes.count
     }
 

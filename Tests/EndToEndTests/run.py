@@ -29,9 +29,12 @@ MODULES = [
     "search",
     "delayed",
     "syncing",
+    "sliding",
     "keys",
     "backup",
     "finding",
+    "legacy",
+    "together",
     "media",
     "errors",
     "hostile",
@@ -40,6 +43,7 @@ MODULES = [
     "persistence",
     "doctor",
     "pushing",
+    "retention",
 ]
 
 

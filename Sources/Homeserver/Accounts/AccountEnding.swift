@@ -20,8 +20,10 @@ struct AccountEnding: Sendable {
             if erase {
                 try ProfileStore(connection).deleteAll(of: user)
                 try AccountDataStore(connection, sealer).deleteAll(of: user)
+                try ThreadSubscriptionStore(connection).deleteAll(of: user)
                 try FilterStore(connection).deleteAll(of: user)
                 try KeyBackupStore(connection).deleteAll(of: user)
+                try ConsentStore(connection).deleteAll(of: user)
             }
             try connection.notify("tokens \(user.text)")
         }

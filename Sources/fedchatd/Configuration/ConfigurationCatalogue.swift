@@ -6,8 +6,8 @@ import MatrixModel
 /// All keys, in the order in which `fedchatd init` writes them.
 enum ConfigurationCatalogue {
     static var keys: [ConfigurationKey] {
-        basics + storage + rooms + federation + outbound + registration + rateLimits + clients + media + others
-            + limits + timeouts + logging
+        basics + storage + rooms + retention + federation + outbound + registration + terms + profiles + support
+            + rateLimits + clients + media + others + limits + timeouts + logging
     }
 
     private static var basics: [ConfigurationKey] {
@@ -75,7 +75,28 @@ enum ConfigurationCatalogue {
             flag(
                 "rooms.require_membership_for_aliases", \.rooms.requireMembershipForAliases,
                 "Only members may give a room an alias."),
+            integer64(
+                "rooms.forgotten_kept_days", \.rooms.forgottenKeptDays, 0...36_500,
+                "A room that all users here have left and forgotten goes so many days later; 0: never."),
         ]
+    }
+
+    private static var retention: [ConfigurationKey] {
+        [
+            days(
+                "retention.default_days", \.retention.defaultDays,
+                "Messages go after so many days, where a room says nothing."),
+            days("retention.minimum_days", \.retention.minimumDays, "No room's messages go sooner."),
+            days(
+                "retention.maximum_days", \.retention.maximumDays,
+                "Rooms that say how long they keep messages keep them no longer."),
+        ]
+    }
+
+    private static func days(_ path: String, _ field: Path<Int64?>, _ comment: String) -> ConfigurationKey {
+        ConfigurationKey(path, nil, comment) { c, s throws(Setting.Wrong) in
+            c.homeserver[keyPath: field] = try s.integer(in: 1...36_500)
+        }
     }
 
     private static var federation: [ConfigurationKey] {
@@ -126,7 +147,7 @@ enum ConfigurationCatalogue {
     private static var registration: [ConfigurationKey] {
         [
             flag("registration.open", \.registration.isOpen, "Anybody may register."),
-            fixed("registration.guests", "false", "Guests may register."),
+            flag("registration.guests", \.registration.guests, "Guests may register, and join rooms that let them."),
             fixed("registration.require_verification", "false", "New users must confirm an address."),
             flag("registration.require_token", \.registration.requireToken, "New users need a registration token."),
         ]
@@ -149,7 +170,8 @@ enum ConfigurationCatalogue {
             + rate("messages", \.rateLimits.messages) + rate("logins", \.rateLimits.logins)
             + rate("registrations", \.rateLimits.registrations) + rate("joins", \.rateLimits.joins)
             + rate("invites", \.rateLimits.invites) + rate("key_claims", \.rateLimits.keyClaims)
-            + rate("federation", \.rateLimits.federation) + rate("other", \.rateLimits.other)
+            + rate("federation", \.rateLimits.federation) + rate("previews", \.rateLimits.previews)
+            + rate("other", \.rateLimits.other)
     }
 
     private static var clients: [ConfigurationKey] {
@@ -158,13 +180,6 @@ enum ConfigurationCatalogue {
             flag("clients.legacy_media", \.clients.legacyMedia, "Unauthenticated media for all media."),
             fixed("clients.public_rooms_without_authentication", "false", "The room directory without a token."),
             fixed("clients.sync_response_cache_ms", "0", "Keeps sync answers so long."),
-        ]
-    }
-
-    private static var media: [ConfigurationKey] {
-        [
-            integer64("media.max_upload_bytes", \.media.maxUploadBytes, 1...(1 << 40), "One upload."),
-            fixed("media.store", "local", "Where media lie."),
         ]
     }
 
@@ -184,7 +199,6 @@ enum ConfigurationCatalogue {
                 "rtc.transports", "[]",
                 "Media servers for calls: URLs of LiveKit services, or mappings with type; clients are told them."
             ) { c, s throws(Setting.Wrong) in c.homeserver.rtc.transports = try TransportReading.transports(s) },
-            fixed("url_previews.enabled", "false", "Previews of links."),
             flag("presence.enabled", \.presence.isEnabled, "Who is online, among local users."),
             flag("presence.federate", \.presence.federate, "Presence to and from other servers."),
             list("turn.uris", \.turn.uris, "turn: and stun: URIs."),
@@ -198,10 +212,8 @@ enum ConfigurationCatalogue {
             + email
             // Named by the contract, not built yet: setting one says so instead of being ignored.
             + [
-                "retention.default_days", "retention.media_days", "application_services", "captcha.verify_url",
-                "captcha.public_key", "captcha.private_key", "captcha.private_key_file",
-                "cas.server_url", "media.s3.endpoint", "media.s3.bucket", "media.s3.region", "media.s3.access_key_id",
-                "media.s3.secret_access_key", "media.s3.secret_access_key_file", "media.s3.path_style",
+                "application_services", "captcha.verify_url", "captcha.public_key", "captcha.private_key",
+                "captcha.private_key_file", "cas.server_url",
             ].map { path in
                 ConfigurationKey(path, nil, "Not in this version.") { _, _ throws(Setting.Wrong) in
                     throw Setting.Wrong("not available in this version of fedchatd; remove the key")
