@@ -37,7 +37,15 @@ public final class CurlClient: HTTPClient {
     }
 
     public func send(_ request: ClientRequest) async throws(HTTPClientError) -> ClientResponse {
-        let transfer = try Transfer(request, configuration)
+        try await run(try Transfer(request, configuration))
+    }
+
+    /// Delivers a mail. Returns the mail server's last code.
+    func deliver(_ delivery: MailDelivery) async throws(HTTPClientError) -> Int {
+        try await run(try Transfer(delivery, configuration)).status
+    }
+
+    private func run(_ transfer: Transfer) async throws(HTTPClientError) -> ClientResponse {
         let result = await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 transfer.start(continuation)

@@ -21,6 +21,9 @@ final class Transfer: @unchecked Sendable {
     private let limits: CurlClientLimits
     private let userAgent: String
     private let proxy: String
+    /// A mail instead of a request.
+    private let delivery: MailDelivery?
+    private var given = 0
     private var continuation: CheckedContinuation<Result<ClientResponse, HTTPClientError>, Never>?
     private var lists: [UnsafeMutablePointer<curl_slist>] = []
 
@@ -39,11 +42,27 @@ final class Transfer: @unchecked Sendable {
     ) throws(HTTPClientError) {
         url = try RequestURL.write(request)
         self.request = request
+        delivery = nil
         self.stream = stream
         limits = configuration.limits
         userAgent = configuration.userAgent
         proxy = configuration.proxy ?? ""
         deadline = .now + request.timeout
+    }
+
+    /// A mail. The operator named the server, so it may be a private address.
+    /// - Throws: ``HTTPClientError/other(_:)`` if the mail cannot be written as SMTP.
+    init(_ delivery: MailDelivery, _ configuration: CurlClient.Configuration) throws(HTTPClientError) {
+        url = try delivery.url()
+        request = ClientRequest(
+            host: delivery.server.host, timeout: delivery.mail.timeout, maximumResponseBytes: 64 << 10,
+            allowPrivateAddresses: true, verifyTLS: delivery.server.verifyTLS)
+        self.delivery = delivery
+        stream = nil
+        limits = configuration.limits
+        userAgent = ""
+        proxy = ""
+        deadline = .now + delivery.mail.timeout
     }
 
     deinit { release() }
@@ -84,6 +103,7 @@ final class Transfer: @unchecked Sendable {
 
     /// What libcurl's result means.
     func outcome(_ code: CURLcode) -> Result<ClientResponse, HTTPClientError> {
+        if let delivery, let result = outcome(code, of: delivery) { return result }
         if isTooLarge || code == CURLE_FILESIZE_EXCEEDED { return .failure(.responseTooLarge) }
         guard code != CURLE_OK else {
             let status = easy.map { fedchat_curl_get_long($0, CURLINFO_RESPONSE_CODE) } ?? 0
@@ -132,6 +152,11 @@ extension Transfer {
             options.setOffset(CURLOPT_MAXFILESIZE_LARGE, max(request.maximumResponseBytes, 1))
         }
         secure(&options, authorities)
+        if let delivery {
+            shape(delivery, &options)
+            attachCallbacks(&options)
+            return options.areAccepted ? easy : nil
+        }
         shape(&options)
         if let target = request.connectTo {
             let host = RequestURL.bracketed(request.host)
@@ -192,7 +217,7 @@ extension Transfer {
         if !lines.isEmpty { append(CURLOPT_HTTPHEADER, lines, &options) }
     }
 
-    private func append(_ option: CURLoption, _ lines: [String], _ options: inout EasyOptions) {
+    func append(_ option: CURLoption, _ lines: [String], _ options: inout EasyOptions) {
         var list: UnsafeMutablePointer<curl_slist>?
         for line in lines {
             guard let longer = curl_slist_append(list, line) else {
@@ -238,12 +263,24 @@ extension Transfer {
         options.setPointer(CURLOPT_PREREQDATA, me)
     }
 
-    private static func at(_ context: UnsafeMutableRawPointer?) -> Transfer? {
+    static func at(_ context: UnsafeMutableRawPointer?) -> Transfer? {
         context.map { Unmanaged<Transfer>.fromOpaque($0).takeUnretainedValue() }
     }
 }
 
 // MARK: What comes back
+
+extension Transfer {
+    /// The next bytes of a mail.
+    /// - Returns: how many were given; 0 at the end.
+    func give(_ buffer: UnsafeMutableRawBufferPointer) -> Int {
+        guard let content = delivery?.mail.content, given < content.count else { return 0 }
+        let count = min(buffer.count, content.count - given)
+        buffer.copyBytes(from: content[given..<given + count])
+        given += count
+        return count
+    }
+}
 
 extension Transfer {
     /// - Returns: how many bytes were taken; fewer end the transfer.

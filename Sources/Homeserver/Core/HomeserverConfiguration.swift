@@ -6,6 +6,18 @@ public struct HomeserverConfiguration: Sendable {
         public var defaultVersion: RoomVersion = .v12
         public var encryptByDefault = true
         public var requireMembershipForAliases = true
+        /// Days after which a room goes that all users here have left and forgotten; 0: never.
+        public var forgottenKeptDays: Int64 = 28
+        public init() {}
+    }
+
+    /// How long messages are kept; days, nil for no bound.
+    public struct Retention: Sendable {
+        /// Where a room says nothing.
+        public var defaultDays: Int64?
+        /// What rooms say counts between these.
+        public var minimumDays: Int64?
+        public var maximumDays: Int64?
         public init() {}
     }
 
@@ -30,11 +42,26 @@ public struct HomeserverConfiguration: Sendable {
         public init() {}
     }
 
+    public struct Email: Sendable {
+        /// The mail server; nil: no mail is sent.
+        public var host: String?
+        public var port = 587
+        /// `address` or `Name <address>`.
+        public var from: String?
+        public var username: String?
+        public var password: String?
+        /// `none`, `starttls` or `tls`.
+        public var tls = "starttls"
+        public init() {}
+    }
+
     public struct Registration: Sendable {
         public var isOpen = false
         public var guests = false
         public var requireVerification = false
         public var requireToken = false
+        /// Documents that new users must agree to.
+        public var terms: [Policy] = []
         /// Enables the shared-secret endpoint.
         public var sharedSecret: [UInt8]?
         /// `minimum`, `interactive`, `moderate` or `sensitive`.
@@ -76,6 +103,7 @@ public struct HomeserverConfiguration: Sendable {
         public init() {}
     }
 
+    /// Requests to what users and operators name: push gateways, previews.
     public struct URLPreviews: Sendable {
         public var isEnabled = false
         /// Patterns of hosts that are never asked.
@@ -140,6 +168,7 @@ public struct HomeserverConfiguration: Sendable {
         public var toDeviceMessagesPerDevice = 10_000
         public var toDevicePerSync = 100
         public var filtersPerUser = 1_000
+        public var slidingConnectionsPerDevice = 10
         public var accountDataBytes = 1 << 20
         public var syncTimelineDefault = 20
         public var syncTimelineMaximum = 100
@@ -168,12 +197,16 @@ public struct HomeserverConfiguration: Sendable {
         public var authEventsFetched = 20_000
         public var stateEventsFetched = 400_000
         public var pendingUploads = 50
+        public var pushersPerUser = 100
+        public var pushConcurrentPushers = 64
+        public var pushConcurrentPerGateway = 16
         public var remoteMediaFetches = 4
+        public var delayedEventsPerUser = 100
+        public var invitesPerUser = 1_000
         public var previewsCached = 10_000
         public var previewPageBytes = 2 << 20
         public var previewImageBytes = 10 << 20
         public var previewFetches = 8
-        public var delayedEventsPerUser = 100
         public init() {}
     }
 
@@ -213,14 +246,27 @@ public struct HomeserverConfiguration: Sendable {
         public var presenceKept: Int64 = 7 * 86_400_000
         public var edusKept: Int64 = 30 * 86_400_000
         public var delayedEventMaximum: Int64 = 86_400_000
+        public var slidingConnectionsKept: Int64 = 14 * 86_400_000
+        public var pushGateway: Int64 = 15_000
+        public var pushBackoffMaximum: Int64 = 3_600_000
+        public var pushGiveUp: Int64 = 24 * 3_600_000
+        public var mail: Int64 = 60_000
+        public var mailDelay: Int64 = 10 * 60_000
+        public var guestsKept: Int64 = 30 * 86_400_000
+        public var retentionInterval: Int64 = 3_600_000
+        public var withheldKept: Int64 = 30 * 86_400_000
         public init() {}
     }
 
     public var publicBaseURL: String
     public var rooms = Rooms()
+    public var retention = Retention()
     public var federation = FederationSettings()
     public var outbound = Outbound()
+    public var email = Email()
     public var registration = Registration()
+    public var profiles = Profiles()
+    public var support = Support()
     public var clients = Clients()
     public var media = Media()
     public var urlPreviews = URLPreviews()

@@ -6,8 +6,8 @@ import MatrixModel
 /// All keys, in the order in which `fedchatd init` writes them.
 enum ConfigurationCatalogue {
     static var keys: [ConfigurationKey] {
-        basics + storage + rooms + federation + outbound + registration + rateLimits + clients + media + others
-            + limits + timeouts + logging
+        basics + storage + rooms + retention + federation + outbound + registration + terms + profiles + support
+            + rateLimits + clients + media + others + limits + timeouts + logging
     }
 
     private static var basics: [ConfigurationKey] {
@@ -75,7 +75,28 @@ enum ConfigurationCatalogue {
             flag(
                 "rooms.require_membership_for_aliases", \.rooms.requireMembershipForAliases,
                 "Only members may give a room an alias."),
+            integer64(
+                "rooms.forgotten_kept_days", \.rooms.forgottenKeptDays, 0...36_500,
+                "A room that all users here have left and forgotten goes so many days later; 0: never."),
         ]
+    }
+
+    private static var retention: [ConfigurationKey] {
+        [
+            days(
+                "retention.default_days", \.retention.defaultDays,
+                "Messages go after so many days, where a room says nothing."),
+            days("retention.minimum_days", \.retention.minimumDays, "No room's messages go sooner."),
+            days(
+                "retention.maximum_days", \.retention.maximumDays,
+                "Rooms that say how long they keep messages keep them no longer."),
+        ]
+    }
+
+    private static func days(_ path: String, _ field: Path<Int64?>, _ comment: String) -> ConfigurationKey {
+        ConfigurationKey(path, nil, comment) { c, s throws(Setting.Wrong) in
+            c.homeserver[keyPath: field] = try s.integer(in: 1...36_500)
+        }
     }
 
     private static var federation: [ConfigurationKey] {
@@ -126,7 +147,7 @@ enum ConfigurationCatalogue {
     private static var registration: [ConfigurationKey] {
         [
             flag("registration.open", \.registration.isOpen, "Anybody may register."),
-            fixed("registration.guests", "false", "Guests may register."),
+            flag("registration.guests", \.registration.guests, "Guests may register, and join rooms that let them."),
             fixed("registration.require_verification", "false", "New users must confirm an address."),
             flag("registration.require_token", \.registration.requireToken, "New users need a registration token."),
         ]
@@ -188,17 +209,50 @@ enum ConfigurationCatalogue {
                 flag(
                     "metrics.enabled", \.metricsEnabled, "Prometheus text at /metrics of listeners with that resource."),
             ]
+            + email
             // Named by the contract, not built yet: setting one says so instead of being ignored.
             + [
-                "retention.default_days", "application_services", "email.smtp_host",
-                "email.smtp_port", "email.from", "email.username", "email.password_file", "email.tls",
-                "captcha.verify_url", "captcha.public_key", "captcha.private_key", "captcha.private_key_file",
-                "cas.server_url",
+                "application_services", "captcha.verify_url", "captcha.public_key", "captcha.private_key",
+                "captcha.private_key_file", "cas.server_url",
             ].map { path in
                 ConfigurationKey(path, nil, "Not in this version.") { _, _ throws(Setting.Wrong) in
                     throw Setting.Wrong("not available in this version of fedchatd; remove the key")
                 }
             }
+    }
+
+    private static var email: [ConfigurationKey] {
+        [
+            ConfigurationKey("email.smtp_host", nil, "The mail server; without, no mail is sent.") {
+                c, s throws(Setting.Wrong) in
+                let host = try s.string
+                guard !host.isEmpty, host.utf8.count <= 255, !host.contains(where: \.isWhitespace) else {
+                    throw Setting.Wrong("expected a host name or an IP address")
+                }
+                c.homeserver.email.host = host
+            },
+            ConfigurationKey("email.smtp_port", "587", "25 and 587 are plain at first, 465 is TLS.") {
+                c, s throws(Setting.Wrong) in c.homeserver.email.port = Int(try s.integer(in: 1...65_535))
+            },
+            ConfigurationKey("email.from", nil, "Who mail comes from: an address, or Name <address>.") {
+                c, s throws(Setting.Wrong) in
+                let text = try s.string
+                guard MailAddress.mailbox(text) != nil else {
+                    throw Setting.Wrong("expected an address such as chat@example.org, or Name <chat@example.org>")
+                }
+                c.homeserver.email.from = text
+            },
+            ConfigurationKey("email.username", nil, "With email.password_file, for mail servers that ask.") {
+                c, s throws(Setting.Wrong) in c.homeserver.email.username = try s.string
+            },
+            ConfigurationKey("email.password_file", nil, "Its one line is the password.") {
+                c, s throws(Setting.Wrong) in c.homeserver.email.password = try Paths.secret(c.path(try s.string))
+            },
+            ConfigurationKey("email.tls", "starttls", "none, starttls, or tls (from the first byte).") {
+                c, s throws(Setting.Wrong) in
+                c.homeserver.email.tls = try s.choice(["none", "starttls", "tls"])
+            },
+        ]
     }
 
     private static var logging: [ConfigurationKey] {

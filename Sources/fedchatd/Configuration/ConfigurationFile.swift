@@ -73,6 +73,15 @@ enum ConfigurationFile {
         }
         loaded.homeserver.publicBaseURL = url
         loaded.homeserver.media.directory = loaded.dataDirectory + "/media"
+        let email = loaded.homeserver.email
+        if email.host != nil, email.from == nil {
+            throw ConfigurationError(
+                file: file, key: "email.from", expected: "is missing; expected an address, for email.smtp_host is set")
+        }
+        if (email.username == nil) != (email.password == nil) {
+            throw ConfigurationError(
+                file: file, key: "email.password_file", expected: "expected together with email.username")
+        }
         if loaded.homeserver.media.s3 != nil {
             let s3 = loaded.s3
             let keys = [
