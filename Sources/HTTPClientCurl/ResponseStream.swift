@@ -54,7 +54,9 @@ final class ResponseStream: Sendable {
             let step = state.withLock { state -> Step in
                 guard state.pieces.isEmpty else {
                     // All of it as one: libcurl's pieces are small.
-                    let piece = state.pieces.count == 1 ? state.pieces[0] : Array(state.pieces.joined())
+                    var piece: [UInt8] = []
+                    piece.reserveCapacity(state.count)
+                    for part in state.pieces { piece += part }
                     state.pieces = []
                     state.count = 0
                     defer { state.isPaused = false }

@@ -67,6 +67,16 @@ def gif(width, height, frames):
     return b"GIF89a" + struct.pack("<HH", width, height) + b"\x80\x00\x00\x00\x00\x00\xff\xff\xff" + frame * frames + b"\x3b"
 
 
+def moving(frames):
+    """A GIF that is whole: a pixel of another color in each frame."""
+    def frame(number):
+        color = 2 + number % 2
+        return (b"\x21\xf9\x04\x00\x0a\x00\x00\x00" + b"\x2c" + struct.pack("<HHHH", number % 64, number % 64, 1, 1)
+                + b"\x00\x02\x02" + bytes([0x44 | (color & 1) << 3, 0x01]) + b"\x00")
+    return (b"GIF89a" + struct.pack("<HH", 64, 64) + b"\x81\x00\x00" + bytes(range(0, 240, 20)) + b"".join(map(frame, range(frames)))
+            + b"\x3b")
+
+
 class Web(http.server.BaseHTTPRequestHandler):
     """Pages to make previews of."""
 
@@ -112,7 +122,8 @@ class World:
             settings["media"] |= {"store": "s3", "s3": {
                 "endpoint": f"http://127.0.0.1:{self.port}", "bucket": "files", "access_key_id": "id",
                 "secret_access_key": "secret", "path_style": True}}
-        self.server = Fedchatd(folder / "server", Authority(folder / "ca"), **settings)
+        self.authority = Authority(folder / "ca")
+        self.server = Fedchatd(folder / "server", self.authority, **settings)
         self.server.start()
         self.web = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Web)
         threading.Thread(target=self.web.serve_forever, daemon=True).start()
@@ -139,9 +150,9 @@ class World:
         if self.moto:
             self.moto.kill()
 
-    def memory(self, field="VmHWM"):
-        """The server's memory, MiB: at most (VmHWM) or now (VmRSS)."""
-        for line in pathlib.Path(f"/proc/{self.server.process.id}/status").read_text().splitlines():
+    def memory(self, field="VmHWM", server=None):
+        """A server's memory, MiB: at most (VmHWM) or now (VmRSS)."""
+        for line in pathlib.Path(f"/proc/{(server or self.server).process.id}/status").read_text().splitlines():
             if line.startswith(field):
                 return int(line.split()[1]) // 1024
 
@@ -282,6 +293,7 @@ HOSTILE = [
         + b"".join(chunk(b"zTXt", b"k\0\0" + zlib.compress(b"x" * (64 << 20), 9)) for _ in range(10))
         + chunk(b"IDAT", zlib.compress(b"\0" * 16 * 49)) + chunk(b"IEND", b"")), None),
     ("GIF of 30,000 frames of 2,000 x 2,000", "image/gif", lambda: gif(2000, 2000, 30000), None),
+    ("GIF of 200 frames of 64 x 64, asked to move", "image/gif", lambda: moving(200), 200),
     ("GIF of 60,000 x 60,000", "image/gif", lambda: gif(60000, 60000, 1), 413),
     ("SVG with a script", "image/svg+xml", lambda: b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>', 400),
     ("SVG that is said to be a PNG", "image/png", lambda: b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>', 400),
@@ -338,6 +350,27 @@ def large(gib):
     return run
 
 
+def remote(gib):
+    def run(world):
+        user, pieces = world.server.user(), gib * 1024
+        media = upload(world, user, (PIECE for _ in range(pieces)), pieces << 20)
+        with Fedchatd(world.folder / "other", world.authority, media={"max_upload_bytes": 8 << 30}) as other:
+            asker = other.user()
+            before, began, count = world.memory("VmRSS", other), time.monotonic(), 0
+            asked = http.client.HTTPConnection("127.0.0.1", other.client_port, timeout=900)
+            asked.request("GET", f"/_matrix/client/v1/media/download/{media}", headers={"Authorization": f"Bearer {asker.token}"})
+            answer = asked.getresponse()
+            while part := answer.read(1 << 20):
+                expect(count % (1 << 20) or part[:1024] == PIECE[:1024], "the same bytes")
+                count += len(part)
+            after = world.memory("VmHWM", other)
+            expect_equal((answer.status, count), (200, pieces << 20))
+            print(f"        {gib} GiB from another server: {time.monotonic() - began:.1f} s; memory of who fetches before {before} MiB, "
+                  f"at most {after} MiB; of who gives at most {world.memory()} MiB", flush=True)
+            expect(after - before < 200, f"{before} MiB became {after} MiB")
+    return run
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--only", default="")
@@ -355,6 +388,7 @@ def main():
         ("hostile files harm nobody", hostile),
     ]
     if options.gib:
+        cases.insert(0, (f"{options.gib} GiB come from another server in constant memory", remote(options.gib)))
         cases.insert(0, (f"{options.gib} GiB go up and down in constant memory", large(options.gib)))
     run = Run()
     with tempfile.TemporaryDirectory() as folder:
