@@ -15,6 +15,7 @@ struct Housekeeping: Sendable {
     /// Runs until the task is cancelled.
     func run() async {
         await indexRelations()
+        await inSteps("building the user directory") { try UserDirectory($0).buildStep() }
         while !Task.isCancelled {
             await reseal()
             let now = environment.clock.now()
@@ -29,6 +30,9 @@ struct Housekeeping: Sendable {
                     try StickyEventStore(connection).forget(before: now)
                     try Outbox(connection).dropEDUs(before: now - kept.edusKept)
                     try UnreadStore(connection).forgetLeft()
+                    try SlidingConnectionStore(connection).end(
+                        unusedSince: now - kept.slidingConnectionsKept, limit: SyncLimits.slidingEndedAtOnce)
+                    try MailPauseStore(connection).forget(before: MailPushing.forgotten(at: now))
                 }
                 try await media.sweep()
             } catch {

@@ -25,6 +25,8 @@ public struct Instance: Sendable {
     private let ephemeral: EphemeralIntake
     private let indexing: SearchIndexing
     private let delayed: DelayedSending
+    private let pushes: PushSender
+    private let guests: GuestDeparture
 
     /// Brings a database to the newest schema. Throws `DatabaseError` when it is newer than this program.
     public static func migrate(_ database: any Database) async throws {
@@ -103,12 +105,20 @@ public struct Instance: Sendable {
                     client: client, timeout: .milliseconds(configuration.timeouts.federationRequest)),
                 departure: memberships))
 
+        let guests = GuestDeparture(memberships: memberships, ending: accounts.ending)
+        self.guests = guests
+
         // What is new, and who waits for it.
         let authenticator = authenticator
         let staged = staged
-        let texts = EventTexts(events: reader.events, sealer: environment.sealer)
         let indexing = SearchIndexing(environment: environment, rooms: reader)
         self.indexing = indexing
+        let summaries = RoomSummaries(rooms: reader)
+        let pushReading = PushReading(rooms: reader, evaluation: PushEvaluation(rooms: reader, summaries: summaries))
+        let pushes = PushSender(
+            environment, reading: pushReading, unread: UnreadCounts(rooms: reader, summaries: summaries))
+        self.pushes = pushes
+        let texts = EventTexts(events: reader.events, sealer: environment.sealer, erased: ErasedUsers(clock: clock))
         let watcher = StreamWatcher(
             environment: environment,
             hooks: [
@@ -118,6 +128,12 @@ public struct Instance: Sendable {
                     reader.received($0)
                     texts.received($0)
                 },
+                .init(prefix: "") { pushes.received($0) },
+                .init(prefix: "guest_access") { guests.received($0) },
+                .init(prefix: "erased") { texts.erased?.received($0) },
+                .init(prefix: "state_keys") { reader.received($0) },
+                .init(prefix: "guest_access") { guests.received($0) },
+                .init(prefix: "erased") { texts.erased?.received($0) },
                 .init(prefix: "state_keys") { reader.received($0) },
                 .init(prefix: "outbox") { sender.notify($0.split(separator: " ").dropFirst().map(String.init)) },
             ])
@@ -126,7 +142,7 @@ public struct Instance: Sendable {
         let receipts = ReceiptKeeper(environment: environment, rooms: reader, sender: sender)
         let ephemeral = EphemeralIntake(environment: environment, receipts: receipts, presence: presence)
         self.ephemeral = ephemeral
-        let media = MediaRoutes(environment: environment, federation: client)
+        let media = MediaRoutes(environment: environment, federation: client, limiter: limiter)
         housekeeping = Housekeeping(environment: environment, media: media)
 
         let history = RemoteHistory(environment: environment, judgement: judgement, missing: missing)
@@ -134,8 +150,11 @@ public struct Instance: Sendable {
         let descriptions = RoomDescriptions(rooms: reader)
         let listed = PublicRooms(descriptions: descriptions)
 
+        let syncing = Syncing(
+            environment: environment, rooms: reader, texts: texts, watcher: watcher, presence: presence)
+
         // Who answers what.
-        let serving = RoomServing(environment: environment, reader: reader)
+        let serving = RoomServing(environment: environment, reader: reader, erased: texts.erased)
         let database = environment.database
         let groups: [any RouteGroup] = [
             accounts,
@@ -150,9 +169,16 @@ public struct Instance: Sendable {
             PublicRoomListing(
                 environment: environment, rooms: reader, listed: listed,
                 remote: RemoteDirectory(environment: environment, client: client)),
+            syncing,
+            SlidingSyncing(
+                environment: environment, sync: syncing.reader, watcher: watcher, presence: presence),
             Syncing(environment: environment, rooms: reader, texts: texts, watcher: watcher, presence: presence),
+            OldSyncing(reading: reading, watcher: watcher, presence: presence),
+            ThreadSubscribing(environment: environment, rooms: reader), MutualRooms(environment: environment),
             ReceiptSending(receipts: receipts),
             TypingSending(environment: environment, receipts: receipts),
+            PusherEditing(environment: environment, mail: pushes.mail), MailConsenting(environment: environment),
+            NotificationListing(environment: environment, reading: pushReading, texts: texts),
             PresenceKeeping(environment: environment, presence: presence),
             KeyPublishing(environment: environment, keyRing: keyRing),
             KeyUploading(environment: environment, deviceLists: deviceLists),
@@ -162,6 +188,7 @@ public struct Instance: Sendable {
                 remote: remoteDevices),
             ToDeviceSending(environment: environment),
             KeyBackup(environment: environment),
+            DehydratedDevices(environment: environment, deviceLists: deviceLists),
             serving,
             JoinAnswering(
                 environment: environment, reader: reader, writer: writer, serving: serving, verification: verification),
@@ -211,9 +238,11 @@ public struct Instance: Sendable {
             group.addTask { await housekeeping.run() }
             group.addTask { await indexing.run() }
             group.addTask { await delayed.run() }
+            if environment.configuration.registration.guests { group.addTask { await guests.run() } }
             group.addTask { await retention.run() }
             if let gauges { group.addTask { await gauges.run() } }
             group.addTask { await ephemeral.run() }
+            group.addTask { await pushes.run() }
             await group.waitForAll()
         }
     }

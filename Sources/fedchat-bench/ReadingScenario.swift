@@ -1,3 +1,5 @@
+import HTTPMessages
+import HTTPTypes
 import MatrixModel
 
 /// What clients ask that reads much: syncs of many rooms, pages of history, members of a large room, a search.

@@ -182,6 +182,38 @@ def both_send(pair, sends):
     print(f"        {2 * sends} messages from two nodes in {took:.1f} s")
 
 
+def claim_at_both(pair):
+    """One-time keys are claimed at both nodes at once."""
+    alice, bob = pair.nodes[0].user("alice"), pair.nodes[1].user("bob")
+    names = [f"K{number:03}" for number in range(80)]
+    for part in (names[:40], names[40:]):
+        alice.call("POST", "/keys/upload", {"one_time_keys": {
+            f"signed_curve25519:{name}": {"key": name, "signatures": {}} for name in part}})
+    alice.call("POST", "/keys/upload", {"fallback_keys": {
+        "signed_curve25519:last": {"key": "last", "fallback": True, "signatures": {}}}})
+    given = [[], []]
+
+    def claim(number, who):
+        for _ in range(40):
+            answer = who.call("POST", "/keys/claim", {"one_time_keys": {alice.id: {alice.device: "signed_curve25519"}}})
+            given[number] += [name.split(":")[1] for name in answer["one_time_keys"][alice.id][alice.device]]
+
+    askers = [pair.at(0, bob), bob]
+    threads = [threading.Thread(target=claim, args=each) for each in enumerate(askers)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    expect_equal(sorted(given[0] + given[1]), names, "each key once, from one node or the other")
+    for each in given:
+        expect_equal(each, sorted(each), "in the order they were uploaded")
+    for who in askers:
+        answer = who.call("POST", "/keys/claim", {"one_time_keys": {alice.id: {alice.device: "signed_curve25519"}}})
+        expect_equal(list(answer["one_time_keys"][alice.id][alice.device]), ["signed_curve25519:last"], "then the fallback key")
+    left = pair.at(1, alice).call("POST", "/keys/upload", {})["one_time_key_counts"]
+    expect_equal(left["signed_curve25519"], 0, "none is left at either node")
+
+
 def query(url, statement):
     done = subprocess.run(["psql", "-At", url, "-c", statement], capture_output=True, text=True, stdin=subprocess.DEVNULL)
     expect(done.returncode == 0, done.stderr)
@@ -237,6 +269,7 @@ def main():
             for sentence, function, arguments in (
                 ("a word at one node wakes who waits at the other; sessions are good at both", talk, (pair,)),
                 (f"two nodes send {options.sends} messages each into one room at once: each once, one order", both_send, (pair, options.sends)),
+                ("one-time keys claimed at two nodes at once are given out in order, once each", claim_at_both, (pair,)),
                 ("a node that is killed while it sends to another server is replaced by the other", take_over, (pair, there, url)),
             ):
                 if not options.only or options.only in sentence:

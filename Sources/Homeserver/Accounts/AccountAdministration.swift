@@ -14,6 +14,7 @@ public struct AccountAdministration: Sendable {
         case invalidName(String)
         case inUse(String)
         case noSuchUser(String)
+        case notDeactivated(String)
         case badPassword
         case badToken
 
@@ -22,6 +23,7 @@ public struct AccountAdministration: Sendable {
             case .invalidName(let name): "\(name) is not a name for a user of this server"
             case .inUse(let name): "\(name) exists already"
             case .noSuchUser(let name): "there is no user \(name)"
+            case .notDeactivated(let name): "there is no deactivated user \(name)"
             case .badPassword: "the password is empty or too long"
             case .badToken: "a token has 1 to 64 of A-Z a-z 0-9 . _ ~ -"
             }
@@ -82,7 +84,27 @@ public struct AccountAdministration: Sendable {
         }
     }
 
-    /// Ends an account for good.
+    /// Ends all of a user's sessions, with their devices.
+    public func endSessions(of name: String) async throws {
+        let user = try await existing(name)
+        let sessions = sessions
+        try await environment.database.write { connection in
+            try ShortLivedTokenStore(connection, .login).deleteAll(of: user)
+            try sessions.endAll(of: user, in: connection)
+        }
+    }
+
+    /// Lets a deactivated account be used again, with another password. What was erased does not come back.
+    public func reactivate(_ name: String, password: String) async throws {
+        let user = try user(named: name)
+        let hash = try hash(password)
+        let wasDeactivated = try await environment.database.write { connection in
+            try AccountStore(connection).reactivate(user, passwordHash: hash)
+        }
+        guard wasDeactivated else { throw Refusal.notDeactivated(name) }
+    }
+
+    /// Ends an account.
     public func deactivate(_ name: String, erase: Bool = false) async throws {
         let ending = AccountEnding(environment: environment, sessions: sessions, departure: departure)
         try await ending.deactivate(existing(name), erase: erase)

@@ -20,6 +20,10 @@ struct AccountCreation: Sendable {
         var registrationToken: String?
         /// The authentication session that is used up.
         var sessionID: String?
+        /// The documents that were agreed to.
+        var agreed: [HomeserverConfiguration.Policy] = []
+        /// Whether a guest of this name becomes a whole user.
+        var isUpgrade = false
     }
 
     let environment: Environment
@@ -55,13 +59,24 @@ struct AccountCreation: Sendable {
         let account = Account(
             user: wish.user, passwordHash: wish.passwordHash, created: now, isAdmin: wish.isAdmin,
             isGuest: wish.isGuest, userType: wish.userType, applicationService: wish.applicationService)
-        guard try AccountStore(connection).create(account) else { throw Self.inUse }
+        let accounts = AccountStore(connection)
+        if wish.isUpgrade {
+            guard try accounts.upgradeGuest(wish.user, passwordHash: wish.passwordHash) else { throw Self.inUse }
+            try connection.notify("tokens \(wish.user.text)")
+        } else {
+            guard try accounts.create(account) else { throw Self.inUse }
+        }
         if let token = wish.registrationToken {
             guard try RegistrationTokenStore(connection).use(token, now: now) else {
                 throw MatrixError(.unauthorized, "The registration token was used up")
             }
         }
         if let id = wish.sessionID { try AuthenticationSessionStore(connection).delete(id) }
+        for policy in wish.agreed {
+            try ConsentStore(connection).add(
+                .init(policy: policy.id, version: policy.version, accepted: now), of: wish.user)
+        }
+        if wish.isUpgrade { return }
         let name = wish.displayname ?? wish.user.localpart
         _ = try ProfileStore(connection).set(
             "displayname", json: String(decoding: JSONValue.string(name).serialized(), as: UTF8.self),

@@ -25,6 +25,9 @@ public struct FederatedProfiles: RemoteProfiles {
             if case .refused(404, _) = error {
                 throw MatrixError(.notFound, "The user's server knows no such profile")
             }
+            if case .refused(403, _) = error {
+                throw MatrixError(.forbidden, "The user's server does not tell profiles")
+            }
             throw MatrixError(.unknown, "The user's server could not be asked", status: 502)
         }
         guard let field else { return answer.value }

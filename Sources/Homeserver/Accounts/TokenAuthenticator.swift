@@ -103,7 +103,8 @@ public final class TokenAuthenticator: ClientAuthenticating {
         let known = Known(
             requester: Requester(
                 user: found.pair.user, device: found.pair.device, accessTokenID: found.pair.id,
-                isAdmin: found.account.isAdmin, isGuest: found.account.isGuest),
+                isAdmin: found.account.isAdmin, isGuest: found.account.isGuest,
+                isSuspended: found.account.isSuspended),
             expires: found.pair.expires, isLocked: found.account.isLocked, isSuspended: found.account.isSuspended,
             until: environment.clock.monotonic() + AuthenticationLimits.tokenMemory)
         cache.withLock { cache in
@@ -150,7 +151,7 @@ public final class TokenAuthenticator: ClientAuthenticating {
 /// What a suspended account may not do. It may read, leave, redact its own events, keep its keys and log out.
 /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#account-suspension>
 enum Suspension {
-    private static let forbidden: Set<Route> = [
+    static let forbidden: Set<Route> = [
         .joinRoomById, .joinRoom, .knockRoom, .createRoom, .inviteUser, .setRoomStateWithKey, .setRoomState,
         .setProfileField, .deleteProfileField, .upgradeRoom, .ban, .unban, .kick, .setRoomAlias, .deleteRoomAlias,
         .setRoomVisibilityOnDirectory, .uploadContent, .createContent, .uploadContentToMXC, .setTyping,

@@ -14,6 +14,7 @@ public struct UserInteractiveAuthentication: Sendable {
         case password = "m.login.password"
         case dummy = "m.login.dummy"
         case registrationToken = "m.login.registration_token"
+        case terms = "m.login.terms"
     }
 
     /// What came of it.
@@ -30,6 +31,8 @@ public struct UserInteractiveAuthentication: Sendable {
         let sessionID: String?
         /// The registration token that was given.
         public let registrationToken: String?
+        /// Whether the documents of the configuration were agreed to.
+        let agreedToTerms: Bool
     }
 
     let environment: Environment
@@ -57,7 +60,10 @@ public struct UserInteractiveAuthentication: Sendable {
     ///   - user: whose request it is; `nil` before there is an account.
     ///   - bindsBody: whether the body must stay the same from request to request.
     func check(_ request: APIRequest, user: UserID?, flows: [[Stage]], bindsBody: Bool) async throws -> Outcome {
-        let operation = try Self.operation(request, bindsBody: bindsBody)
+        let asksForTerms = flows.contains { $0.contains(.terms) }
+        let operation = try Self.operation(
+            request, bindsBody: bindsBody,
+            shown: asksForTerms ? environment.configuration.registration.terms : [])
         let now = environment.clock.now()
         guard let auth = try request.optionalObject("auth") else {
             return try await challenge(nil, user, operation, flows, error: nil)
@@ -78,6 +84,11 @@ public struct UserInteractiveAuthentication: Sendable {
                 let error = MatrixError(.unknown, "This stage is not offered")
                 return try await challenge(session, user, operation, flows, error: error)
             }
+            // Who has no session was shown no documents.
+            if stage == .terms, session == nil {
+                let error = MatrixError(.missingParameter, "Missing session")
+                return try await challenge(nil, user, operation, flows, error: error)
+            }
             switch try await pass(stage, auth, user, request) {
             case .failure(let error):
                 return try await challenge(session, user, operation, flows, error: error)
@@ -87,7 +98,10 @@ public struct UserInteractiveAuthentication: Sendable {
             }
         }
         if flows.contains(where: { $0.allSatisfy { completed.contains($0.rawValue) } }) {
-            return .passed(Passed(sessionID: session?.id, registrationToken: token))
+            return .passed(
+                Passed(
+                    sessionID: session?.id, registrationToken: token,
+                    agreedToTerms: completed.contains(Stage.terms.rawValue)))
         }
         var next = session ?? newSession(user, operation)
         next.completed = completed
@@ -100,7 +114,7 @@ public struct UserInteractiveAuthentication: Sendable {
         _ stage: Stage, _ auth: JSONView, _ user: UserID?, _ request: APIRequest
     ) async throws -> Result<String?, MatrixError> {
         switch stage {
-        case .dummy:
+        case .dummy, .terms:
             return .success(nil)
         case .password:
             guard let password = auth["password"]?.string else {
@@ -143,7 +157,7 @@ public struct UserInteractiveAuthentication: Sendable {
         }
         var answer: [String: JSONValue] = [
             "flows": .array(flows.map { ["stages": .array($0.map { .string($0.rawValue) })] }),
-            "params": .object([:]),
+            "params": params(of: flows),
             "session": .string(session.id),
             "completed": .array(session.completed.sorted().map { .string($0) }),
         ]
@@ -154,9 +168,26 @@ public struct UserInteractiveAuthentication: Sendable {
         return .challenge(.json(.object(answer), status: 401))
     }
 
-    /// What a session is bound to.
-    private static func operation(_ request: APIRequest, bindsBody: Bool) throws(MatrixError) -> [UInt8] {
+    /// What clients need to know for the stages.
+    private func params(of flows: [[Stage]]) -> JSONValue {
+        guard flows.contains(where: { $0.contains(.terms) }) else { return .object([:]) }
+        var policies: [String: JSONValue] = [:]
+        for policy in environment.configuration.registration.terms {
+            var entry: [String: JSONValue] = ["version": .string(policy.version)]
+            for (language, text) in policy.texts {
+                entry[language] = ["name": .string(text.name), "url": .string(text.url)]
+            }
+            policies[policy.id] = .object(entry)
+        }
+        return .object([Stage.terms.rawValue: ["policies": .object(policies)]])
+    }
+
+    /// What a session is bound to; also to the documents shown, so that nobody agrees to others than were read.
+    private static func operation(
+        _ request: APIRequest, bindsBody: Bool, shown: [HomeserverConfiguration.Policy]
+    ) throws(MatrixError) -> [UInt8] {
         var text = Array("\(request.route.method.rawValue) \(request.route.template)".utf8)
+        for policy in shown { text += Array("\n\(policy.id) \(policy.version)".utf8) }
         for (name, value) in request.parameters.sorted(by: { $0.key < $1.key }) {
             text += Array("\n\(name)=\(value)".utf8)
         }

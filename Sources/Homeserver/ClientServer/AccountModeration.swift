@@ -35,7 +35,7 @@ struct AccountModeration: RouteGroup {
         }
         let connections: [JSONValue] = devices.compactMap { device in
             guard let address = device.lastSeenAddress, let time = device.lastSeen else { return nil }
-            return ["ip": .string(address), "last_seen": .integer(time), "user_agent": ""]
+            return ["ip": .string(address), "last_seen": .integer(time)]
         }
         return .json([
             "user_id": .string(user.text),

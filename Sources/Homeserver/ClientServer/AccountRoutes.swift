@@ -5,6 +5,8 @@ public struct AccountRoutes: RouteGroup {
     private let groups: [any RouteGroup]
     /// Confirms grave requests by password, for other handlers too.
     public let confirmation: UserInteractiveAuthentication
+    /// Ends accounts.
+    let ending: AccountEnding
     /// Reads profiles of any user.
     public let profiles: ProfileReader
 
@@ -24,6 +26,7 @@ public struct AccountRoutes: RouteGroup {
             environment: environment, sessions: sessions, departure: collaborators.departure)
         let profiles = ProfileReader(environment: environment, remote: collaborators.remoteProfiles)
         self.confirmation = confirmation
+        self.ending = ending
         self.profiles = profiles
         groups = [
             VersionTelling(environment: environment),
@@ -41,6 +44,7 @@ public struct AccountRoutes: RouteGroup {
             AccountChanging(
                 environment: environment, checking: checking, ending: ending, sessions: sessions,
                 confirmation: confirmation),
+            AccountRescuing(environment: environment, checking: checking, ending: ending, sessions: sessions),
             DeviceEditing(environment: environment, sessions: sessions, confirmation: confirmation),
             ProfileEditing(reader: profiles, propagation: collaborators.profiles),
             AccountDataEditing(environment: environment),

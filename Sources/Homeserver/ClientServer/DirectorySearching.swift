@@ -3,7 +3,7 @@ internal import MatrixAPI
 internal import MatrixModel
 internal import SQLDatabase
 
-/// Searching for users: those of this server, and those who share a room with the one who asks.
+/// Searching for users.
 /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#user-directory>
 struct DirectorySearching: RouteGroup {
     let environment: Environment
@@ -21,7 +21,8 @@ struct DirectorySearching: RouteGroup {
         }
         guard !term.isEmpty else { return .json(["results": [], "limited": false]) }
         let found = try await environment.database.read { connection in
-            try UserDirectory(connection).search(term.lowercased(), for: requester.user, limit: limit + 1)
+            try UserDirectory(connection).search(
+                term, for: requester.user, server: environment.serverName, limit: limit + 1)
         }
         let results: [JSONValue] = found.prefix(limit).map { entry in
             .fields([

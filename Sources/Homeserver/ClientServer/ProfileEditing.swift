@@ -59,6 +59,12 @@ struct ProfileEditing: RouteGroup {
         let user = try request.userID()
         let field = try Self.field(request)
         guard user == requester.user else { throw MatrixError(.forbidden, "This is not your profile") }
+        if requester.isGuest, field != "displayname" {
+            throw MatrixError(.guestAccessForbidden, "Guests may change their display name only")
+        }
+        guard environment.configuration.profiles.mayChange(field) else {
+            throw MatrixError(.forbidden, "\(field) may not be changed here")
+        }
         return (user, field)
     }
 

@@ -25,9 +25,12 @@ struct Registering: RouteGroup {
     private var flows: [[UserInteractiveAuthentication.Stage]] {
         let settings = environment.configuration.registration
         guard settings.isOpen else { return [] }
-        if settings.requireToken { return [[.registrationToken]] }
         // Nothing verifies a stranger here yet, so who demands it gets nobody.
-        return settings.requireVerification ? [] : [[.dummy]]
+        if settings.requireVerification, !settings.requireToken { return [] }
+        var stages: [UserInteractiveAuthentication.Stage] = []
+        if settings.requireToken { stages.append(.registrationToken) }
+        if !settings.terms.isEmpty { stages.append(.terms) }
+        return [stages.isEmpty ? [.dummy] : stages]
     }
 
     @Sendable private func registerAccount(_ request: APIRequest) async throws -> APIResponse {
@@ -42,7 +45,8 @@ struct Registering: RouteGroup {
         guard !flows.isEmpty else { throw MatrixError(.forbidden, "Registration is disabled") }
         let wish = try DeviceSessions.Wish(request)
         let chosen = try request.optionalString("username").map(creation.user(named:))
-        if let chosen { try await checkFree(chosen) }
+        let upgrades = try await checkGuest(request, chosen)
+        if let chosen, !upgrades { try await checkFree(chosen) }
         let passed: UserInteractiveAuthentication.Passed
         switch try await authentication.check(request, user: nil, flows: flows, bindsBody: false) {
         case .challenge(let response): return response
@@ -54,7 +58,26 @@ struct Registering: RouteGroup {
         var account = AccountCreation.Wish(user: user, passwordHash: try await checking.hash(password))
         account.registrationToken = passed.registrationToken
         account.sessionID = passed.sessionID
+        account.agreed = passed.agreedToTerms ? environment.configuration.registration.terms : []
+        account.isUpgrade = upgrades
         return try await create(account, request, wish)
+    }
+
+    /// Whether a guest becomes a whole user. Throws `M_FORBIDDEN` when the token is not that of the guest who is named.
+    /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#guest-access>
+    private func checkGuest(_ request: APIRequest, _ named: UserID?) async throws -> Bool {
+        guard let token = try request.optionalString("guest_access_token") else { return false }
+        guard let named else { throw MatrixError(.missingParameter, "Missing username: a guest keeps the name") }
+        let now = environment.clock.now()
+        let isGuest = try await environment.database.read { connection in
+            guard let pair = try AccessTokenStore(connection).pair(accessHash: NewTokens.hash(token)),
+                pair.user == named, pair.expires.map({ $0 > now }) ?? true,
+                let account = try AccountStore(connection).account(named)
+            else { return false }
+            return account.isGuest && !account.isDeactivated && !account.isLocked
+        }
+        guard isGuest else { throw MatrixError(.forbidden, "This is not the token of that guest") }
+        return true
     }
 
     private func registerGuest(_ request: APIRequest) async throws -> APIResponse {
@@ -94,6 +117,7 @@ struct Registering: RouteGroup {
                 try sessions.open(opened, wish, user: account.user, address: address, in: connection)
             }
         }
+        if account.isUpgrade { sessions.authenticator.forget(account.user) }
         return SessionAnswer.response(user: account.user, opened: opened, environment: environment)
     }
 

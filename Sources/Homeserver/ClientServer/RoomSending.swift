@@ -33,6 +33,7 @@ struct RoomSending: RouteGroup {
         let room = try request.roomID()
         let target = try request.eventID()
         try await limiter.take(.messages, who: requester.user.text)
+        try await checkRedaction(of: target, requester)
         var content: JSONValue = [:]
         if let reason = try request.optionalString("reason") { content["reason"] = .string(reason) }
         let event = try await writer.send(
@@ -49,6 +50,7 @@ struct RoomSending: RouteGroup {
     private func answer(
         _ wish: EventWish, _ request: APIRequest, _ requester: Requester, _ origin: SendOrigin?
     ) async throws -> APIResponse {
+        try await checkRights(to: wish, requester)
         let timestamp = try timestamp(request, requester)
         if let delay = try milliseconds(request, Self.delayParameter) {
             if wish.stateKey != nil { try await limiter.take(.messages, who: requester.user.text) }
@@ -77,6 +79,29 @@ struct RoomSending: RouteGroup {
             throw MatrixError(.invalidParameter, "\(name) is no number of milliseconds")
         }
         return time
+    }
+
+    /// What a guest or a suspended user may not do by sending an event.
+    private func checkRights(to wish: EventWish, _ requester: Requester) async throws {
+        if wish.type == .redaction, wish.stateKey == nil {
+            let target = wish.content["redacts"]?.string.flatMap { try? EventID($0) }
+            try await checkRedaction(of: target, requester)
+        }
+        if requester.isGuest, wish.type == .member, wish.content["membership"]?.string == "join",
+            try await !writer.reader.isJoined(requester.user, in: wish.room)
+        {
+            // Joining has its own way, which asks whether guests may.
+            throw MembershipEditing.noGuests
+        }
+    }
+
+    /// Who is suspended takes back only what is their own.
+    /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#account-suspension>
+    private func checkRedaction(of target: EventID?, _ requester: Requester) async throws {
+        guard requester.isSuspended, let target else { return }
+        guard try await writer.reader.event(target)?.pdu.sender == requester.user else {
+            throw MatrixError(.userSuspended, "This account is suspended")
+        }
     }
 
     private func origin(_ request: APIRequest, _ requester: Requester, _ scope: String) throws(MatrixError)

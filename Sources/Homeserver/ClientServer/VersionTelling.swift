@@ -12,7 +12,9 @@ struct VersionTelling: RouteGroup {
     /// Proposals whose unstable names work, or that are part of a later version and work.
     static let unstableFeatures: [String: JSONValue] = [
         "uk.tcpip.msc4133.stable": true, "org.matrix.msc4140": true, "org.matrix.msc4143": true,
-        "org.matrix.msc4354": true,
+        "org.matrix.msc4354": true, "org.matrix.simplified_msc3575": true, "org.matrix.msc3881": true,
+        "org.matrix.msc3874": true, "org.matrix.msc4306": true,
+        "uk.half-shot.msc2666.query_mutual_rooms.stable": true,
     ]
 
     func register(on router: inout Router) {
@@ -29,14 +31,19 @@ struct VersionTelling: RouteGroup {
         var available: [String: JSONValue] = [:]
         for version in RoomVersion.all { available[version.text] = "stable" }
         let yes: JSONValue = ["enabled": true]
+        let no: JSONValue = ["enabled": false]
+        let profiles = environment.configuration.profiles
         var capabilities: [String: JSONValue] = [
             "m.change_password": .object(["enabled": .bool(!requester.isGuest)]),
             "m.room_versions": [
                 "default": .string(environment.configuration.rooms.defaultVersion.text),
                 "available": .object(available),
             ],
-            "m.set_displayname": yes, "m.set_avatar_url": yes, "m.profile_fields": yes,
-            "m.3pid_changes": ["enabled": false], "m.get_login_token": yes,
+            // Deprecated, but must be there where the fields are not to be changed.
+            "m.set_displayname": profiles.mayChange("displayname") ? yes : no,
+            "m.set_avatar_url": profiles.mayChange("avatar_url") ? yes : no,
+            "m.profile_fields": Self.profileFields(profiles),
+            "m.3pid_changes": no, "m.get_login_token": yes, "m.forget_forced_upon_leave": no,
         ]
         capabilities["org.matrix.msc4140.delayed_events"] = [
             "max_delay_ms": .integer(environment.configuration.timeouts.delayedEventMaximum),
@@ -44,5 +51,17 @@ struct VersionTelling: RouteGroup {
         ]
         if requester.isAdmin { capabilities["m.account_moderation"] = ["suspend": true, "lock": true] }
         return .json(["capabilities": .object(capabilities)])
+    }
+
+    /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#mprofile_fields-capability>
+    private static func profileFields(_ profiles: HomeserverConfiguration.Profiles) -> JSONValue {
+        func list(_ fields: [String]) -> JSONValue? {
+            fields.isEmpty ? nil : .array(fields.map { .string($0) })
+        }
+        guard profiles.areEditable else { return ["enabled": false] }
+        return .fields([
+            "enabled": true, "allowed": list(profiles.allowedFields),
+            "disallowed": profiles.allowedFields.isEmpty ? list(profiles.disallowedFields) : nil,
+        ])
     }
 }

@@ -29,10 +29,27 @@ public struct WellKnownRoutes: RouteGroup {
             else { throw none }  // Servers speak TLS: where clients do not, nobody can say where servers go.
             return .json(["m.server": .string(address.authority)])
         }
-        router.onPublic(.getWellknownSupport) { _ in throw none }
+        router.onPublic(.getWellknownSupport) { _ in
+            guard let support = Self.support(environment.configuration.support) else { throw none }
+            return .json(support)
+        }
         router.onPublic(.getWellknownPolicy) { _ in throw none }
         router.onPublic(.getVersion) { _ in
             .json(["server": ["name": "Fedchat", "version": .string(version)]])
         }
+    }
+
+    /// Whom to ask for help; nil when nobody is named.
+    private static func support(_ support: HomeserverConfiguration.Support) -> JSONValue? {
+        guard !support.contacts.isEmpty || support.page != nil else { return nil }
+        let contacts = support.contacts.map { contact -> JSONValue in
+            .fields([
+                "role": .string(contact.role), "matrix_id": contact.user.map { .string($0.text) },
+                "email_address": contact.email.map { .string($0) },
+            ])
+        }
+        return .fields([
+            "contacts": contacts.isEmpty ? nil : .array(contacts), "support_page": support.page.map { .string($0) },
+        ])
     }
 }

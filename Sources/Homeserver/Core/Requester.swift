@@ -9,6 +9,8 @@ public struct Requester: Sendable {
     public var accessTokenID: Int64?
     public var isAdmin: Bool
     public var isGuest: Bool
+    /// May read, leave and redact its own only.
+    public var isSuspended: Bool
     /// The id of the application service that asks, for itself or for one of its users.
     public var applicationService: String?
     /// OAuth scopes; empty for legacy tokens.
@@ -16,13 +18,14 @@ public struct Requester: Sendable {
 
     public init(
         user: UserID, device: DeviceID?, accessTokenID: Int64? = nil, isAdmin: Bool = false, isGuest: Bool = false,
-        applicationService: String? = nil, scopes: Set<String> = []
+        isSuspended: Bool = false, applicationService: String? = nil, scopes: Set<String> = []
     ) {
         self.user = user
         self.device = device
         self.accessTokenID = accessTokenID
         self.isAdmin = isAdmin
         self.isGuest = isGuest
+        self.isSuspended = isSuspended
         self.applicationService = applicationService
         self.scopes = scopes
     }

@@ -18,6 +18,10 @@ enum DeviceLimits {
     static let backupKeysPerPage = 500
     /// Bytes of what a backup says of itself.
     static let backupAuthDataBytes = 65_536
+    /// Bytes of what a dehydrated device is kept as.
+    static let dehydratedBytes = 65_536
+    /// Messages to a dehydrated device in one answer.
+    static let dehydratedEventsPerPage = 1_000
     /// Devices addressed by one request.
     static let recipients = 10_000
     /// Bytes of one message to a device; as much as an event.

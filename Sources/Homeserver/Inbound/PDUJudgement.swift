@@ -25,6 +25,8 @@ struct PDUJudgement: Sendable {
     private struct Source {
         var origin: ServerName
         var missing: MissingEvents?
+        /// How much must be had of a state that it tells.
+        var completeness = ToldCompleteness.whatIsHad
 
         func asked() throws(LacksEvents) -> MissingEvents {
             guard let missing else { throw LacksEvents() }
@@ -49,8 +51,11 @@ struct PDUJudgement: Sendable {
     let missing: MissingEvents
 
     /// Judges an event and writes it, after those before it. Known events are passed over.
-    /// - Parameter fetches: whether what it refers to may be fetched; else ``LacksEvents`` is thrown where that is needed.
-    func receive(_ event: PDU, from origin: ServerName, fetches: Bool) async throws {
+    /// - Parameters:
+    ///   - fetches: whether what it refers to may be fetched; else ``LacksEvents`` is thrown where that is needed.
+    ///   - isTriedAgain: whether it will be tried again if it throws ``Unjudgeable``; otherwise what cannot be had of a
+    ///     state before it is left out.
+    func receive(_ event: PDU, from origin: ServerName, fetches: Bool, isTriedAgain: Bool = false) async throws {
         guard let room = try await reader.record(event.roomID) else { throw Unacceptable(reason: "unknown room") }
         if try await isInLog(event.id) { return }
         // A room has its create event from the start; any other, or an event after nothing, would be a second root.
@@ -59,12 +64,13 @@ struct PDUJudgement: Sendable {
         }
         let source = Source(
             origin: origin,
-            missing: fetches ? missing.within(.milliseconds(environment.configuration.timeouts.missingEvents)) : nil)
+            missing: fetches ? missing.within(.milliseconds(environment.configuration.timeouts.missingEvents)) : nil,
+            completeness: isTriedAgain ? .all : .whatIsHad)
         let lacking = try await unknown(event.prevEvents)
         if !lacking.isEmpty {
             let earliest = Set(try await historyEnds(of: room))
             if !lacking.allSatisfy(earliest.contains) {
-                try await closeGap(before: event, in: room, after: earliest, from: origin, by: source.asked())
+                try await closeGap(before: event, in: room, after: earliest, from: source)
             }
         }
         try await judgeAndAppend(event, from: source)
@@ -103,9 +109,9 @@ struct PDUJudgement: Sendable {
 
     /// Fetches the events between ours and this one, as far as they are to be had, and judges them, earlier ones first.
     private func closeGap(
-        before event: PDU, in room: RoomRecord, after earliest: Set<EventID>, from origin: ServerName,
-        by missing: MissingEvents
+        before event: PDU, in room: RoomRecord, after earliest: Set<EventID>, from source: Source
     ) async throws {
+        let missing = try source.asked()
         let known = try await environment.database.read { connection in
             Array(try reader.log(connection).ids(room.extremities.suffix(Self.namedExtremities)).values)
         }
@@ -114,7 +120,7 @@ struct PDUJudgement: Sendable {
         var latest = [event.id]
         for _ in 0..<Self.gapRounds {
             let answer = await missing.before(
-                latest, room: room.id, version: room.version, having: stops, from: origin)
+                latest, room: room.id, version: room.version, having: stops, from: source.origin)
             let new = answer.filter {
                 $0.id != event.id && found[$0.id] == nil && !$0.prevEvents.isEmpty && !earliest.contains($0.id)
             }
@@ -125,7 +131,6 @@ struct PDUJudgement: Sendable {
             guard !open.isEmpty else { break }
             latest = found.values.filter { !open.isDisjoint(with: $0.prevEvents) }.map(\.id)
         }
-        let source = Source(origin: origin, missing: missing)
         for earlier in RoomImport.ordered(found, by: \.prevEvents) {
             if try await isInLog(earlier.id) { continue }
             do {
@@ -328,6 +333,7 @@ struct PDUJudgement: Sendable {
         _ event: PDU, in room: RoomRecord, from source: Source
     ) async throws -> StateRoot {
         if let root = try await reader.stateBefore(event.prevEvents, in: room) { return root }
-        return try await toldState(before: event, in: room, by: source.asked(), from: source.origin)
+        return try await toldState(
+            before: event, in: room, by: source.asked(), from: source.origin, source.completeness)
     }
 }

@@ -93,6 +93,8 @@ public struct MembershipEditing: Sendable {
         var content = try await content(.join, of: user, reason: reason)
         for (key, value) in extra.members where content[key] == nil { content[key] = value }
         guard let record = try await reader.record(room), try await isResident(record) else {
+            // Whether guests may join is known only where the room is.
+            guard !isGuest else { throw Self.noGuests }
             let joined = try await joinElsewhere(room, as: user, content, via: servers)
             await RoomSuccession(writer: writer).carryOver(to: joined, for: user)
             return joined
@@ -104,12 +106,10 @@ public struct MembershipEditing: Sendable {
         let state = RoomState(try await reader.state(at: record.state, keys: keys).mapValues(\.pdu))
         let membership = state.membership(of: user)
         if membership == .join { return room }
+        if isGuest, GuestAccess(state.event(.guestAccess, "")) != .canJoin { throw Self.noGuests }
         // Where the members are not known, the user may be banned: a server that knows them decides.
         if record.isPartial, state.event(.member, user.text) == nil {
             return try await joinElsewhere(room, as: user, content, via: servers)
-        }
-        if isGuest, GuestAccess(state.event(.guestAccess, "")) != .canJoin {
-            throw MatrixError(.guestAccessForbidden, "Guests may not join this room")
         }
         let rules = JoinRules(state.event(.joinRules, ""))
         let isRestricted = rules.rule == .restricted || rules.rule == .knockRestricted
@@ -124,6 +124,8 @@ public struct MembershipEditing: Sendable {
         await RoomSuccession(writer: writer).carryOver(to: room, for: user)
         return room
     }
+
+    static let noGuests = MatrixError(.guestAccessForbidden, "Guests may not join this room")
 
     private func joinElsewhere(
         _ room: RoomID, as user: UserID, _ content: JSONValue, via servers: [ServerName]

@@ -12,6 +12,8 @@ struct RoomServing: RouteGroup {
 
     let environment: Environment
     let reader: RoomReader
+    /// Whose words are hidden from servers that came later.
+    var erased: ErasedUsers?
 
     func register(on router: inout Router) {
         router.onServer(.getEvent) { request, origin in try await event(request, origin) }
@@ -196,14 +198,50 @@ struct RoomServing: RouteGroup {
     private func visible(_ events: [StoredEvent], to server: ServerName) async throws -> [PDU] {
         var known: [StateRoot: Bool] = [:]
         var pdus: [PDU] = []
+        let hidden = try await hidden(events, to: server)
         for event in events where isSettled(event) {
-            if try await isVisible(event, to: server, &known) {
+            if !hidden.contains(event.id), try await isVisible(event, to: server, &known) {
                 pdus.append(event.pdu)
             } else if let redacted = try? event.pdu.redacted() {
                 pdus.append(redacted)
             }
         }
         return pdus
+    }
+
+    /// What users said who asked to be forgotten, when no user of the server was in the room.
+    private func hidden(_ events: [StoredEvent], to server: ServerName) async throws -> Set<EventID> {
+        guard let erased else { return [] }
+        let said = events.filter { !$0.pdu.isState && environment.isLocal($0.pdu.sender) }
+        guard !said.isEmpty else { return [] }
+        return try await environment.database.read { connection in
+            let senders = try erased.among(Set(said.map(\.pdu.sender)), connection)
+            var wasThere: [StateRoot: Bool] = [:]
+            var hidden: Set<EventID> = []
+            for event in said where senders.contains(event.pdu.sender) {
+                var isThere = false
+                if let root = event.stateAfter {
+                    isThere =
+                        try wasThere[root]
+                        ?? members(of: server, at: root, connection).contains {
+                            (try? RoomMember($0.pdu).membership) == .join
+                        }
+                    wasThere[root] = isThere
+                }
+                if !isThere { hidden.insert(event.id) }
+            }
+            return hidden
+        }
+    }
+
+    /// The member events of a server's users in a state.
+    private func members(
+        of server: ServerName, at root: StateRoot, _ connection: any SQLConnection
+    ) throws -> [StoredEvent] {
+        let nids = try StateReader(connection, reader.states).all(at: root).filter { key, _ in
+            key.type == .member && (try? UserID(key.stateKey))?.serverName == server
+        }
+        return Array(try reader.events.events(Array(nids.values), from: reader.log(connection)).values)
     }
 
     /// Whether a server that is in the room may see an event of it.
@@ -239,15 +277,11 @@ struct RoomServing: RouteGroup {
         let visibility = text.flatMap { HistoryVisibility(rawValue: $0) } ?? .shared
         // A server that is in the room now, as the one that asks is, sees what is shared.
         if visibility == .shared || visibility == .worldReadable { return true }
-        let members = try await environment.database.read { connection in
-            let states = StateReader(connection, reader.states)
-            let nids = try states.all(at: root).filter { key, _ in
-                key.type == .member && (try? UserID(key.stateKey))?.serverName == server
-            }
-            return try reader.events.events(Array(nids.values), from: reader.log(connection))
+        let found = try await environment.database.read { connection in
+            try members(of: server, at: root, connection)
         }
         return EventAudience(visibility).serverCanSee(
-            members.values.map {
+            found.map {
                 EventAudience.Viewer(try? RoomMember($0.pdu).membership, joinedLater: true)
             })
     }

@@ -9,6 +9,8 @@ struct EventText: Sendable {
     /// Members of `unsigned` that are the same for all, each with a comma before it.
     let unsigned: [UInt8]
     let isRedacted: Bool
+    /// For who was not in the room when it was said; nil where all may read it.
+    var hidden: [UInt8]?
 }
 
 /// Who reads events, and when.
@@ -25,10 +27,13 @@ struct EventTexts: Sendable {
     private let cache = BoundedCache<Int64, EventText>(budget: SyncLimits.eventTextBytes)
     private let events: EventCache
     private let sealer: StorageSealer
+    /// Whose words are hidden from those who came later.
+    let erased: ErasedUsers?
 
-    init(events: EventCache, sealer: StorageSealer) {
+    init(events: EventCache, sealer: StorageSealer, erased: ErasedUsers? = nil) {
         self.events = events
         self.sealer = sealer
+        self.erased = erased
     }
 
     /// Forgets what a notification says was redacted.
@@ -42,9 +47,14 @@ struct EventTexts: Sendable {
     func texts(of list: some Sequence<StoredEvent>, _ connection: any SQLConnection) throws -> [Int64: EventText] {
         var found: [Int64: EventText] = [:]
         var missing: [StoredEvent] = []
+        let senders = Set(list.lazy.filter { !$0.pdu.isState }.map(\.pdu.sender))
+        let hidden = try erased?.among(senders, connection) ?? []
+        func isHidden(_ event: StoredEvent) -> Bool { !event.pdu.isState && hidden.contains(event.pdu.sender) }
         for event in list where found[event.nid] == nil {
             // An event that was redacted since it was written is written anew.
-            if let text = cache.value(event.nid), text.isRedacted == (event.redactedBy != nil) {
+            if let text = cache.value(event.nid), text.isRedacted == (event.redactedBy != nil),
+                (text.hidden != nil) == isHidden(event)
+            {
                 found[event.nid] = text
             } else {
                 missing.append(event)
@@ -56,9 +66,10 @@ struct EventTexts: Sendable {
         let redactions = missing.compactMap(\.redactedBy)
         let redacting = redactions.isEmpty ? [:] : try log.events(ids: redactions)
         for event in missing {
-            let text = Self.text(
+            var text = Self.text(
                 of: event, replaced: event.replaces.flatMap { replaced[$0] },
                 redacting: event.redactedBy.flatMap { redacting[$0] })
+            if isHidden(event), let redacted = try? event.pdu.redacted() { text.hidden = Self.head(of: redacted) }
             found[event.nid] = text
             cache.put(event.nid, text, cost: text.head.count + text.unsigned.count + 128)
         }
@@ -66,9 +77,7 @@ struct EventTexts: Sendable {
     }
 
     private static func text(of event: StoredEvent, replaced: StoredEvent?, redacting: StoredEvent?) -> EventText {
-        var writer = JSONWriter(reserving: event.pdu.canonicalJSON.count)
-        ClientEvent.write(event.pdu, into: &writer, withRoomID: false)
-        let head = Array(writer.bytes.dropLast())
+        let head = head(of: event.pdu)
         // The first member is left out below, so that each of the others begins with a comma.
         var unsigned = JSONWriter()
         unsigned.beginObject()
@@ -90,6 +99,12 @@ struct EventTexts: Sendable {
             head: head, unsigned: Array(unsigned.bytes.dropFirst(9)), isRedacted: event.redactedBy != nil)
     }
 
+    private static func head(of pdu: PDU) -> [UInt8] {
+        var writer = JSONWriter(reserving: pdu.canonicalJSON.count)
+        ClientEvent.write(pdu, into: &writer, withRoomID: false)
+        return Array(writer.bytes.dropLast())
+    }
+
     /// Writes one event for a reader.
     /// - Parameters:
     ///   - membership: the reader's membership at the event, if it is known.
@@ -99,9 +114,11 @@ struct EventTexts: Sendable {
         relations: [UInt8]? = nil, into writer: inout JSONWriter
     ) {
         guard let text else { return }
+        let isHidden = text.hidden != nil && membership != .join
         let whole =
             reader.format.isFederation
-            ? Array(event.pdu.canonicalJSON) : bytes(event, text, reader, membership, withRoomID, relations)
+            ? Array(((isHidden ? try? event.pdu.redacted() : nil) ?? event.pdu).canonicalJSON)
+            : bytes(event, text, reader, membership, withRoomID, relations)
         guard let paths = reader.format.fields else { return writer.raw(whole) }
         guard let document = try? JSONDocument(whole) else { return }
         var picked = JSONValue.object([:])
@@ -114,7 +131,7 @@ struct EventTexts: Sendable {
         _ relations: [UInt8]?
     ) -> [UInt8] {
         let age = reader.now.subtractingReportingOverflow(event.pdu.originServerTimestamp)
-        var bytes = text.head
+        var bytes = membership == .join ? text.head : text.hidden ?? text.head
         bytes.reserveCapacity(text.head.count + text.unsigned.count + 160)
         if withRoomID { bytes += ",\"room_id\":\"\(event.pdu.roomID.text.escapedForJSON)\"".utf8 }
         bytes += ",\"unsigned\":{\"age\":\(age.overflow ? 0 : age.partialValue)".utf8

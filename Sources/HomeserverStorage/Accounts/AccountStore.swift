@@ -33,6 +33,24 @@ public struct AccountStore {
         return try Set(rows.map { try UserID($0.text(0)) })
     }
 
+    /// Whether anybody asked to be forgotten.
+    public func hasErased() throws -> Bool {
+        try !connection.query("SELECT 1 FROM accounts WHERE is_erased = 1 LIMIT 1").isEmpty
+    }
+
+    /// Those of `users` who asked to be forgotten.
+    public func erased(among users: Set<UserID>) throws -> Set<UserID> {
+        var found: Set<UserID> = []
+        for chunk in users.sorted().chunks(of: Limits.bindsPerStatement) {
+            for row in try connection.query(
+                "SELECT user_id FROM accounts WHERE is_erased = 1 AND user_id IN \(list: chunk.map(\.text))")
+            {
+                found.insert(try UserID(row.text(0)))
+            }
+        }
+        return found
+    }
+
     /// Accounts in the order of their ids, after one.
     public func list(after: String = "", limit: Int = 1_000) throws -> [Account] {
         try connection.query(
@@ -48,6 +66,15 @@ public struct AccountStore {
             VALUES (\(account.user.text), \(account.passwordHash.sqlValue), \(account.created), \(account.isAdmin),
                 \(account.isGuest), \(account.userType.sqlValue), \(account.applicationService.sqlValue))
             ON CONFLICT (user_id) DO NOTHING
+            """) == 1
+    }
+
+    /// Makes a guest a user. Returns false when there is no such guest.
+    public func upgradeGuest(_ user: UserID, passwordHash: String?) throws -> Bool {
+        try connection.execute(
+            """
+            UPDATE accounts SET is_guest = 0, password_hash = \(passwordHash.sqlValue)
+            WHERE user_id = \(user.text) AND is_guest = 1 AND is_deactivated = 0
             """) == 1
     }
 
@@ -71,6 +98,21 @@ public struct AccountStore {
                 is_erased = CASE WHEN \(erase ? 1 : 0) = 1 THEN 1 ELSE is_erased END
             WHERE user_id = \(user.text)
             """)
+        try UserDirectory(connection).remove(user)
+        if erase { try connection.notify("erased \(user.text)") }
+    }
+
+    /// Lets a deactivated account be used again. What was erased stays away. Returns false when it is not deactivated.
+    public func reactivate(_ user: UserID, passwordHash: String?) throws -> Bool {
+        let changed = try connection.execute(
+            """
+            UPDATE accounts SET password_hash = \(passwordHash.sqlValue), is_deactivated = 0, is_erased = 0
+            WHERE user_id = \(user.text) AND is_deactivated = 1
+            """)
+        guard changed == 1 else { return false }
+        try UserDirectory(connection).index(user)
+        try connection.notify("erased \(user.text)")
+        return true
     }
 
     private func read(_ row: SQLRow) throws -> Account {

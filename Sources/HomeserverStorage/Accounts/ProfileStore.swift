@@ -35,6 +35,28 @@ public struct ProfileStore {
         return found
     }
 
+    /// Display names and avatars of several users; who has neither is left out.
+    public func displayed(
+        _ users: Set<UserID>
+    ) throws -> [UserID: (displayname: String?, avatarURL: String?)] {
+        var found: [UserID: (displayname: String?, avatarURL: String?)] = [:]
+        for chunk in users.sorted().chunks(of: Limits.bindsPerStatement) {
+            for row in try connection.query(
+                """
+                SELECT user_id, field, value FROM profiles
+                WHERE user_id IN \(list: chunk.map(\.text)) AND field IN ('displayname', 'avatar_url')
+                """)
+            {
+                let user = try UserID(row.text(0))
+                let value = try? JSONDocument(Array("[\(try row.text(2))]".utf8)).root.elements.first?.string
+                var entry = found[user] ?? (nil, nil)
+                if try row.text(1) == "displayname" { entry.displayname = value } else { entry.avatarURL = value }
+                found[user] = entry
+            }
+        }
+        return found
+    }
+
     /// Sets a field. Returns false, and changes nothing, when the profile would outgrow its limit.
     public func set(_ field: String, json: String, search: String? = nil, of user: UserID) throws -> Bool {
         var size = 2 + field.utf8.count + json.utf8.count + 4
@@ -47,13 +69,17 @@ public struct ProfileStore {
             INSERT INTO profiles (user_id, field, value, search) VALUES (\(user.text), \(field), \(json), \(search.sqlValue))
             ON CONFLICT (user_id, field) DO UPDATE SET value = excluded.value, search = excluded.search
             """)
+        if field == "displayname" { try UserDirectory(connection).index(user) }
         return true
     }
 
     /// Removes a field. Returns false when there is none.
     @discardableResult
     public func delete(_ field: String, of user: UserID) throws -> Bool {
-        try connection.execute("DELETE FROM profiles WHERE user_id = \(user.text) AND field = \(field)") == 1
+        let existed =
+            try connection.execute("DELETE FROM profiles WHERE user_id = \(user.text) AND field = \(field)") == 1
+        if existed, field == "displayname" { try UserDirectory(connection).index(user) }
+        return existed
     }
 
     /// Removes all fields.

@@ -101,11 +101,12 @@ public struct Outbox {
         try notify([destination])
     }
 
-    /// Drops the EDUs made before a time, milliseconds since 1970: a server that did not answer for so long asks for device
-    /// lists anew, and to-device messages to it have lost their use. Returns how many.
+    /// Drops the EDUs made before a time, milliseconds since 1970: messages to devices of a server that did not answer for so
+    /// long have lost their use. Those of which the newest counts stay, a few for each of our users: they tell a server that
+    /// comes back whose device lists it must ask for. Returns how many were dropped.
     @discardableResult
     public func dropEDUs(before time: Int64) throws -> Int {
-        try connection.execute("DELETE FROM outbox_edus WHERE created < \(time)")
+        try connection.execute("DELETE FROM outbox_edus WHERE created < \(time) AND dedupe_key IS NULL")
     }
 
     // MARK: Sending
@@ -254,13 +255,17 @@ public struct Outbox {
                 """,
             ])
         }
-        // The oldest EDUs above the bound go; a device list is asked for again when its stream has a gap.
-        _ = try connection.execute(
-            """
-            DELETE FROM outbox_edus WHERE destination = \(destination) AND edu_nid <= COALESCE((
-                SELECT edu_nid FROM outbox_edus WHERE destination = \(destination)
-                ORDER BY edu_nid DESC LIMIT 1 OFFSET \(keepEDUs)), 0)
-            """)
+        // The oldest EDUs above the bound go; those of which the newest counts have a bound of their own, for a device list
+        // is asked for again only when something tells of a gap in its stream.
+        for kind in ["IS NULL", "IS NOT NULL"] as [SQL] {
+            _ = try connection.execute(
+                """
+                DELETE FROM outbox_edus WHERE destination = \(destination) AND dedupe_key \(kind)
+                AND edu_nid <= COALESCE((
+                    SELECT edu_nid FROM outbox_edus WHERE destination = \(destination) AND dedupe_key \(kind)
+                    ORDER BY edu_nid DESC LIMIT 1 OFFSET \(keepEDUs)), 0)
+                """)
+        }
     }
 
     /// Ends catching up, if nothing is missing. Writers that put something in the destination's way meanwhile are waited

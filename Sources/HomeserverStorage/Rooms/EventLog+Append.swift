@@ -294,11 +294,15 @@ extension EventLog {
 
     /// `events <position> <room_nid> <user>…`: the users are those of ours whom the append concerns beside the joined;
     /// `*` for too many. `redacted <event_nid>…`: these events changed (or outliers got a place); caches forget them.
+    /// `guest_access <room_nid>`: whether guests may be in the room may have changed.
     private func notify(_ append: RoomAppend, _ appended: AppendedPositions) throws {
         if let last = appended.last {
             let users =
                 append.concerned.count > Limits.usersPerNotification ? ["*"] : append.concerned.map(\.text)
             try connection.notify((["events", String(last), String(append.roomNID)] + users).joined(separator: " "))
+        }
+        if append.events.contains(where: { $0.pdu.type == .guestAccess && $0.pdu.isState }) {
+            try connection.notify("guest_access \(append.roomNID)")
         }
         let changed = append.redactions.map(\.target) + append.events.filter(\.isKnown).map(\.nid)
         for chunk in changed.map({ String($0) }).chunks(of: Limits.bindsPerStatement) {

@@ -10,7 +10,10 @@ import SQLDatabase
 struct Users: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Makes and changes users of the server's database.",
-        subcommands: [Create.self, List.self, ResetPassword.self, Deactivate.self, MakeAdmin.self])
+        subcommands: [
+            Create.self, List.self, ResetPassword.self, EndSessions.self, Deactivate.self, Reactivate.self,
+            MakeAdmin.self,
+        ])
 
     struct Create: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
@@ -59,8 +62,33 @@ struct Users: AsyncParsableCommand {
         }
     }
 
+    struct EndSessions: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Logs a user out everywhere.")
+        @Argument var name: String
+        @OptionGroup var options: ConfigurationOption
+
+        mutating func run() async throws {
+            let name = name
+            try await Administration.on(options) { try await $0.endSessions(of: name) }
+        }
+    }
+
+    struct Reactivate: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Lets a deactivated account be used again, with the password given.")
+        @Argument var name: String
+        @OptionGroup var options: ConfigurationOption
+        @OptionGroup var password: PasswordOption
+
+        mutating func run() async throws {
+            let password = try password.read()
+            let name = name
+            try await Administration.on(options) { try await $0.reactivate(name, password: password) }
+        }
+    }
+
     struct Deactivate: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Ends an account for good.")
+        static let configuration = CommandConfiguration(abstract: "Ends an account, until it is reactivated.")
         @Argument var name: String
         @OptionGroup var options: ConfigurationOption
         @Flag(help: "Asks that what the user sent be hidden from new members.") var erase = false

@@ -316,3 +316,68 @@ def profile_fields(world):
     user.call("DELETE", path)
     expect_equal(other.request("GET", path).status, 404)
     expect_equal(user.request("PUT", path, {"org.example.pronouns": "x" * 70_000}).status // 100, 4, "too large a profile")
+
+
+@case("an administrator gives a user another password and ends the sessions")
+def reset_by_admin(world):
+    admin, user = world.server.user("admin", admin=True), world.server.user()
+    path = f"/_synapse/admin/v1/reset_password/{user.id}"
+    expect_equal(user.request("POST", path, {"new_password": "mine now"}, prefix="").status, 403)
+    admin.call("POST", path, {"new_password": "a third horse", "logout_devices": True}, prefix="")
+    expect_equal(user.request("GET", "/account/whoami").status, 401)
+    world.site.login(user.localpart, "a third horse")
+
+
+@case("users are found by the beginnings of their names", only="fedchatd")
+def user_directory(world):
+    user, other = world.server.user(), world.server.user()
+    user.call("PUT", f"/profile/{quoted(user.id)}/displayname", {"displayname": "Quetzalcóatl Plumed-Serpent"})
+    for term, finds in (("quetz", True), ("SERP quetzalcó", True), (f"@{user.localpart}", True), (user.id, True),
+                        ("lumed", False), ("%", False)):
+        found = other.call("POST", "/user_directory/search", {"search_term": term})
+        expect_equal(user.id in [each["user_id"] for each in found["results"]], finds, term)
+    some = other.call("POST", "/user_directory/search", {"search_term": "person", "limit": 1})
+    expect(len(some["results"]) <= 1, f"{some}")
+
+
+@case("whoever is suspended takes back their own words and nobody else's", only="fedchatd")
+def suspended_redactions(world):
+    admin, user, other = world.server.user("admin", admin=True), world.server.user(), world.server.user()
+    room = user.create_room(preset="public_chat")
+    other.join(room)
+    own, foreign = user.send(room, "mine"), other.send(room, "theirs")
+    admin.call("PUT", f"/admin/suspend/{quoted(user.id)}", {"suspended": True}, prefix="/_matrix/client/v1")
+    refused = user.request("PUT", f"/rooms/{quoted(room)}/redact/{quoted(foreign)}/1", {})
+    expect_equal((refused.status, refused.errcode), (403, "M_USER_SUSPENDED"))
+    user.call("PUT", f"/rooms/{quoted(room)}/redact/{quoted(own)}/2", {})
+    refused = user.request("PUT", f"/profile/{quoted(user.id)}/displayname", {"displayname": "x"})
+    expect_equal((refused.status, refused.errcode), (403, "M_USER_SUSPENDED"))
+    user.call("POST", f"/rooms/{quoted(room)}/leave", {})
+
+
+@case("documents are agreed to, guests come in, and helpers are named, where a server is set up so", only="fedchatd")
+def terms_guests_support(world):
+    terms = [{"id": "tos", "version": "1", "languages": {"en": {"name": "Terms", "url": "https://example.org/terms"}}}]
+    contacts = [{"role": "m.role.admin", "matrix_id": "@admin:example.org", "email_address": "admin@example.org"}]
+    with world.another(registration={"open": True, "guests": True, "terms": terms, "password_hash_cost": "minimum"},
+                       support={"contacts": contacts, "support_page": "https://example.org/help"}) as server:
+        site = server.site
+        told = site.request("GET", "/.well-known/matrix/support").json
+        expect_equal(told, {"contacts": contacts, "support_page": "https://example.org/help"})
+        body = {"username": "agreeable", "password": PASSWORD}
+        asked = site.request("POST", CLIENT + "/register", body)
+        expect_equal((asked.status, asked.json["flows"]), (401, [{"stages": ["m.login.terms"]}]))
+        expect_equal(asked.json["params"]["m.login.terms"]["policies"],
+                     {"tos": {"version": "1", "en": {"name": "Terms", "url": "https://example.org/terms"}}})
+        made = site.call("POST", "/register", {**body, "auth": {"type": "m.login.terms", "session": asked.json["session"]}})
+        host = User(site, made, PASSWORD)
+        guest = User(site, site.call("POST", "/register?kind=guest", {}), None)
+        room = host.create_room(preset="public_chat")
+        refused = guest.request("POST", f"/rooms/{quoted(room)}/join", {})
+        expect_equal((refused.status, refused.errcode), (403, "M_GUEST_ACCESS_FORBIDDEN"))
+        access = f"/rooms/{quoted(room)}/state/m.room.guest_access/"
+        host.call("PUT", access, {"guest_access": "can_join"})
+        guest.call("POST", f"/rooms/{quoted(room)}/join", {})
+        guest.send(room, "hello")
+        host.call("PUT", access, {"guest_access": "forbidden"})
+        eventually(lambda: host.state(room, "m.room.member", guest.id)["membership"] == "leave", "the guest is taken out")

@@ -128,3 +128,35 @@ def cross_signing(world):
     user.call("POST", "/keys/device_signing/upload", first)
     answer = user.request("POST", "/keys/device_signing/upload", keys())
     expect_equal(answer.status, 401, f"{answer}")
+
+
+DEHYDRATED = "/_matrix/client/unstable/org.matrix.msc3814.v1"
+
+
+@case("a device is left dehydrated, gets messages, and another takes them up", only="fedchatd")
+def dehydrated(world):
+    user, other = world.server.user(), world.server.user()
+    name = "dry/+device"
+    empty = user.request("GET", "/dehydrated_device", prefix=DEHYDRATED)
+    expect_equal((empty.status, empty.errcode), (404, "M_NOT_FOUND"))
+    left = {"device_id": name, "initial_device_display_name": "dehydrated",
+            "device_data": {"algorithm": "org.matrix.msc3814.v2", "device_pickle": "secret", "nonce": "n"},
+            "device_keys": {"user_id": user.id, "device_id": name, "dehydrated": True, "algorithms": [],
+                            "keys": {f"curve25519:{name}": key("a"), f"ed25519:{name}": key("b")}, "signatures": {}},
+            "fallback_keys": {"signed_curve25519:f": {"key": key("f"), "fallback": True, "signatures": {}}}}
+    expect_equal(user.call("PUT", "/dehydrated_device", left, prefix=DEHYDRATED), {"device_id": name})
+    expect_equal(user.call("GET", "/dehydrated_device", prefix=DEHYDRATED),
+                 {"device_id": name, "device_data": left["device_data"]})
+    found = other.call("POST", "/keys/query", {"device_keys": {user.id: []}})["device_keys"][user.id]
+    expect_equal(found[name]["dehydrated"], True)
+    for number in range(3):
+        other.call("PUT", f"/sendToDevice/m.room.encrypted/{number}", {"messages": {user.id: {name: {"number": number}}}})
+    new = world.site.login(user.localpart, user.password)
+    path = f"/dehydrated_device/{quoted(name)}/events"
+    first = new.call("POST", path, {}, prefix=DEHYDRATED)
+    expect_equal([event["content"]["number"] for event in first["events"]], [0, 1, 2])
+    last = new.call("POST", path, {"next_batch": first["next_batch"]}, prefix=DEHYDRATED)
+    expect_equal(last["events"], [])
+    expect_equal(other.request("POST", path, {}, prefix=DEHYDRATED).errcode, "M_FORBIDDEN")
+    expect_equal(new.call("DELETE", "/dehydrated_device", prefix=DEHYDRATED), {"device_id": name})
+    expect_equal(user.request("GET", "/dehydrated_device", prefix=DEHYDRATED).status, 404)

@@ -18,9 +18,11 @@ struct Client {
     let device: String
     let token: String
 
+    /// - Parameter path: behind `/_matrix/client/v3/`, or a whole path.
     func call(_ method: HTTPRequest.Method, _ path: String, _ body: JSONValue? = nil) async throws -> Answer {
         var head = HTTPRequest(
-            method: method, scheme: "https", authority: server.name.text, path: "/_matrix/client/v3/\(path)")
+            method: method, scheme: "https", authority: server.name.text,
+            path: path.hasPrefix("/") ? path : "/_matrix/client/v3/\(path)")
         if !token.isEmpty { head.headerFields[.authorization] = "Bearer \(token)" }
         let response = await server.handler.handle(
             IncomingRequest(
