@@ -38,7 +38,9 @@ public struct RoomPurge {
     /// Tables with such a column that are seen to in another way.
     static let others: Set<String> = [
         "rooms", "events", "state_nodes", "forgotten_rooms", "destination_rooms", "account_data",
-        "unread_counts",
+        "unread_counts", "thread_subscriptions",
+        // With the connection, and when the pause is over.
+        "sliding_rooms", "push_mail_pauses",
         // Tells the users that the room is gone.
         "invites_withdrawn", "invites_received",
         // The users' own, who may come back.
@@ -192,7 +194,7 @@ public struct RoomPurge {
         guard let last = users.last else { return true }
         try connection.execute(
             "DELETE FROM account_data WHERE room_id = \(id.text) AND user_id IN \(list: users)")
-        for table in ["forgotten_rooms", "unread_counts"] {
+        for table in ["forgotten_rooms", "unread_counts", "thread_subscriptions"] {
             try connection.execute(
                 "DELETE FROM \(raw: table) WHERE room_nid = \(room) AND user_id IN \(list: users)")
         }
