@@ -39,6 +39,8 @@ public struct RoomPurge {
     static let others: Set<String> = [
         "rooms", "events", "state_nodes", "forgotten_rooms", "destination_rooms", "account_data",
         "unread_counts", "thread_subscriptions",
+        // With the connection, and when the pause is over.
+        "sliding_rooms", "push_mail_pauses",
         // Tells the users that the room is gone.
         "invites_withdrawn", "invites_received",
         // The users' own, who may come back.

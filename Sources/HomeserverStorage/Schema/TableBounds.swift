@@ -28,6 +28,10 @@ public enum TableBounds {
         "reports": "10,000, and 200 of one user's; the operator's",
         "unread_counts": "a row a user and room; with either",
         "thread_subscriptions": "the last 10,000 of a user; with the room",
+        "sliding_connections": "limits.sliding_connections_per_device; two weeks without use; with the device",
+        "sliding_rooms": "with the connection", "sliding_changes": "with the connection",
+        "pushers": "limits.pushers_per_user; with the session", "push_mail_pauses": "twelve hours after a pause",
+        "push_leases": "a row a shard and node",
         "delayed_events": "limits.delayed_events_per_user; when sent, or an hour later; with the room",
         "sticky_events": "an hour; with the event",
         "purge_jobs": "seven days after the end", "blocked_rooms": "the operator's, until unblocked",
@@ -42,6 +46,9 @@ public enum TableBounds {
         "registration_tokens": "the operator's, until revoked", "registration_nonces": "a minute, 1,000 at most",
         "token_buckets": "when the bucket is full again", "profiles": "64 KiB a user; with the account",
         "account_data": "20,000 types a user; of a room with it", "filters": "limits.filters_per_user; the oldest go",
+        "policy_consents": "a row a user, document and version; with an erased account",
+        "user_directory_words": "33 words a user; with the account",
+        "user_directory_building": "a row, until accounts of before are taken in",
         "reply_log": "timeouts.replies_kept_ms", "presence": "timeouts.presence_kept_ms",
         "key_backups": "limits.key_backups_per_user; the oldest goes", "key_backup_versions": "a row a user",
         "key_backup_keys": "limits.keys_per_backup",
@@ -56,7 +63,9 @@ public enum TableBounds {
         "remote_device_lists": "when no room is shared any more", "remote_devices": "1,000 a user; with the list",
         "to_device_messages": "limits.to_device_messages_per_device; acknowledged by a sync; with the device",
         "to_device_received": "timeouts.message_ids_kept_ms",
-        "media": "announced ones after timeouts.pending_upload_ms",
+        "dehydrated_devices": "one a user, 64 KiB",
+        "media": "announced ones after timeouts.pending_upload_ms; others' when not used",
+        "media_unused": "an hour", "url_previews": "timeouts.preview_kept_ms, limits.previews_cached",
     ]
 
     private static let federation = [
