@@ -36,6 +36,7 @@ MODULES = [
     "legacy",
     "together",
     "media",
+    "previews",
     "errors",
     "hostile",
     "operating",

@@ -1,4 +1,4 @@
-"""Puts the Rust SDK's Python bindings (PyPI: matrix-sdk-python) into the virtual environment that runs this.
+"""Puts the Rust SDK's Python bindings (the package matrix-sdk-python) into the virtual environment that runs this.
 
 There is one wheel, for CPython 3.12 and glibc 2.38. What is in it is plain Python, which says of itself that it wants 3.10,
 and a library that needs two functions of glibc 2.38: the C23 forms of sscanf and strtol, which differ from the older ones in

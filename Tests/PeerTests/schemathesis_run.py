@@ -275,6 +275,8 @@ def main():
                 judges.append(judge)
                 witness.case = judge.id
 
+                witness.broken = []
+
                 def one(judge=judge):
                     if not scene.holds():
                         scene.build()

@@ -18,6 +18,9 @@ AMENDMENTS = [
      ("paths", "/sync", "get", "responses", "200", *_CONTENT, "properties", "presence"),
      {"type": "object", "properties": {"events": {"type": "array", "items": {
          "$ref": "../../event-schemas/schema/m.presence.yaml"}}}}, "#mpresence: an event with a sender"),
+    ("api/client-server/old_sync.yaml",
+     ("paths", "/initialSync", "get", "responses", "200", *_CONTENT, "properties", "presence", "items"),
+     {"$ref": "../../event-schemas/schema/m.presence.yaml"}, "#mpresence: an event with a sender"),
     ("api/client-server/definitions/one_time_keys.yaml",
      ("additionalProperties", "oneOf", 1, "properties", "fallback"), {"type": "boolean"},
      "#post_matrixclientv3keysupload: fallback_keys, in words"),
