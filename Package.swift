@@ -34,6 +34,7 @@ let cLibraries: [Target] = [
     .systemLibrary(name: "CPostgres", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
     .systemLibrary(name: "CResolver"),
     .systemLibrary(name: "CCrypt"),
+    .systemLibrary(name: "CConfinement"),
 ]
 
 let sources: [Target] = [
@@ -41,6 +42,7 @@ let sources: [Target] = [
     library("Cryptography", ["CSodium", "COpenSSL", "CCrypt"]),
     library("MatrixModel", ["Cryptography", collections]),
     library("HTTPMessages", [httpTypes]),
+    library("Confinement", ["CConfinement"]),
     library("SQLDatabase", []),
     // Row 2.
     library("Ratchet", ["Cryptography"]),
@@ -74,8 +76,8 @@ let sources: [Target] = [
     library(
         "Homeserver",
         [
-            "Federation", "HomeserverStorage", "MatrixRooms", "MatrixAPI", "HTTPMessages", httpTypes, logging,
-            collections,
+            "Federation", "HomeserverStorage", "MatrixRooms", "MatrixAPI", "HTTPMessages", "Confinement", httpTypes,
+            logging, collections,
             .product(name: "Metrics", package: "swift-metrics"),
         ]),
     library("FedchatKit", ["ClientEncryption", "MatrixRooms", "MatrixAPI", "HTTPMessages", httpTypes, logging]),
@@ -123,7 +125,7 @@ let testTargets: [Target] = [
         [
             "Homeserver", "HomeserverStorage", "MatrixRooms", "MatrixAPI", "MatrixModel", "Federation",
             "HTTPMessages", "SQLDatabase", "SQLiteEngine", "PostgresEngine", "FedchatTesting", "Cryptography",
-            httpTypes, logging,
+            "Confinement", httpTypes, logging,
         ]),
     tests(
         "FedchatKitTests",

@@ -43,6 +43,11 @@ static inline CURLcode fedchat_curl_set_receiver(CURL *easy, CURLoption option, 
     return curl_easy_setopt(easy, option, callback);
 }
 
+/// For CURLOPT_READFUNCTION.
+static inline CURLcode fedchat_curl_set_reader(CURL *easy, curl_read_callback callback) {
+    return curl_easy_setopt(easy, CURLOPT_READFUNCTION, callback);
+}
+
 static inline CURLcode fedchat_curl_set_open_socket(CURL *easy, curl_opensocket_callback callback) {
     return curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, callback);
 }

@@ -76,6 +76,59 @@ public struct FederationClient: Sendable {
         _ call: APICall, to server: ServerName, timeout: Duration,
         maximumBytes: Int = FederationLimits.responseBytes
     ) async throws(FederationError) -> Answer {
+        try await ask(call, at: server, timeout, maximumBytes) { (request) async throws(Failure) in
+            do {
+                let response = try await httpClient.send(request)
+                guard (200..<300).contains(response.status) else {
+                    throw Failure.answered(Self.refusal(response.status, response.body))
+                }
+                return Answer(status: response.status, fields: response.fields, body: response.body)
+            } catch let error as HTTPClientError { throw .unanswered(error) } catch let error as Failure {
+                throw error
+            } catch { throw .answered(.unreachable("\(error)")) }
+        }
+    }
+
+    /// An answer whose body is read as it comes.
+    public struct StreamedAnswer: Sendable {
+        public let fields: HTTPFields
+        public let body: HTTPBody
+    }
+
+    /// As `send`, for what is large: the body is read no faster than it is taken.
+    public func stream(
+        _ call: APICall, to server: ServerName, timeout: Duration, maximumBytes: Int
+    ) async throws(FederationError) -> StreamedAnswer {
+        try await ask(call, at: server, timeout, maximumBytes) { (request) async throws(Failure) in
+            do {
+                let response = try await httpClient.stream(request)
+                guard (200..<300).contains(response.status) else {
+                    let body = try? await response.body.collect(upTo: FederationLimits.errorBytes)
+                    throw Failure.answered(Self.refusal(response.status, body ?? []))
+                }
+                return StreamedAnswer(fields: response.fields, body: response.body)
+            } catch let error as HTTPClientError { throw .unanswered(error) } catch let error as Failure {
+                throw error
+            } catch { throw .answered(.unreachable("\(error)")) }
+        }
+    }
+
+    /// Why one address gave nothing.
+    private enum Failure: Error {
+        case unanswered(HTTPClientError)
+        case answered(FederationError)
+    }
+
+    private static func refusal(_ status: Int, _ body: [UInt8]) -> FederationError {
+        .refused(
+            status: status, (try? JSONDocument(body)).flatMap { MatrixError(status: status, body: $0.root) })
+    }
+
+    /// Asks one address after the other.
+    private func ask<Result>(
+        _ call: APICall, at server: ServerName, _ timeout: Duration, _ maximumBytes: Int,
+        _ exchange: (ClientRequest) async throws(Failure) -> Result
+    ) async throws(FederationError) -> Result {
         guard server != serverName, mayReach(server) else { throw .notAllowed }
         var fields: HTTPFields = [.accept: "application/json", .userAgent: "fedchatd"]
         let method = call.route.method.rawValue
@@ -90,26 +143,17 @@ public struct FederationClient: Sendable {
                 pathAndQuery: call.pathAndQuery, fields: fields, body: call.body, connectTo: address.connectTo,
                 timeout: timeout, maximumResponseBytes: maximumBytes,
                 allowPrivateAddresses: allowsPrivateAddresses)
-            do {
-                let response = try await httpClient.send(request)
-                guard (200..<300).contains(response.status) else {
-                    let error = (try? JSONDocument(response.body)).flatMap {
-                        MatrixError(status: response.status, body: $0.root)
-                    }
-                    throw FederationError.refused(status: response.status, error)
-                }
-                return Answer(status: response.status, fields: response.fields, body: response.body)
-            } catch let error as HTTPClientError {
-                failure = .unreachable("\(error)")
-                // A request that may have arrived is not sent to a second address.
+            do throws(Failure) { return try await exchange(request) } catch {
                 switch error {
-                case .couldNotConnect, .tls, .refusedAddress: continue
-                default: throw failure
+                case .answered(let error): throw error
+                case .unanswered(let error):
+                    failure = .unreachable("\(error)")
+                    // A request that may have arrived is not sent to a second address.
+                    switch error {
+                    case .couldNotConnect, .tls, .refusedAddress: continue
+                    default: throw failure
+                    }
                 }
-            } catch let error as FederationError {
-                throw error
-            } catch {
-                throw .unreachable("\(error)")
             }
         }
         discovery.forget(server)

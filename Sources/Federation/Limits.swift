@@ -33,6 +33,8 @@ public enum FederationLimits {
     public static let authorizationParameters = 16
     /// An answer's body, bytes, unless a call says otherwise: a `send_join` answer of a large room.
     public static let responseBytes = 256 << 20
+    /// An error's body, bytes, where the answer itself is a stream.
+    public static let errorBytes = 64 << 10
 }
 
 extension JSONLimits {

@@ -1,5 +1,6 @@
 private import CCurl
 public import HTTPMessages
+internal import HTTPTypes
 
 /// An HTTP client on libcurl: every transfer of a process on one thread, connections kept and used again, HTTP/2 where the
 /// other side has it, names resolved to both families and the faster connection taken.
@@ -36,7 +37,15 @@ public final class CurlClient: HTTPClient {
     }
 
     public func send(_ request: ClientRequest) async throws(HTTPClientError) -> ClientResponse {
-        let transfer = try Transfer(request, configuration)
+        try await run(try Transfer(request, configuration))
+    }
+
+    /// Delivers a mail. Returns the mail server's last code.
+    func deliver(_ delivery: MailDelivery) async throws(HTTPClientError) -> Int {
+        try await run(try Transfer(delivery, configuration)).status
+    }
+
+    private func run(_ transfer: Transfer) async throws(HTTPClientError) -> ClientResponse {
         let result = await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 transfer.start(continuation)
@@ -46,5 +55,45 @@ public final class CurlClient: HTTPClient {
             loop.cancel(transfer)
         }
         return try result.get()
+    }
+
+    public func stream(_ request: ClientRequest) async throws(HTTPClientError) -> StreamedResponse {
+        var request = request
+        request.followRedirects = 0
+        let stream = ResponseStream()
+        let transfer = try Transfer(request, configuration, into: stream)
+        let result = await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                transfer.start(continuation)
+                loop.submit(transfer)
+            }
+        } onCancel: {
+            loop.cancel(transfer)
+        }
+        let head = try result.get()
+        let reader = Reader(stream: stream, transfer: transfer, loop: loop)
+        let length = head.fields[.contentLength].flatMap { Int($0) }
+        return StreamedResponse(
+            status: head.status, fields: head.fields,
+            body: HTTPBody(length: length) { () async throws(HTTPBodyError) in try await reader.next() })
+    }
+
+    /// Who reads a body; with it goes the transfer.
+    private final class Reader: Sendable {
+        private let stream: ResponseStream
+        private let transfer: Transfer
+        private let loop: TransferLoop
+
+        init(stream: ResponseStream, transfer: Transfer, loop: TransferLoop) {
+            self.stream = stream
+            self.transfer = transfer
+            self.loop = loop
+        }
+
+        deinit { loop.cancel(transfer) }
+
+        func next() async throws(HTTPBodyError) -> [UInt8]? {
+            try await stream.next { loop.resume(transfer) }
+        }
     }
 }

@@ -41,6 +41,10 @@ struct EasyOptions {
         check(fedchat_curl_set_receiver(easy, option, callback))
     }
 
+    mutating func setReader(_ callback: @escaping curl_read_callback) {
+        check(fedchat_curl_set_reader(easy, callback))
+    }
+
     mutating func setOpenSocket(_ callback: @escaping curl_opensocket_callback) {
         check(fedchat_curl_set_open_socket(easy, callback))
     }

@@ -21,6 +21,9 @@ final class Transfer: @unchecked Sendable {
     private let limits: CurlClientLimits
     private let userAgent: String
     private let proxy: String
+    /// A mail instead of a request.
+    private let delivery: MailDelivery?
+    private var given = 0
     private var continuation: CheckedContinuation<Result<ClientResponse, HTTPClientError>, Never>?
     private var lists: [UnsafeMutablePointer<curl_slist>] = []
 
@@ -29,15 +32,37 @@ final class Transfer: @unchecked Sendable {
     private var body: [UInt8] = []
     private var isTooLarge = false
     private var isRefused = false
+    /// Where the body goes piece by piece; nil: it is collected.
+    private let stream: ResponseStream?
+    private var streamedBytes = 0
 
     /// - Throws: ``HTTPClientError/other(_:)`` if the request cannot be written as HTTP.
-    init(_ request: ClientRequest, _ configuration: CurlClient.Configuration) throws(HTTPClientError) {
+    init(
+        _ request: ClientRequest, _ configuration: CurlClient.Configuration, into stream: ResponseStream? = nil
+    ) throws(HTTPClientError) {
         url = try RequestURL.write(request)
         self.request = request
+        delivery = nil
+        self.stream = stream
         limits = configuration.limits
         userAgent = configuration.userAgent
         proxy = configuration.proxy ?? ""
         deadline = .now + request.timeout
+    }
+
+    /// A mail. The operator named the server, so it may be a private address.
+    /// - Throws: ``HTTPClientError/other(_:)`` if the mail cannot be written as SMTP.
+    init(_ delivery: MailDelivery, _ configuration: CurlClient.Configuration) throws(HTTPClientError) {
+        url = try delivery.url()
+        request = ClientRequest(
+            host: delivery.server.host, timeout: delivery.mail.timeout, maximumResponseBytes: 64 << 10,
+            allowPrivateAddresses: true, verifyTLS: delivery.server.verifyTLS)
+        self.delivery = delivery
+        stream = nil
+        limits = configuration.limits
+        userAgent = ""
+        proxy = ""
+        deadline = .now + delivery.mail.timeout
     }
 
     deinit { release() }
@@ -46,10 +71,26 @@ final class Transfer: @unchecked Sendable {
         self.continuation = continuation
     }
 
-    /// Wakes the waiting task, once.
+    /// Wakes the waiting task, once. Ends the stream, if there is one.
     func finish(_ result: Result<ClientResponse, HTTPClientError>) {
+        answer(result)
+        guard let stream else { return }
+        switch result {
+        case .success: stream.end(.success(()))
+        case .failure(.responseTooLarge): stream.end(.failure(.tooLarge))
+        case .failure(.timedOut): stream.end(.failure(.timedOut))
+        case .failure: stream.end(.failure(.disconnected))
+        }
+    }
+
+    private func answer(_ result: Result<ClientResponse, HTTPClientError>) {
         continuation?.resume(returning: result)
         continuation = nil
+    }
+
+    /// Goes on with a stream that was held on. On the loop's thread.
+    func resume() {
+        if let easy { curl_easy_pause(easy, CURLPAUSE_CONT) }
     }
 
     /// Frees the handle; it must be out of the loop.
@@ -62,6 +103,7 @@ final class Transfer: @unchecked Sendable {
 
     /// What libcurl's result means.
     func outcome(_ code: CURLcode) -> Result<ClientResponse, HTTPClientError> {
+        if let delivery, let result = outcome(code, of: delivery) { return result }
         if isTooLarge || code == CURLE_FILESIZE_EXCEEDED { return .failure(.responseTooLarge) }
         guard code != CURLE_OK else {
             let status = easy.map { fedchat_curl_get_long($0, CURLINFO_RESPONSE_CODE) } ?? 0
@@ -107,6 +149,11 @@ extension Transfer {
         options.set(CURLOPT_TIMEOUT_MS, (deadline - now).wholeMilliseconds)
         options.setOffset(CURLOPT_MAXFILESIZE_LARGE, max(request.maximumResponseBytes, 1))
         secure(&options, authorities)
+        if let delivery {
+            shape(delivery, &options)
+            attachCallbacks(&options)
+            return options.areAccepted ? easy : nil
+        }
         shape(&options)
         if let target = request.connectTo {
             let host = RequestURL.bracketed(request.host)
@@ -167,7 +214,7 @@ extension Transfer {
         if !lines.isEmpty { append(CURLOPT_HTTPHEADER, lines, &options) }
     }
 
-    private func append(_ option: CURLoption, _ lines: [String], _ options: inout EasyOptions) {
+    func append(_ option: CURLoption, _ lines: [String], _ options: inout EasyOptions) {
         var list: UnsafeMutablePointer<curl_slist>?
         for line in lines {
             guard let longer = curl_slist_append(list, line) else {
@@ -213,7 +260,7 @@ extension Transfer {
         options.setPointer(CURLOPT_PREREQDATA, me)
     }
 
-    private static func at(_ context: UnsafeMutableRawPointer?) -> Transfer? {
+    static func at(_ context: UnsafeMutableRawPointer?) -> Transfer? {
         context.map { Unmanaged<Transfer>.fromOpaque($0).takeUnretainedValue() }
     }
 }
@@ -221,13 +268,41 @@ extension Transfer {
 // MARK: What comes back
 
 extension Transfer {
+    /// The next bytes of a mail.
+    /// - Returns: how many were given; 0 at the end.
+    func give(_ buffer: UnsafeMutableRawBufferPointer) -> Int {
+        guard let content = delivery?.mail.content, given < content.count else { return 0 }
+        let count = min(buffer.count, content.count - given)
+        buffer.copyBytes(from: content[given..<given + count])
+        given += count
+        return count
+    }
+}
+
+extension Transfer {
     /// - Returns: how many bytes were taken; fewer end the transfer.
     private func receive(_ bytes: UnsafeRawBufferPointer) -> Int {
+        if let stream { return receive(bytes, into: stream) }
         guard bytes.count <= request.maximumResponseBytes - body.count else {
             isTooLarge = true
             return 0
         }
         body.append(contentsOf: bytes)
+        return bytes.count
+    }
+
+    private func receive(_ bytes: UnsafeRawBufferPointer, into stream: ResponseStream) -> Int {
+        guard bytes.count <= request.maximumResponseBytes - streamedBytes else {
+            isTooLarge = true
+            return 0
+        }
+        if !bytes.isEmpty {
+            // Where there is no place, libcurl gives the same bytes again later.
+            guard stream.put(Array(bytes)) else { return Int(CURL_WRITEFUNC_PAUSE) }
+        }
+        streamedBytes += bytes.count
+        let status = easy.map { fedchat_curl_get_long($0, CURLINFO_RESPONSE_CODE) } ?? 0
+        answer(.success(ClientResponse(status: status, fields: fields, effectiveURL: url)))
         return bytes.count
     }
 

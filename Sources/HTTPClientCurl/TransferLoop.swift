@@ -13,6 +13,7 @@ final class TransferLoop: Sendable {
     private struct Inbox {
         var submitted: [Transfer] = []
         var cancelled: [Transfer] = []
+        var resumed: [Transfer] = []
         /// Submitted and not yet finished.
         var outstanding = 0
         var isStopped = false
@@ -62,6 +63,16 @@ final class TransferLoop: Sendable {
         let wakes = inbox.withLock { inbox -> Bool in
             guard !inbox.isStopped else { return false }
             inbox.cancelled.append(transfer)
+            return true
+        }
+        if wakes { curl_multi_wakeup(multi) }
+    }
+
+    /// Goes on with a transfer that was held on because nobody took what had come.
+    func resume(_ transfer: Transfer) {
+        let wakes = inbox.withLock { inbox -> Bool in
+            guard !inbox.isStopped else { return false }
+            inbox.resumed.append(transfer)
             return true
         }
         if wakes { curl_multi_wakeup(multi) }
@@ -122,14 +133,18 @@ final class TransferLoop: Sendable {
 
     /// - Returns: whether to go on.
     private func takeIn(_ active: inout [UnsafeMutableRawPointer: Transfer], _ waiting: inout [Transfer]) -> Bool {
-        let (submitted, cancelled, isStopped) = inbox.withLock { inbox in
+        let (submitted, cancelled, resumed, isStopped) = inbox.withLock { inbox in
             defer {
                 inbox.submitted = []
                 inbox.cancelled = []
+                inbox.resumed = []
             }
-            return (inbox.submitted, inbox.cancelled, inbox.isStopped)
+            return (inbox.submitted, inbox.cancelled, inbox.resumed, inbox.isStopped)
         }
         waiting += submitted
+        for transfer in resumed {
+            if let easy = transfer.easy, active[easy] === transfer { transfer.resume() }
+        }
         for transfer in cancelled {
             if let easy = transfer.easy, active[easy] === transfer { end(transfer, .failure(.cancelled), &active) }
         }

@@ -85,7 +85,7 @@ public struct HTTPBodyChunks: AsyncSequence, Sendable {
     /// Reads from the place where the stream is; bytes at hand are one chunk.
     public func makeAsyncIterator() -> Iterator { Iterator(storage: storage) }
 
-    public struct Iterator: AsyncIteratorProtocol {
+    public struct Iterator: AsyncIteratorProtocol, Sendable {
         var storage: HTTPBody.Storage?
 
         /// The next chunk, not empty, or `nil` at the end.

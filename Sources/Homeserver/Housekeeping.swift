@@ -30,6 +30,9 @@ struct Housekeeping: Sendable {
                     try StickyEventStore(connection).forget(before: now)
                     try Outbox(connection).dropEDUs(before: now - kept.edusKept)
                     try UnreadStore(connection).forgetLeft()
+                    try SlidingConnectionStore(connection).end(
+                        unusedSince: now - kept.slidingConnectionsKept, limit: SyncLimits.slidingEndedAtOnce)
+                    try MailPauseStore(connection).forget(before: MailPushing.forgotten(at: now))
                 }
                 try await media.sweep()
             } catch {

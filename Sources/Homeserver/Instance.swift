@@ -20,9 +20,12 @@ public struct Instance: Sendable {
     private let staged: StagedEvents
     private let completion: StateCompletion
     private let housekeeping: Housekeeping
+    private let retention: RetentionKeeper
+    private let gauges: TableGauges?
     private let ephemeral: EphemeralIntake
     private let indexing: SearchIndexing
     private let delayed: DelayedSending
+    private let pushes: PushSender
     private let guests: GuestDeparture
 
     /// Brings a database to the newest schema. Throws `DatabaseError` when it is newer than this program.
@@ -80,6 +83,8 @@ public struct Instance: Sendable {
             judgement: judgement, joinedInPart: { completion.notify() })
         let collaborators = RoomCollaborators(remoteJoining: remote, inviteSending: remote)
         let memberships = MembershipEditing(writer: writer, collaborators: collaborators)
+        retention = RetentionKeeper(environment: environment, reader: reader, memberships: memberships)
+        gauges = metrics == nil ? nil : TableGauges(environment: environment)
 
         let delivery = EventDelivery(writer: writer, memberships: memberships)
         let delayed = DelayedSending(delivery: delivery)
@@ -108,6 +113,11 @@ public struct Instance: Sendable {
         let staged = staged
         let indexing = SearchIndexing(environment: environment, rooms: reader)
         self.indexing = indexing
+        let summaries = RoomSummaries(rooms: reader)
+        let pushReading = PushReading(rooms: reader, evaluation: PushEvaluation(rooms: reader, summaries: summaries))
+        let pushes = PushSender(
+            environment, reading: pushReading, unread: UnreadCounts(rooms: reader, summaries: summaries))
+        self.pushes = pushes
         let texts = EventTexts(events: reader.events, sealer: environment.sealer, erased: ErasedUsers(clock: clock))
         let watcher = StreamWatcher(
             environment: environment,
@@ -118,8 +128,13 @@ public struct Instance: Sendable {
                     reader.received($0)
                     texts.received($0)
                 },
+                .init(prefix: "") { pushes.received($0) },
                 .init(prefix: "guest_access") { guests.received($0) },
                 .init(prefix: "erased") { texts.erased?.received($0) },
+                .init(prefix: "state_keys") { reader.received($0) },
+                .init(prefix: "guest_access") { guests.received($0) },
+                .init(prefix: "erased") { texts.erased?.received($0) },
+                .init(prefix: "state_keys") { reader.received($0) },
                 .init(prefix: "outbox") { sender.notify($0.split(separator: " ").dropFirst().map(String.init)) },
             ])
         self.watcher = watcher
@@ -127,13 +142,16 @@ public struct Instance: Sendable {
         let receipts = ReceiptKeeper(environment: environment, rooms: reader, sender: sender)
         let ephemeral = EphemeralIntake(environment: environment, receipts: receipts, presence: presence)
         self.ephemeral = ephemeral
-        let media = MediaRoutes(environment: environment, federation: client)
+        let media = MediaRoutes(environment: environment, federation: client, limiter: limiter)
         housekeeping = Housekeeping(environment: environment, media: media)
 
         let history = RemoteHistory(environment: environment, judgement: judgement, missing: missing)
         let reading = RoomReading(environment: environment, rooms: reader, texts: texts, backfill: history)
         let descriptions = RoomDescriptions(rooms: reader)
         let listed = PublicRooms(descriptions: descriptions)
+
+        let syncing = Syncing(
+            environment: environment, rooms: reader, texts: texts, watcher: watcher, presence: presence)
 
         // Who answers what.
         let serving = RoomServing(environment: environment, reader: reader, erased: texts.erased)
@@ -151,9 +169,16 @@ public struct Instance: Sendable {
             PublicRoomListing(
                 environment: environment, rooms: reader, listed: listed,
                 remote: RemoteDirectory(environment: environment, client: client)),
+            syncing,
+            SlidingSyncing(
+                environment: environment, sync: syncing.reader, watcher: watcher, presence: presence),
             Syncing(environment: environment, rooms: reader, texts: texts, watcher: watcher, presence: presence),
+            OldSyncing(reading: reading, watcher: watcher, presence: presence),
+            ThreadSubscribing(environment: environment, rooms: reader), MutualRooms(environment: environment),
             ReceiptSending(receipts: receipts),
             TypingSending(environment: environment, receipts: receipts),
+            PusherEditing(environment: environment, mail: pushes.mail), MailConsenting(environment: environment),
+            NotificationListing(environment: environment, reading: pushReading, texts: texts),
             PresenceKeeping(environment: environment, presence: presence),
             KeyPublishing(environment: environment, keyRing: keyRing),
             KeyUploading(environment: environment, deviceLists: deviceLists),
@@ -214,7 +239,10 @@ public struct Instance: Sendable {
             group.addTask { await indexing.run() }
             group.addTask { await delayed.run() }
             if environment.configuration.registration.guests { group.addTask { await guests.run() } }
+            group.addTask { await retention.run() }
+            if let gauges { group.addTask { await gauges.run() } }
             group.addTask { await ephemeral.run() }
+            group.addTask { await pushes.run() }
             await group.waitForAll()
         }
     }

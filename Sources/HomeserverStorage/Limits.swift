@@ -44,4 +44,8 @@ enum Limits {
     static let highlights = 200
     /// Rooms named in a full-text query; of more, the rooms of what was found are looked at.
     static let roomFacets = 100
+    /// Numbers of state keys that are looked at when unused ones are collected: a bit of memory each.
+    static let keysCollected: Int64 = 1 << 30
+    /// Threads of which it is kept whether one user follows them.
+    static let threadSubscriptionsPerUser = 10_000
 }

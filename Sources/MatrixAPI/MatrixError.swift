@@ -83,6 +83,7 @@ extension MatrixError.Code {
     public static let limitExceeded = Self("M_LIMIT_EXCEEDED", status: 429)
     public static let unrecognized = Self("M_UNRECOGNIZED", status: 404)
     public static let unknown = Self("M_UNKNOWN", status: 400)
+    public static let unknownPosition = Self("M_UNKNOWN_POS", status: 400)
     public static let unauthorized = Self("M_UNAUTHORIZED", status: 401)
     public static let userInUse = Self("M_USER_IN_USE", status: 400)
     public static let invalidUsername = Self("M_INVALID_USERNAME", status: 400)

@@ -21,7 +21,7 @@ public protocol Database: Sendable {
     func groupedWrite<R: Sendable>(_ work: @escaping @Sendable (any SQLConnection) throws -> R) async throws -> R
 
     /// What is notified from now on, by this process and, on PostgreSQL, by all. A hint: a slow reader loses the
-    /// oldest, and a lost connection to PostgreSQL loses what was sent meanwhile; after a reconnect the empty string
+    /// oldest, and a lost connection to PostgreSQL loses what was sent meanwhile; after either the empty string
     /// is delivered, so that the reader looks for itself. Ends when the database is closed.
     func notifications() -> AsyncStream<String>
 

@@ -43,6 +43,14 @@ public enum Dialect: String, Sendable, Hashable, CaseIterable {
         }
     }
 
+    /// Ends a `SELECT` whose rows must not be deleted before the commit.
+    public var forShare: String {
+        switch self {
+        case .sqlite: ""
+        case .postgres: "FOR KEY SHARE"
+        }
+    }
+
     /// Ends a `SELECT` that takes rows nobody else is working on.
     public var forUpdateSkipLocked: String {
         switch self {

@@ -29,6 +29,9 @@ final class SQLiteConnection: SQLConnection {
             case .file(let path):
                 if !isReader {
                     options.journalMode = .wal
+                    // Before the file has its first page: what is taken out later can be given back. An older file stays as
+                    // it is until it is vacuumed.
+                    options.prepareDatabase { try $0.execute(sql: "PRAGMA auto_vacuum = INCREMENTAL") }
                     try Self.makePrivateFile(path)
                 }
                 queue = try DatabaseQueue(path: path, configuration: options)

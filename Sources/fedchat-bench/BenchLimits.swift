@@ -24,4 +24,6 @@ enum BenchLimits {
     static let catchingUp = Duration.seconds(100)
     /// Pages of history read when messages are counted.
     static let pages = 2_000
+    /// Until what was sent can be searched for.
+    static let indexing = Duration.seconds(300)
 }

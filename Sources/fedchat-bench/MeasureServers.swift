@@ -41,6 +41,12 @@ struct MeasureServers: AsyncParsableCommand {
     @Option(help: "Rooms of the initial sync.")
     var rooms = 500
 
+    @Option(help: "Rooms of a user who has many, beside --rooms.")
+    var manyRooms = 2_000
+
+    @Option(help: "Messages in the room that is paged through and searched.")
+    var searched = 10_000
+
     @Option(help: "Syncs that wait at once.")
     var polls = 1_000
 
@@ -53,12 +59,13 @@ struct MeasureServers: AsyncParsableCommand {
     func validate() throws {
         guard (1...120).contains(seconds), (2...20_000).contains(members), (1...5_000).contains(rooms),
             (1...20).contains(rounds), (1...500_000).contains(messages), (1...100_000).contains(changes),
-            (1...BenchLimits.polls).contains(polls)
+            (1...BenchLimits.polls).contains(polls), (1...20_000).contains(manyRooms),
+            (10...500_000).contains(searched)
         else {
             throw ValidationError(
                 """
                 seconds 1 to 120, members 2 to 20000, messages 1 to 500000, changes 1 to 100000, rooms 1 to 5000, \
-                polls 1 to \(BenchLimits.polls), rounds 1 to 20
+                many-rooms 1 to 20000, searched 10 to 500000, polls 1 to \(BenchLimits.polls), rounds 1 to 20
                 """)
         }
         for part in only?.split(separator: ",") ?? [] where Scenario(rawValue: String(part)) == nil {

@@ -2,7 +2,7 @@ import MatrixModel
 
 /// What is measured, in this order: what fills the server comes last.
 enum Scenario: String, CaseIterable, Sendable {
-    case memory, polls, pairs, latency, fanout, disk, initial
+    case memory, polls, pairs, latency, fanout, disk, initial, syncs, pages, members, search
     case large, growth, federation
     case loaded
 
@@ -15,6 +15,10 @@ enum Scenario: String, CaseIterable, Sendable {
         case .fanout: try await fanOut(server, world)
         case .disk: try await disk(server, world)
         case .initial: try await initialSync(server, world, options)
+        case .syncs: try await ReadingScenario(server, world, options).syncs()
+        case .pages: try await ReadingScenario(server, world, options).pages()
+        case .members: try await ReadingScenario(server, world, options).members()
+        case .search: try await ReadingScenario(server, world, options).search()
         case .large: try await large(server, world, options)
         case .growth: try await growth(server, world, options)
         case .federation: try await FederationScenario(server, world, options).measure()

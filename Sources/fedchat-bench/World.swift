@@ -6,6 +6,8 @@ actor World {
     let run: String
     private var made: [Target.User] = []
     private var largeRoom: (room: String, members: Int)?
+    private var manyRooms: (owner: Target.User, rooms: [String])?
+    private var talk: (room: String, messages: Int)?
     private(set) var registering: [Duration] = []
     private(set) var joining: [Duration] = []
 
@@ -44,6 +46,38 @@ actor World {
             return ContinuousClock.now - start
         }
         largeRoom = (room, members)
+        return room
+    }
+
+    /// So many rooms of one owner, whom anybody may join.
+    func rooms(_ count: Int) async throws -> (owner: Target.User, rooms: [String]) {
+        let target = target
+        var known: (owner: Target.User, rooms: [String])
+        if let manyRooms { known = manyRooms } else { known = (try await target.register("\(run)owner"), []) }
+        let owner = known.owner
+        if known.rooms.count < count {
+            known.rooms += try await Concurrently.map(
+                Array(known.rooms.count..<count), atOnce: BenchLimits.preparing
+            ) { _ in try await target.createRoom(by: owner) }
+        }
+        manyRooms = known
+        return (owner, Array(known.rooms.prefix(count)))
+    }
+
+    /// A room of the first user with so many messages, all with one word, a few with another.
+    func talkedIn(_ messages: Int) async throws -> String {
+        if let talk, talk.messages == messages { return talk.room }
+        let (target, run) = (target, run)
+        let sender = try await users(1)[0]
+        let room = try await target.createRoom(by: sender)
+        try await Concurrently.each(messages, atOnce: BenchLimits.preparing) { number in
+            let rare = number % max(1, messages / 20) == 0 ? " needle7" : ""
+            try await target.send(
+                "haystack\(rare) and what else people say to each other, number \(number)", to: room, by: sender,
+                transaction: "\(run)t\(number)")
+        }
+        try await target.send("haystack needle7 last", to: room, by: sender, transaction: "\(run)tlast")
+        talk = (room, messages)
         return room
     }
 

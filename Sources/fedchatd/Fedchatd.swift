@@ -11,7 +11,7 @@ struct Fedchatd: AsyncParsableCommand {
         version: "fedchatd \(version)",
         subcommands: [
             Serve.self, Initialize.self, CheckConfiguration.self, Users.self, RegistrationTokens.self, Keys.self,
-            Rooms.self, Reports.self, Doctor.self,
+            Rooms.self, Media.self, Reports.self, Doctor.self,
         ],
         defaultSubcommand: Serve.self)
 }

@@ -66,6 +66,16 @@ enum Wiring {
             serverName: serverName, configuration: loaded.homeserver, database: database,
             sealer: try sealer(loaded, random), clock: SystemClock(), random: random,
             signingKeys: try SigningKeyFiles(path: loaded.signingKeyFile).loadOrMake(random), httpClient: client,
-            logger: logger(loaded))
+            logger: logger(loaded), mailSender: mailServer(loaded).map { CurlMailSender(client, $0) })
+    }
+
+    /// The mail server that a configuration names.
+    static func mailServer(_ loaded: LoadedConfiguration) -> SMTPServer? {
+        let email = loaded.homeserver.email
+        guard let host = email.host, let name = loaded.serverName else { return nil }
+        return SMTPServer(
+            host: host, port: email.port, security: SMTPServer.Security(rawValue: email.tls) ?? .starttls,
+            username: email.username, password: email.password, ownName: name.host,
+            verifyTLS: loaded.homeserver.outbound.verifyTLS)
     }
 }

@@ -29,9 +29,12 @@ MODULES = [
     "search",
     "delayed",
     "syncing",
+    "sliding",
     "keys",
     "backup",
     "finding",
+    "legacy",
+    "together",
     "media",
     "errors",
     "hostile",
@@ -39,6 +42,8 @@ MODULES = [
     "exhaustion",
     "persistence",
     "doctor",
+    "pushing",
+    "retention",
 ]
 
 

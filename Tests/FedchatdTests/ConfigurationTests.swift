@@ -69,7 +69,15 @@ import Testing
         ),
         (
             "email:\n  smtp_host: mail.example.org\n",
-            "/etc/fedchatd.yaml: email.smtp_host: not available in this version of fedchatd; remove the key"
+            "/etc/fedchatd.yaml: email.from: is missing; expected an address, for email.smtp_host is set"
+        ),
+        (
+            "email:\n  from: nobody\n",
+            "/etc/fedchatd.yaml: email.from: expected an address such as chat@example.org, or Name <chat@example.org>"
+        ),
+        (
+            "captcha:\n  verify_url: https://example.org\n",
+            "/etc/fedchatd.yaml: captcha.verify_url: not available in this version of fedchatd; remove the key"
         ),
         ("rtc:\n  transports: [{type: livekit}]\n", "/etc/fedchatd.yaml: rtc.transports: expected livekit_service_url"),
         ("listeners:\n  - bind: '::'\n", "/etc/fedchatd.yaml: listeners: listener 1: port is missing"),

@@ -113,5 +113,9 @@ seed("image-header", b"\xff\xd8\xff\xe1\0\x10Exif\0\0abcdefgh\xff\xc0\0\x11\x08\
 seed("image-header", b"RIFF\0\0\0\0WEBPVP8X\x0a\0\0\0\x08\0\0\0\x0f\0\0\x1f\0\0")
 seed("image-header", b"RIFF\0\0\0\0WEBPVP8L\x05\0\0\0\x2f\x0f\xc0\x07\0")
 seed("image-header", b"RIFF\0\0\0\0WEBPVP8 \0\0\0\0\0\0\0\x9d\x01\x2a\x10\0\x20\0")
+seed("image-header", b"GIF89a\x01\0\x01\0\0\0\0\x2c\0\0\0\0\x01\0\x01\0\0\x02\x01\0\0\x3b")
+for kind in ["text/html", "text/html; charset=shift_jis", "text/html; charset=gb18030"]:
+    seed("page", kind + "\n<title>a&amp;b</title><meta property=og:title content='x'><p>t<br>u</p><!-- --><script>x</script><img src=a>")
+seed("page", b"text/html; charset=utf-16le\n\xff\xfe<\0p\0>\0a\0")
 for text in ["inline; filename=a.png", "attachment; filename*=utf-8''%e2%82%ac.txt; filename=x", 'x; filename="a\\"b;c"']:
     seed("disposition", text)

@@ -309,7 +309,7 @@ def main():
                  "content type and shape.", "", "| operation | requests | answers |", "| --- | ---: | --- |"]
         lines += [f"| {judge.id} | {sum(judge.statuses.values())} | "
                   + ", ".join(f"{status} × {count}" for status, count in sorted(judge.statuses.items())) + " |" for judge in judges]
-        pathlib.Path(options.table).write_text("\n".join(lines) + "\n")
+        pathlib.Path(options.table.replace("DATE", str(datetime.date.today()))).write_text("\n".join(lines) + "\n")
     return run.close()
 
 

@@ -5,10 +5,11 @@ import Testing
     /// A target's row, and the targets of ours it names; it may also import what those may.
     private static let targets: [String: (row: Int, mayImport: Set<String>)] = [
         "CSodium": (0, []), "CCrypt": (0, []), "COpenSSL": (0, []), "CCurl": (0, []), "CPostgres": (0, []),
-        "CResolver": (0, []),
+        "CResolver": (0, []), "CConfinement": (0, []),
         "Cryptography": (0, []),
         "MatrixModel": (1, ["Cryptography"]),
         "HTTPMessages": (1, []),
+        "Confinement": (1, []),
         "SQLDatabase": (1, []),
         "Ratchet": (2, ["Cryptography"]),
         "MatrixRooms": (2, ["MatrixModel"]),
@@ -22,7 +23,7 @@ import Testing
         "HomeserverStorage": (3, ["MatrixRooms", "SQLDatabase"]),
         "ClientEncryption": (3, ["Ratchet", "MatrixAPI", "SQLDatabase"]),
         "FedchatTesting": (3, ["MatrixRooms"]),
-        "Homeserver": (4, ["Federation", "HomeserverStorage", "MatrixRooms", "MatrixAPI"]),
+        "Homeserver": (4, ["Federation", "HomeserverStorage", "MatrixRooms", "MatrixAPI", "Confinement"]),
         "FedchatKit": (4, ["ClientEncryption", "MatrixRooms", "MatrixAPI"]),
         "Simulation": (5, ["Homeserver", "FedchatKit", "FedchatTesting", "SQLiteEngine"]),
         "fedchatd": (6, ["Homeserver", "HTTPServer", "HTTPClientCurl", "SQLiteEngine", "PostgresEngine"]),
@@ -42,7 +43,7 @@ import Testing
     private static let owners: [(module: String, targets: Set<String>)] = [
         ("CSodium", ["Cryptography"]), ("CCrypt", ["Cryptography"]), ("COpenSSL", ["Cryptography"]),
         ("CCurl", ["HTTPClientCurl"]),
-        ("CPostgres", ["PostgresEngine"]), ("CResolver", ["Federation"]),
+        ("CConfinement", ["Confinement"]), ("CPostgres", ["PostgresEngine"]), ("CResolver", ["Federation"]),
         ("GRDB", ["SQLiteEngine"]), ("GRDBSQLite", ["SQLiteEngine"]),
         ("Hummingbird", ["HTTPServer"]), ("HummingbirdTLS", ["HTTPServer"]), ("HummingbirdCore", ["HTTPServer"]),
         ("NIOCore", ["HTTPServer"]), ("NIOPosix", ["HTTPServer"]), ("NIOSSL", ["HTTPServer"]),

@@ -14,11 +14,13 @@ struct AccountEnding: Sendable {
         try await environment.database.write { connection in
             try AccountStore(connection).deactivate(user, erase: erase)
             try sessions.endAll(of: user, in: connection)
+            try PusherStore(connection).removeAll(of: user)
             try ShortLivedTokenStore(connection, .login).deleteAll(of: user)
             try ShortLivedTokenStore(connection, .openID).deleteAll(of: user)
             if erase {
                 try ProfileStore(connection).deleteAll(of: user)
                 try AccountDataStore(connection, sealer).deleteAll(of: user)
+                try ThreadSubscriptionStore(connection).deleteAll(of: user)
                 try FilterStore(connection).deleteAll(of: user)
                 try KeyBackupStore(connection).deleteAll(of: user)
                 try ConsentStore(connection).deleteAll(of: user)

@@ -77,6 +77,7 @@ struct DeviceSessions: Sendable {
             try deviceLists?.deviceListChanged(of: user, in: connection)
         } else {
             try tokens.delete(user: user, device: opened.device)
+            try PusherStore(connection).removeAll(of: user, device: opened.device)
             try connection.notify("tokens \(user.text)")
         }
         try opened.tokens.keep(user: user, device: opened.device, in: connection)

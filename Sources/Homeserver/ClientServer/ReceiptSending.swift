@@ -16,11 +16,14 @@ struct ReceiptSending: RouteGroup {
         let event = try request.eventID()
         let type = request.parameter("receiptType")
         var markers = ReceiptKeeper.Markers()
-        markers.thread = try request.optionalString("thread_id")
-        if let thread = markers.thread {
-            guard ReceiptKeeper.isThread(thread), type != "m.fully_read" else {
-                throw MatrixError(.invalidParameter, "thread_id is not valid")
+        if let thread = request.body["thread_id"], !thread.isNull {
+            guard let name = thread.string, ReceiptKeeper.isThread(name) else {
+                throw MatrixError(.invalidParameter, "thread_id is neither main nor an event id")
             }
+            guard type != "m.fully_read" else {
+                throw MatrixError(.invalidParameter, "thread_id does not go with m.fully_read")
+            }
+            markers.thread = name
         }
         switch type {
         case "m.read", "m.read.private": markers.receipts = [(type, event)]

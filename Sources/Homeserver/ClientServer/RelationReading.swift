@@ -127,10 +127,11 @@ struct RelationReading: RouteGroup {
                 guard seen.isVisible else { continue }
                 if ignored.contains(event.pdu.sender.text) {
                     // As a client would show it that leaves out the user's messages, but not the thread.
-                    let rules = event.pdu.version.rules
-                    let left = Redaction.redact(event.pdu.document.root, rules: rules)["content"] ?? [:]
-                    var shown = ClientEvent.value(of: event.pdu, withRoomID: true)
-                    shown["content"] = left
+                    var whole = JSONWriter()
+                    try reading.write([(event, seen.membership)], for: reader, into: &whole, connection)
+                    guard var shown = try? JSONValue.parse(whole.bytes) else { continue }
+                    shown["content"] =
+                        Redaction.redact(event.pdu.document.root, rules: event.pdu.version.rules)["content"] ?? [:]
                     writer.value(shown)
                 } else {
                     try reading.write([(event, seen.membership)], for: reader, into: &writer, connection)

@@ -74,6 +74,11 @@ extension RoomReading {
                 ignored: ignored, gaps: gaps)
             let newest = access.end ?? access.room.lastPosition
             let start = paging.from ?? TimelineToken(after: paging.isBackward ? newest : -SyncLimits.greatestPosition)
+            guard paging.filter.allows(room: paging.room) else {
+                return Page(
+                    body: JSONValue.object(["start": .string(start.description), "chunk": [], "state": []])
+                        .serialized(), count: 0, room: access.room)
+            }
             let (after, upTo): (Int64?, Int64) =
                 paging.isBackward
                 ? (paging.to?.position, min(start.position, newest))
@@ -149,9 +154,10 @@ extension RoomReading {
             let reading = TimelineReading(
                 rooms: rooms, connection: connection, visibility: access.visibility, filter: filter,
                 ignored: try IgnoredUsers.of(requester.user, sealer, connection))
-            let before = try reading.read(after: nil, upTo: place - 1, limit: limit / 2, newestFirst: true)
+            let around = filter.allows(room: roomID) ? limit : 0
+            let before = try reading.read(after: nil, upTo: place - 1, limit: around / 2, newestFirst: true)
             let after = try reading.read(
-                after: place, upTo: access.end, limit: limit - limit / 2, newestFirst: false)
+                after: place, upTo: access.end, limit: around - around / 2, newestFirst: false)
             let last = after.entries.last ?? .init(event: event, position: place, membership: seen.membership)
             var root = last.event.stateAfter
             if root == nil { root = try log.stateRoot(room: access.room.nid, near: last.position) }

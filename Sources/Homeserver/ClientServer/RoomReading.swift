@@ -139,7 +139,13 @@ struct RoomReading: RouteGroup {
             let events = try rooms.events.events(Array(all.values), from: rooms.log(connection)).values
             let kept = events.filter { event in
                 let membership = try? RoomMember(event.pdu).membership
-                return (wanted == nil || membership == wanted) && (unwanted == nil || membership != unwanted)
+                // Both together mean the one or not the other.
+                return switch (wanted, unwanted) {
+                case (nil, nil): true
+                case (let wanted?, nil): membership == wanted
+                case (nil, let unwanted?): membership != unwanted
+                case (let wanted?, let unwanted?): membership == wanted || membership != unwanted
+                }
             }
             var writer = JSONWriter()
             writer.beginObject()

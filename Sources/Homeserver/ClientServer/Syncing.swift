@@ -6,7 +6,7 @@ internal import MatrixModel
 /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3sync>
 struct Syncing: RouteGroup {
     private let environment: Environment
-    private let reader: SyncReader
+    let reader: SyncReader
     private let filters: FilterReader
     private let watcher: StreamWatcher
     private let presence: PresenceKeeper

@@ -15,6 +15,8 @@ public struct Environment: Sendable {
     public let random: any RandomSource
     public let signingKeys: SigningKeys
     public let httpClient: any HTTPClient
+    /// Sends mail; nil where no mail server is named.
+    public let mailSender: (any MailSender)?
     public let logger: Logger
     /// Where work that blocks is done: files, password hashes.
     public let blockingWork: BlockingWork
@@ -22,7 +24,7 @@ public struct Environment: Sendable {
     public init(
         serverName: ServerName, configuration: HomeserverConfiguration, database: any Database, sealer: StorageSealer,
         clock: any ServerClock, random: any RandomSource, signingKeys: SigningKeys, httpClient: any HTTPClient,
-        logger: Logger, blockingWork: BlockingWork = .ownThreads
+        logger: Logger, blockingWork: BlockingWork = .ownThreads, mailSender: (any MailSender)? = nil
     ) {
         self.serverName = serverName
         self.configuration = configuration
@@ -34,6 +36,7 @@ public struct Environment: Sendable {
         self.httpClient = httpClient
         self.logger = logger
         self.blockingWork = blockingWork
+        self.mailSender = mailSender
     }
 
     /// Whether a name of this server's.

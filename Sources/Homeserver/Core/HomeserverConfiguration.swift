@@ -6,6 +6,18 @@ public struct HomeserverConfiguration: Sendable {
         public var defaultVersion: RoomVersion = .v12
         public var encryptByDefault = true
         public var requireMembershipForAliases = true
+        /// Days after which a room goes that all users here have left and forgotten; 0: never.
+        public var forgottenKeptDays: Int64 = 28
+        public init() {}
+    }
+
+    /// How long messages are kept; days, nil for no bound.
+    public struct Retention: Sendable {
+        /// Where a room says nothing.
+        public var defaultDays: Int64?
+        /// What rooms say counts between these.
+        public var minimumDays: Int64?
+        public var maximumDays: Int64?
         public init() {}
     }
 
@@ -27,6 +39,19 @@ public struct HomeserverConfiguration: Sendable {
     public struct Outbound: Sendable {
         public var verifyTLS = true
         public var allowPrivateAddresses = false
+        public init() {}
+    }
+
+    public struct Email: Sendable {
+        /// The mail server; nil: no mail is sent.
+        public var host: String?
+        public var port = 587
+        /// `address` or `Name <address>`.
+        public var from: String?
+        public var username: String?
+        public var password: String?
+        /// `none`, `starttls` or `tls`.
+        public var tls = "starttls"
         public init() {}
     }
 
@@ -56,6 +81,33 @@ public struct HomeserverConfiguration: Sendable {
         public var maxUploadBytes: Int64 = 100 << 20
         /// The folder of the files.
         public var directory = "media"
+        /// Where files lie; nil: in the folder.
+        public var s3: S3?
+        /// Copies of other servers' files and pictures of previews; those unused for longest go.
+        public var remoteCacheBytes: Int64 = 10 << 30
+        /// Files that nobody has asked for in so many days go, ours too; nil: they stay.
+        public var retentionDays: Int64?
+        public init() {}
+    }
+
+    /// A store that speaks as S3 does.
+    public struct S3: Sendable {
+        /// A URL.
+        public var endpoint = ""
+        public var bucket = ""
+        public var region = "us-east-1"
+        public var accessKeyID = ""
+        public var secretAccessKey: [UInt8]?
+        /// The bucket stands in the path instead of in the name of the host.
+        public var isPathStyle = false
+        public init() {}
+    }
+
+    /// Requests to what users and operators name: push gateways, previews.
+    public struct URLPreviews: Sendable {
+        public var isEnabled = false
+        /// Patterns of hosts that are never asked.
+        public var deny: [String] = []
         public init() {}
     }
 
@@ -103,6 +155,7 @@ public struct HomeserverConfiguration: Sendable {
         public var invites = RateLimit(burst: 20, perSecond: 0.5)
         public var keyClaims = RateLimit(burst: 100, perSecond: 10)
         public var federation = RateLimit(burst: 500, perSecond: 100)
+        public var previews = RateLimit(burst: 20, perSecond: 0.5)
         /// What the spec limits and nothing above names.
         public var other = RateLimit(burst: 200, perSecond: 50)
         public init() {}
@@ -115,6 +168,7 @@ public struct HomeserverConfiguration: Sendable {
         public var toDeviceMessagesPerDevice = 10_000
         public var toDevicePerSync = 100
         public var filtersPerUser = 1_000
+        public var slidingConnectionsPerDevice = 10
         public var accountDataBytes = 1 << 20
         public var syncTimelineDefault = 20
         public var syncTimelineMaximum = 100
@@ -143,8 +197,16 @@ public struct HomeserverConfiguration: Sendable {
         public var authEventsFetched = 20_000
         public var stateEventsFetched = 400_000
         public var pendingUploads = 50
+        public var pushersPerUser = 100
+        public var pushConcurrentPushers = 64
+        public var pushConcurrentPerGateway = 16
         public var remoteMediaFetches = 4
         public var delayedEventsPerUser = 100
+        public var invitesPerUser = 1_000
+        public var previewsCached = 10_000
+        public var previewPageBytes = 2 << 20
+        public var previewImageBytes = 10 << 20
+        public var previewFetches = 8
         public init() {}
     }
 
@@ -169,6 +231,10 @@ public struct HomeserverConfiguration: Sendable {
         public var spaceHierarchy: Int64 = 20_000
         public var mediaWaitDefault: Int64 = 20_000
         public var mediaWaitMaximum: Int64 = 60_000
+        public var remoteMedia: Int64 = 10 * 60_000
+        public var preview: Int64 = 10_000
+        public var previewFresh: Int64 = 3_600_000
+        public var previewKept: Int64 = 24 * 3_600_000
         public var readiness: Int64 = 5_000
         public var loginToken: Int64 = 120_000
         public var openIDToken: Int64 = 3_600_000
@@ -180,19 +246,30 @@ public struct HomeserverConfiguration: Sendable {
         public var presenceKept: Int64 = 7 * 86_400_000
         public var edusKept: Int64 = 30 * 86_400_000
         public var delayedEventMaximum: Int64 = 86_400_000
+        public var slidingConnectionsKept: Int64 = 14 * 86_400_000
+        public var pushGateway: Int64 = 15_000
+        public var pushBackoffMaximum: Int64 = 3_600_000
+        public var pushGiveUp: Int64 = 24 * 3_600_000
+        public var mail: Int64 = 60_000
+        public var mailDelay: Int64 = 10 * 60_000
         public var guestsKept: Int64 = 30 * 86_400_000
+        public var retentionInterval: Int64 = 3_600_000
+        public var withheldKept: Int64 = 30 * 86_400_000
         public init() {}
     }
 
     public var publicBaseURL: String
     public var rooms = Rooms()
+    public var retention = Retention()
     public var federation = FederationSettings()
     public var outbound = Outbound()
+    public var email = Email()
     public var registration = Registration()
     public var profiles = Profiles()
     public var support = Support()
     public var clients = Clients()
     public var media = Media()
+    public var urlPreviews = URLPreviews()
     public var turn = Turn()
     public var rtc = RTC()
     public var search = Search()

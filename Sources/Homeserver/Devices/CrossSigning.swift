@@ -67,8 +67,11 @@ struct CrossSigning: RouteGroup {
         let deviceLists = deviceLists
         try await environment.database.write { connection in
             let store = DeviceKeyStore(connection)
-            // What the proof was asked for must not have changed meanwhile.
+            if let device = requester.device { _ = try DeviceStore(connection).lock(device, of: user) }
             let now = try store.keys(of: user, readableBy: nil).crossSigning
+            // The client said it twice at once.
+            if keys.allSatisfy(now.contains) { return }
+            // What the proof was asked for must not have changed meanwhile.
             guard Set(now) == Set(kept) else {
                 throw MatrixError(.forbidden, "The keys were changed by another request")
             }

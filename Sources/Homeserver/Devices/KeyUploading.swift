@@ -25,8 +25,9 @@ struct KeyUploading: RouteGroup {
         }
         let deviceLists = deviceLists
         let counts: [String: Int] = try await environment.database.write { connection in
-            // The device may have been deleted since the token was read.
-            guard try DeviceStore(connection).device(device, of: user) != nil else {
+            // The device may have been deleted since the token was read. It is held, for clients upload the same keys
+            // twice at once, and the second of two must find what the first one has added.
+            guard try DeviceStore(connection).lock(device, of: user) else {
                 throw MatrixError(.unknownToken, "This device was deleted")
             }
             return try upload.keep(in: connection, telling: deviceLists)

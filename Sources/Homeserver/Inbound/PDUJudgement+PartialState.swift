@@ -18,13 +18,22 @@ extension PDUJudgement {
         return JudgedPDU(pdu: event, verdict: verdict, stateBefore: before, isPartial: true)
     }
 
+    /// How much of a told state must be had.
+    enum ToldCompleteness: Sendable {
+        /// What cannot be had is left out.
+        case whatIsHad
+        /// Each event must have been told; those that are not good are left out.
+        case told
+        /// Each event must have been had: else it is tried again, for a server or its keys may be out of reach just now.
+        case all
+    }
+
     /// The state before an event, as a server tells it: fetched as far as it is not here, checked, and stored. Events that
-    /// are not good are left out.
-    /// - Parameter needsAll: whether each event must have been told; else what cannot be had is left out too.
+    /// are not good are left out, unless all are asked for.
     /// - Throws: `Unjudgeable` when it cannot be had.
     func toldState(
         before event: PDU, in room: RoomRecord, by missing: MissingEvents, from server: ServerName,
-        needsAll: Bool = false
+        _ completeness: ToldCompleteness
     ) async throws -> StateRoot {
         guard let told = await missing.stateIDs(before: event, from: server) else {
             throw Unjudgeable(reason: "the state before it could not be fetched")
@@ -37,13 +46,19 @@ extension PDUJudgement {
                 events = await missing.events(
                     Array(lacking), room: room.id, version: room.version, from: server)
             } else {
-                events = try await wholeState(before: event, by: missing, from: server, needsAll)
+                events = try await wholeState(before: event, by: missing, from: server, completeness)
             }
             try await keep(events, in: room)
             known = try await stored(told.state)
-            if needsAll, known.count < Set(told.state).count, lacking.count <= MissingEvents.stateEventsOneByOne {
-                try await keep(wholeState(before: event, by: missing, from: server, needsAll), in: room)
+            if completeness == .told, known.count < Set(told.state).count,
+                lacking.count <= MissingEvents.stateEventsOneByOne
+            {
+                try await keep(wholeState(before: event, by: missing, from: server, completeness), in: room)
                 known = try await stored(told.state)
+            }
+            // A state that lacks a member would let this room's server judge otherwise than all others, for good.
+            if completeness == .all, known.count < Set(told.state).count {
+                throw Unjudgeable(reason: "the state before it could not be fetched whole")
             }
         }
         let usable = told.state.compactMap { known[$0] }.filter {
@@ -56,10 +71,11 @@ extension PDUJudgement {
     }
 
     private func wholeState(
-        before event: PDU, by missing: MissingEvents, from server: ServerName, _ isNeeded: Bool
+        before event: PDU, by missing: MissingEvents, from server: ServerName,
+        _ completeness: ToldCompleteness
     ) async throws -> [PDU] {
         let events = await missing.state(before: event, from: server)
-        if events == nil, isNeeded { throw Unjudgeable(reason: "the state before it could not be fetched") }
+        if events == nil, completeness != .whatIsHad { throw Unjudgeable(reason: "the state before it could not be fetched") }
         return events ?? []
     }
 }

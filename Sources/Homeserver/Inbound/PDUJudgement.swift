@@ -25,6 +25,8 @@ struct PDUJudgement: Sendable {
     private struct Source {
         var origin: ServerName
         var missing: MissingEvents?
+        /// How much must be had of a state that it tells.
+        var completeness = ToldCompleteness.whatIsHad
 
         func asked() throws(LacksEvents) -> MissingEvents {
             guard let missing else { throw LacksEvents() }
@@ -38,6 +40,8 @@ struct PDUJudgement: Sendable {
     private static let gapRounds = 20
     /// Events of ours that are named in asking for earlier events.
     private static let namedExtremities = 50
+    /// What was sent less than so many milliseconds ago is taken for news.
+    private static let purgedAge: Int64 = 60_000
     /// How often an event is judged when more of its room becomes known meanwhile.
     private static let judgements = 3
 
@@ -47,8 +51,11 @@ struct PDUJudgement: Sendable {
     let missing: MissingEvents
 
     /// Judges an event and writes it, after those before it. Known events are passed over.
-    /// - Parameter fetches: whether what it refers to may be fetched; else ``LacksEvents`` is thrown where that is needed.
-    func receive(_ event: PDU, from origin: ServerName, fetches: Bool) async throws {
+    /// - Parameters:
+    ///   - fetches: whether what it refers to may be fetched; else ``LacksEvents`` is thrown where that is needed.
+    ///   - isTriedAgain: whether it will be tried again if it throws ``Unjudgeable``; otherwise what cannot be had of a
+    ///     state before it is left out.
+    func receive(_ event: PDU, from origin: ServerName, fetches: Bool, isTriedAgain: Bool = false) async throws {
         guard let room = try await reader.record(event.roomID) else { throw Unacceptable(reason: "unknown room") }
         if try await isInLog(event.id) { return }
         // A room has its create event from the start; any other, or an event after nothing, would be a second root.
@@ -57,20 +64,33 @@ struct PDUJudgement: Sendable {
         }
         let source = Source(
             origin: origin,
-            missing: fetches ? missing.within(.milliseconds(environment.configuration.timeouts.missingEvents)) : nil)
+            missing: fetches ? missing.within(.milliseconds(environment.configuration.timeouts.missingEvents)) : nil,
+            completeness: isTriedAgain ? .all : .whatIsHad)
         let lacking = try await unknown(event.prevEvents)
         if !lacking.isEmpty {
-            let earliest = Set(try await backwardExtremities(of: room))
+            let earliest = Set(try await historyEnds(of: room))
             if !lacking.allSatisfy(earliest.contains) {
-                try await closeGap(before: event, in: room, after: earliest, from: origin, by: source.asked())
+                try await closeGap(before: event, in: room, after: earliest, from: source)
             }
         }
         try await judgeAndAppend(event, from: source)
     }
 
     /// Events before which this server has nothing: what comes after them is asked for, not they.
-    private func backwardExtremities(of room: RoomRecord) async throws -> [EventID] {
-        try await environment.database.read { try reader.log($0).backwardExtremities(room: room.nid) }
+    private func historyEnds(of room: RoomRecord) async throws -> [EventID] {
+        try await environment.database.read { try reader.log($0).historyEnds(room: room.nid).map(\.id) }
+    }
+
+    /// Whether an event is a message of the time of which messages were taken out, or one of those: it would come as news.
+    private func isPurged(_ event: PDU, in room: RoomRecord) async throws -> Bool {
+        guard !event.isState, event.originServerTimestamp < environment.clock.now() - Self.purgedAge else {
+            return false
+        }
+        let sealer = environment.sealer
+        guard let end = try await environment.database.read({ try HistoryPurge($0, sealer).end(room: room.nid) }) else {
+            return false
+        }
+        return event.originServerTimestamp < end.before && event.depth <= end.depth
     }
 
     /// Whether an event is in the log with a verdict; an outlier is not.
@@ -89,9 +109,9 @@ struct PDUJudgement: Sendable {
 
     /// Fetches the events between ours and this one, as far as they are to be had, and judges them, earlier ones first.
     private func closeGap(
-        before event: PDU, in room: RoomRecord, after earliest: Set<EventID>, from origin: ServerName,
-        by missing: MissingEvents
+        before event: PDU, in room: RoomRecord, after earliest: Set<EventID>, from source: Source
     ) async throws {
+        let missing = try source.asked()
         let known = try await environment.database.read { connection in
             Array(try reader.log(connection).ids(room.extremities.suffix(Self.namedExtremities)).values)
         }
@@ -100,7 +120,7 @@ struct PDUJudgement: Sendable {
         var latest = [event.id]
         for _ in 0..<Self.gapRounds {
             let answer = await missing.before(
-                latest, room: room.id, version: room.version, having: stops, from: origin)
+                latest, room: room.id, version: room.version, having: stops, from: source.origin)
             let new = answer.filter {
                 $0.id != event.id && found[$0.id] == nil && !$0.prevEvents.isEmpty && !earliest.contains($0.id)
             }
@@ -111,7 +131,6 @@ struct PDUJudgement: Sendable {
             guard !open.isEmpty else { break }
             latest = found.values.filter { !open.isDisjoint(with: $0.prevEvents) }.map(\.id)
         }
-        let source = Source(origin: origin, missing: missing)
         for earlier in RoomImport.ordered(found, by: \.prevEvents) {
             if try await isInLog(earlier.id) { continue }
             do {
@@ -175,6 +194,9 @@ struct PDUJudgement: Sendable {
         // By the current state.
         if before != room.state, let reason = try await refusal(of: event, at: room.state, create.pdu, rules) {
             return JudgedPDU(pdu: event, verdict: .softFailed(reason), stateBefore: before)
+        }
+        if try await isPurged(event, in: room) {
+            return JudgedPDU(pdu: event, verdict: .softFailed("older than what is kept"), stateBefore: before)
         }
         // By the policy server.
         guard let signed = try await recommended(event, in: room, from: source) else {
@@ -311,6 +333,7 @@ struct PDUJudgement: Sendable {
         _ event: PDU, in room: RoomRecord, from source: Source
     ) async throws -> StateRoot {
         if let root = try await reader.stateBefore(event.prevEvents, in: room) { return root }
-        return try await toldState(before: event, in: room, by: source.asked(), from: source.origin)
+        return try await toldState(
+            before: event, in: room, by: source.asked(), from: source.origin, source.completeness)
     }
 }

@@ -144,7 +144,8 @@ final class StagedEvents: Sendable {
             else { return try await remove(staged) }
             let pdu = try PDU(
                 parsing: staged.body, version: record.version, knownID: try? EventID(staged.eventID))
-            try await judgement.receive(pdu, from: origin, fetches: lane.fetches)
+            try await judgement.receive(
+                pdu, from: origin, fetches: lane.fetches, isTriedAgain: staged.tries + 1 < Self.tries)
         } catch is CancellationError {
             throw CancellationError()
         } catch is PDUJudgement.LacksEvents {

@@ -164,7 +164,7 @@ final class StateCompletion: Sendable {
         let missing = judgement.missing.within(Self.timePerServer)
         guard let join = try await environment.database.read({ try reader.log($0).event(nid: partial.joinNID) })?.pdu
         else { throw CorruptState() }
-        let before = try await judgement.toldState(before: join, in: record, by: missing, from: server, needsAll: true)
+        let before = try await judgement.toldState(before: join, in: record, by: missing, from: server, .told)
         let keys = authEventKeys(for: join) + [StateKey(.create, ""), StateKey(.powerLevels, "")]
         let state = RoomState(try await reader.state(at: before, keys: keys).mapValues(\.pdu))
         guard let create = state.event(.create, "") else { throw CorruptState() }
@@ -197,7 +197,8 @@ final class StateCompletion: Sendable {
         guard let missing else { return fallback }
         for server in [server, event.sender.serverName] where server != environment.serverName {
             do {
-                return try await judgement.toldState(before: event, in: record, by: missing, from: server)
+                return try await judgement.toldState(
+                    before: event, in: record, by: missing, from: server, .whatIsHad)
             } catch is PDUJudgement.Unjudgeable { continue }
         }
         environment.logger.info("the state before an event is a guess", metadata: ["event": "\(event.id)"])

@@ -76,6 +76,8 @@ struct RoomChecking {
     var damaged: Set<Int64> = []
     /// Nodes of states that follow from the log and are not stored.
     var ownStates = StateChange(.empty)
+    /// Of what time messages were taken out, if any were.
+    var purged: (before: Int64, depth: Int64)?
     /// Who redacted what, as the rows say.
     var redactions: [Int64: EventID] = [:]
     private var keys: StoredKeys
@@ -97,6 +99,7 @@ struct RoomChecking {
     // MARK: Each row by itself
 
     mutating func readRows() throws {
+        purged = try HistoryPurge(connection, environment.sealer).end(room: room.nid)
         numbers = try log.numbers(room: room.nid)
         var last = Int64.min
         while true {

@@ -33,8 +33,10 @@ struct Downloading: RouteGroup {
         return try await answer(request)
     }
 
+    /// `allow_redirect` is understood and never needed: files are always given from here.
     private func open(_ request: APIRequest) async throws -> MediaReader.Found {
-        try await reader.open(
+        _ = try request.queryBoolean("allow_redirect")
+        return try await reader.open(
             ContentURI(request), timeout: reader.timeout(of: request),
             allowsRemote: try request.queryBoolean("allow_remote", default: true))
     }
@@ -42,23 +44,23 @@ struct Downloading: RouteGroup {
     private func download(_ request: APIRequest) async throws -> APIResponse {
         let found = try await open(request)
         return MediaAnswer.file(
-            found.file, contentType: MediaAnswer.contentType(found.record.contentType),
-            fileName: request.parameters["fileName"] ?? found.record.fileName, to: request.head,
-            on: reader.files.threads)
+            found.file, tag: found.hash, contentType: MediaAnswer.contentType(found.record.contentType),
+            fileName: request.parameters["fileName"] ?? found.record.fileName, to: request.head)
     }
 
     private func thumbnail(_ request: APIRequest) async throws -> APIResponse {
         let size = try ThumbnailSize(request)
-        _ = try request.queryBoolean("animated")
         let found = try await open(request)
         let made: Thumbnailer.Made?
-        do { made = try await thumbnailer.thumbnail(of: found.hash, size) } catch var error as MatrixError {
+        do {
+            made = try await thumbnailer.thumbnail(
+                of: found, size, isAnimated: try request.queryBoolean("animated"))
+        } catch var error as MatrixError {
             if error.code == .tooLarge, found.record.origin != environment.serverName { error.status = 502 }
             throw error
         }
         guard let made else { throw ContentURI.notFound }
         return MediaAnswer.file(
-            made.file, contentType: made.contentType, fileName: made.fileName, to: request.head,
-            on: reader.files.threads)
+            made.file, tag: made.tag, contentType: made.contentType, fileName: made.fileName, to: request.head)
     }
 }

@@ -32,19 +32,37 @@ enum MediaAnswer {
         return headers
     }
 
-    /// A file, or the one part of it that `Range` asks for. RFC 9110, 14.
+    /// A file, or the one part of it that `Range` asks for, or nothing where the client has it. RFC 9110, 13 and 14.
+    /// - Parameter tag: names these bytes and no others.
     static func file(
-        _ file: OpenedFile, contentType: String, fileName: String?, to request: HTTPRequest, on threads: WorkerThreads
+        _ file: StoredFile, tag: String, contentType: String, fileName: String?, to request: HTTPRequest
     ) -> APIResponse {
         var headers = headers(contentType: contentType, fileName: fileName)
-        switch request.headerFields[.range].flatMap({ range($0, of: file.length) }) {
+        let tag = "\"\(tag)\""
+        headers[.eTag] = tag
+        if let known = request.headerFields[.ifNoneMatch], names(tag, known) {
+            headers[.contentType] = nil
+            headers[.contentDisposition] = nil
+            return APIResponse(status: 304, headers: headers, body: .empty)
+        }
+        // A part of other bytes than the client has begun with is of no use to it.
+        let isOfThese = request.headerFields[.ifRange].map { $0 == tag } ?? true
+        switch isOfThese ? request.headerFields[.range].flatMap({ range($0, of: file.length) }) : nil {
         case nil:
-            return APIResponse(headers: headers, body: file.body(0..<file.length, on: threads))
+            return APIResponse(headers: headers, body: file.body(0..<file.length))
         case .part(let part):
             headers[.contentRange] = "bytes \(part.lowerBound)-\(part.upperBound - 1)/\(file.length)"
-            return APIResponse(status: 206, headers: headers, body: file.body(part, on: threads))
+            return APIResponse(status: 206, headers: headers, body: file.body(part))
         case .outside:
             return APIResponse(status: 416, headers: [.contentRange: "bytes */\(file.length)"], body: .empty)
+        }
+    }
+
+    /// Whether a list of tags names one; `*` names all.
+    private static func names(_ tag: String, _ list: String) -> Bool {
+        list.split(separator: ",").contains { entry in
+            let entry = HeaderParameters.trimmed(entry)
+            return entry == "*" || entry == tag || entry == "W/" + tag
         }
     }
 

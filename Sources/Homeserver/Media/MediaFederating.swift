@@ -26,7 +26,10 @@ struct MediaFederating: RouteGroup {
     @Sendable private func thumbnail(_ request: APIRequest, _ origin: ServerName) async throws -> APIResponse {
         let size = try ThumbnailSize(request)
         let found = try await open(request)
-        guard let made = try await thumbnailer.thumbnail(of: found.hash, size) else { throw ContentURI.notFound }
+        let isAnimated = try request.queryBoolean("animated")
+        guard let made = try await thumbnailer.thumbnail(of: found, size, isAnimated: isAnimated) else {
+            throw ContentURI.notFound
+        }
         return answer(made.file, contentType: made.contentType, fileName: made.fileName)
     }
 
@@ -36,11 +39,11 @@ struct MediaFederating: RouteGroup {
             allowsRemote: false)
     }
 
-    private func answer(_ file: OpenedFile, contentType: String, fileName: String?) -> APIResponse {
+    private func answer(_ file: StoredFile, contentType: String, fileName: String?) -> APIResponse {
         let boundary = Hex.encode(environment.random.bytes(16))
         return APIResponse(
             headers: [.contentType: "multipart/mixed; boundary=\(boundary)"],
             body: MultipartMixed.body(
-                file, contentType: contentType, fileName: fileName, boundary: boundary, on: reader.files.threads))
+                file, contentType: contentType, fileName: fileName, boundary: boundary))
     }
 }

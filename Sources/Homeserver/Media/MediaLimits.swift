@@ -26,13 +26,45 @@ enum MediaLimits {
     /// Thumbnails made at once, and how many wait.
     static let thumbnailThreads = 2
     static let thumbnailsWaiting = 200
+    /// A larger file is not made a thumbnail of.
+    static let thumbnailSource: Int64 = 256 << 20
     /// Read of an image to find its size.
     static let imageHeader = 256 << 10
-    /// An image with more pixels is not made smaller.
+    /// An image with more pixels, in all its frames, is not decoded.
     static let imagePixels = 64 << 20
-    /// What the thumbnail program may take: address space in KiB, output in blocks of 512.
-    static let thumbnailMemoryKiB = 2 << 20
-    static let thumbnailOutputBlocks = 128 << 10
-    /// What a program said on its error stream, for the log.
-    static let errorText = 2 << 10
+    /// Of a moving image: a file with more bytes or frames gets a still thumbnail.
+    static let animationBytes: Int64 = 32 << 20
+    static let animationFrames = 500
+    /// What the thumbnail program may take: address space and output.
+    static let thumbnailMemory = 2 << 30
+    static let thumbnailOutput = 64 << 20
+
+    /// Deleted in one transaction of cleaning, and how many of these in one round.
+    static let deletedAtOnce = 200
+    static let deletingSteps = 100
+    /// Bytes that no file has any more stay so long, milliseconds: whoever uploads the same in the meantime keeps them.
+    static let unusedKept: Int64 = 3_600_000
+    /// Folders of the first level looked through in one round, for bytes that no file has; 256 in all.
+    static let foldersAtOnce = 4
+
+    /// An S3-compatible store: more is uploaded in parts, and of at most so many.
+    static let s3Part = 8 << 20
+    static let s3Parts: Int64 = 9_000
+    /// Read at once.
+    static let s3Read = 4 << 20
+    /// Uploads at once; each holds a part in memory.
+    static let s3Uploads = 4
+    static let s3Answer = 1 << 20
+    static let s3Attempts = 4
+    static let s3Timeout = Duration.seconds(120)
+
+    /// Previews of links: what is read of a page's text and tags, and what is told of it.
+    static let previewRedirects = 5
+    static let previewAddress = 2_048
+    static let previewTags = 20_000
+    static let previewText = 16 << 10
+    static let previewValue = 1_000
+    static let previewProperties = 64
+    static let previewEmbed = 64 << 10
+    static let previewsWaiting = 200
 }

@@ -9,7 +9,7 @@ struct MediaReader: Sendable {
     struct Found: Sendable {
         let record: MediaRecord
         let hash: String
-        let file: OpenedFile
+        let file: StoredFile
     }
 
     let environment: Environment
@@ -34,7 +34,10 @@ struct MediaReader: Sendable {
             return found
         }
         guard allowsRemote else { throw ContentURI.notFound }
-        if let record = try await record(uri), let found = try await found(record) { return found }
+        if let record = try await record(uri) {
+            guard record.quarantined == nil else { throw ContentURI.notFound }
+            if let found = try await found(record) { return found }
+        }
         guard environment.configuration.federation.isEnabled,
             let found = try await found(remote.fetch(uri, timeout: timeout))
         else { throw ContentURI.notFound }
@@ -46,7 +49,9 @@ struct MediaReader: Sendable {
     }
 
     private func found(_ record: MediaRecord) async throws -> Found? {
-        guard let hash = record.contentHash, let file = try await files.open(hash) else { return nil }
+        guard record.quarantined == nil, let hash = record.contentHash,
+            let file = try await files.store.open(hash, length: record.length)
+        else { return nil }
         let now = environment.clock.now()
         if now - record.lastUsed > MediaLimits.touchInterval {
             try await environment.database.groupedWrite {
@@ -61,7 +66,7 @@ struct MediaReader: Sendable {
         var left = timeout
         var pause = 50
         while true {
-            guard let record = try await record(uri) else { throw ContentURI.notFound }
+            guard let record = try await record(uri), record.quarantined == nil else { throw ContentURI.notFound }
             if record.contentHash != nil { return record }
             guard record.created > environment.clock.now() - environment.configuration.timeouts.pendingUpload else {
                 throw ContentURI.notFound

@@ -31,13 +31,38 @@ enum MultipartMixed {
         return boundary
     }
 
+    /// What stands before the file: the fields of its part, and where it begins.
+    struct Beginning {
+        let fields: [String: String]
+        let position: Int
+    }
+
     /// Reads exactly two parts. The file is a slice of `body`, which is not copied.
     static func read(_ body: [UInt8], boundary: String) throws(Malformed) -> Content {
-        let delimiter = Array("--\(boundary)".utf8)
-        let lineDelimiter = Array("\r\n".utf8) + delimiter
+        let beginning = try beginning(of: body, boundary: boundary)
+        let lineDelimiter = delimiter(boundary)
+        guard let end = find(lineDelimiter, in: body, from: beginning.position, upTo: body.count) else {
+            throw Malformed("no last delimiter")
+        }
+        let after = end + lineDelimiter.count
+        guard after + 2 <= body.count, body[after] == 0x2D, body[after + 1] == 0x2D else {
+            throw Malformed("more than two parts")
+        }
+        if let location = beginning.fields["location"] { return .location(location) }
+        return .file(
+            body[beginning.position..<end], contentType: beginning.fields["content-type"],
+            disposition: beginning.fields["content-disposition"])
+    }
+
+    /// What ends a part.
+    static func delimiter(_ boundary: String) -> [UInt8] { Array("\r\n--\(boundary)".utf8) }
+
+    /// Reads the metadata and the header of the file.
+    static func beginning(of body: [UInt8], boundary: String) throws(Malformed) -> Beginning {
+        let lineDelimiter = delimiter(boundary)
         var position: Int
-        if body.starts(with: delimiter) {
-            position = delimiter.count
+        if body.starts(with: lineDelimiter.dropFirst(2)) {
+            position = lineDelimiter.count - 2
         } else {
             guard let found = find(lineDelimiter, in: body, from: 0, upTo: MediaLimits.multipartPreamble) else {
                 throw Malformed("no first delimiter")
@@ -59,16 +84,7 @@ enum MultipartMixed {
         position = metadataEnd + lineDelimiter.count
         try endLine(body, &position)
         let fields = try header(body, &position)
-        guard let end = find(lineDelimiter, in: body, from: position, upTo: body.count) else {
-            throw Malformed("no last delimiter")
-        }
-        let after = end + lineDelimiter.count
-        guard after + 2 <= body.count, body[after] == 0x2D, body[after + 1] == 0x2D else {
-            throw Malformed("more than two parts")
-        }
-        if let location = fields["location"] { return .location(location) }
-        return .file(
-            body[position..<end], contentType: fields["content-type"], disposition: fields["content-disposition"])
+        return Beginning(fields: fields, position: position)
     }
 
     /// Passes over the end of a delimiter's line.
@@ -102,7 +118,7 @@ enum MultipartMixed {
     }
 
     /// Where a pattern begins, at or after `start` and before `limit`.
-    private static func find(_ pattern: [UInt8], in body: [UInt8], from start: Int, upTo limit: Int) -> Int? {
+    static func find(_ pattern: [UInt8], in body: [UInt8], from start: Int, upTo limit: Int) -> Int? {
         let end = min(body.count, limit.addingReportingOverflow(pattern.count).partialValue)
         guard start >= 0, start < end else { return nil }
         return body.withUnsafeBytes { body in
@@ -121,7 +137,7 @@ enum MultipartMixed {
 
     /// A file as the second of two parts.
     static func body(
-        _ file: OpenedFile, contentType: String, fileName: String?, boundary: String, on threads: WorkerThreads
+        _ file: StoredFile, contentType: String, fileName: String?, boundary: String
     ) -> HTTPBody {
         let disposition = ContentDisposition.header(contentType: contentType, fileName: fileName)
         let start = Array(
@@ -130,6 +146,6 @@ enum MultipartMixed {
             Content-Type: \(contentType)\r\nContent-Disposition: \(disposition)\r\n\r\n
             """.utf8)
         let end = Array("\r\n--\(boundary)--\r\n".utf8)
-        return file.body(0..<file.length, between: start, and: end, on: threads)
+        return file.body(0..<file.length, between: start, and: end)
     }
 }

@@ -26,7 +26,7 @@ struct RemoteMedia: Sendable {
 
     /// What came, before it is kept.
     private struct Fetched {
-        var bytes: ArraySlice<UInt8>
+        var body: HTTPBody
         var contentType: String?
         var fileName: String?
     }
@@ -41,17 +41,26 @@ struct RemoteMedia: Sendable {
         try await flights.run(uri) {
             try await gate.pass {
                 let fetched = try await download(uri, timeout: timeout)
-                guard Int64(fetched.bytes.count) <= environment.configuration.media.maxUploadBytes else {
-                    throw Self.tooLarge
+                let stored: MediaFiles.Stored
+                do {
+                    stored = try await files.keep(
+                        fetched.body, maximum: environment.configuration.media.maxUploadBytes)
+                } catch let error as HTTPBodyError {
+                    environment.logger.info(
+                        "no media from another server", metadata: ["server": "\(uri.origin)", "cause": "\(error)"])
+                    throw error == .tooLarge ? Self.tooLarge : Self.unusable
                 }
-                let stored = try await files.store(fetched.bytes)
                 let now = environment.clock.now()
                 let record = MediaRecord(
                     origin: uri.origin, mediaID: uri.mediaID, contentType: fetched.contentType,
                     fileName: fetched.fileName, length: stored.length, contentHash: stored.hash, created: now,
                     lastUsed: now)
-                try await environment.database.groupedWrite { try MediaStore($0).save(record) }
-                return record
+                // Read again, for these bytes may be quarantined under another name.
+                return try await environment.database.groupedWrite { connection in
+                    let store = MediaStore(connection)
+                    try store.save(record)
+                    return try store.record(record.origin, record.mediaID) ?? record
+                }
             }
         }
     }
@@ -62,24 +71,24 @@ struct RemoteMedia: Sendable {
         return sum.overflow ? .max : Int(clamping: sum.partialValue)
     }
 
+    private var wholeTime: Duration { .milliseconds(environment.configuration.timeouts.remoteMedia) }
+
     private func download(_ uri: ContentURI, timeout: Int) async throws -> Fetched {
         let call = APICall(
             .federationGetContent, ["mediaId": uri.mediaID], query: [("timeout_ms", String(timeout))])
         do throws(FederationError) {
-            let answer = try await send(call, to: uri)
+            let answer = try await federation.stream(
+                call, to: uri.origin, timeout: wholeTime, maximumBytes: maximumBytes)
             let type = answer.fields[.contentType] ?? ""
             guard let boundary = MultipartMixed.boundary(of: type) else {
                 throw FederationError.malformed("media came as \(type.prefix(100)), not multipart/mixed")
             }
-            let content: MultipartMixed.Content
-            do { content = try MultipartMixed.read(answer.body, boundary: boundary) } catch {
+            let file: MultipartFile
+            do { file = try await MultipartFile(answer.body, boundary: boundary) } catch {
                 throw FederationError.malformed("\(error)")
             }
-            switch content {
-            case .file(let bytes, let contentType, let disposition):
-                return fetched(bytes, contentType, disposition)
-            case .location(let location): return try await follow(location)
-            }
+            if let location = file.fields["location"] { return try await follow(location) }
+            return fetched(file.body, file.fields["content-type"], file.fields["content-disposition"])
         } catch {
             // Servers older than version 1.11 know only the endpoint without a signature.
             if case .refused(404, let answer) = error, answer?.code == .unrecognized {
@@ -94,17 +103,10 @@ struct RemoteMedia: Sendable {
             .getContent, ["serverName": uri.origin.text, "mediaId": uri.mediaID],
             query: [("allow_remote", "false"), ("timeout_ms", String(timeout))])
         do throws(FederationError) {
-            let answer = try await send(call, to: uri)
-            return fetched(answer.body[...], answer.fields[.contentType], answer.fields[.contentDisposition])
+            let answer = try await federation.stream(
+                call, to: uri.origin, timeout: wholeTime, maximumBytes: maximumBytes)
+            return fetched(answer.body, answer.fields[.contentType], answer.fields[.contentDisposition])
         } catch { throw answer(to: error, of: uri) }
-    }
-
-    private func send(
-        _ call: APICall, to uri: ContentURI
-    ) async throws(FederationError) -> FederationClient.Answer {
-        try await federation.send(
-            call, to: uri.origin, timeout: .milliseconds(environment.configuration.timeouts.federationRequest),
-            maximumBytes: maximumBytes)
     }
 
     /// Fetches from where the other server says the file lies: over TLS, and not inside of our own network.
@@ -114,21 +116,22 @@ struct RemoteMedia: Sendable {
         }
         let request = ClientRequest(
             host: address.requestHost, port: address.port, pathAndQuery: address.pathAndQuery,
-            fields: [.userAgent: "fedchatd"],
-            timeout: .milliseconds(environment.configuration.timeouts.federationRequest),
-            maximumResponseBytes: maximumBytes,
-            allowPrivateAddresses: environment.configuration.federation.allowPrivateAddresses,
-            followRedirects: MediaLimits.redirects)
-        let response: ClientResponse
-        do { response = try await environment.httpClient.send(request) } catch { throw .unreachable("\(error)") }
+            fields: [.userAgent: "fedchatd"], timeout: wholeTime, maximumResponseBytes: maximumBytes,
+            allowPrivateAddresses: environment.configuration.federation.allowPrivateAddresses)
+        let response: StreamedResponse
+        do {
+            response = try await RedirectedRequest(
+                request, maximum: MediaLimits.redirects, onlyTLS: true, clock: environment.clock
+            ).stream(environment.httpClient)
+        } catch { throw .unreachable("\(error)") }
         guard response.status == 200 else { throw .refused(status: response.status, nil) }
         return fetched(
-            response.body[...], response.fields[.contentType], response.fields[.contentDisposition])
+            response.body, response.fields[.contentType], response.fields[.contentDisposition])
     }
 
-    private func fetched(_ bytes: ArraySlice<UInt8>, _ contentType: String?, _ disposition: String?) -> Fetched {
+    private func fetched(_ body: HTTPBody, _ contentType: String?, _ disposition: String?) -> Fetched {
         Fetched(
-            bytes: bytes, contentType: MediaAnswer.contentType(contentType),
+            body: body, contentType: MediaAnswer.contentType(contentType),
             fileName: disposition.flatMap(ContentDisposition.fileName))
     }
 

@@ -47,7 +47,9 @@ struct Uploading: RouteGroup {
         let uri = try ContentURI(request)
         let now = environment.clock.now()
         let announced = try await environment.database.read { try MediaStore($0).record(uri.origin, uri.mediaID) }
-        guard uri.origin == environment.serverName, var record = announced else { throw ContentURI.notFound }
+        guard uri.origin == environment.serverName, var record = announced, record.quarantined == nil else {
+            throw ContentURI.notFound
+        }
         guard record.uploader == requester.user.text else {
             throw MatrixError(.forbidden, "The media id was created by somebody else")
         }

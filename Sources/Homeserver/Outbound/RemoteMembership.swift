@@ -181,9 +181,10 @@ struct RemoteMembership: RemoteJoining {
 
     private func save(_ invite: ReceivedInvite) async throws(MatrixError) {
         let sealer = environment.sealer
+        let limit = environment.configuration.limits.invitesPerUser
         do {
             try await environment.database.write { connection in
-                _ = try RoomStore(connection).saveInvite(invite, sealer: sealer)
+                _ = try RoomStore(connection).saveInvite(invite, sealer: sealer, limit: limit)
             }
         } catch {
             environment.logger.warning("knock not kept", metadata: ["room": "\(invite.roomID)", "cause": "\(error)"])

@@ -25,4 +25,16 @@ enum PresenceContent {
         }
         writer.endObject()
     }
+
+    /// Writes a whole `m.presence` event.
+    static func writeEvent(_ presence: PresenceStore.Presence, now: Int64, into writer: inout JSONWriter) {
+        writer.beginObject()
+        writer.key("type")
+        writer.string("m.presence")
+        writer.key("sender")
+        writer.string(presence.user.text)
+        writer.key("content")
+        write(presence, now: now, into: &writer)
+        writer.endObject()
+    }
 }

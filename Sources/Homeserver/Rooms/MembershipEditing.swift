@@ -89,6 +89,7 @@ public struct MembershipEditing: Sendable {
         _ room: RoomID, as user: UserID, reason: String? = nil, extra: JSONValue = [:], via servers: [ServerName] = [],
         isGuest: Bool = false
     ) async throws -> RoomID {
+        try await reader.checkOpen(room)
         var content = try await content(.join, of: user, reason: reason)
         for (key, value) in extra.members where content[key] == nil { content[key] = value }
         guard let record = try await reader.record(room), try await isResident(record) else {
@@ -209,6 +210,7 @@ public struct MembershipEditing: Sendable {
     public func knock(
         _ room: RoomID, as user: UserID, reason: String?, via servers: [ServerName]
     ) async throws -> RoomID {
+        try await reader.checkOpen(room)
         let content = try await content(.knock, of: user, reason: reason)
         if let record = try await reader.record(room), try await isResident(record) {
             try await reader.waitUntilWhole(room, environment.clock)

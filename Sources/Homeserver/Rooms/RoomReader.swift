@@ -1,4 +1,5 @@
 public import HomeserverStorage
+internal import MatrixAPI
 public import MatrixModel
 public import MatrixRooms
 public import SQLDatabase
@@ -37,8 +38,11 @@ public struct RoomReader: Sendable {
         servers = BoundedCache(budget: RoomLimits.serverCacheBytes)
     }
 
-    /// Takes note of a notification of the database: redacted events leave the cache.
-    public func received(_ notification: String) { events.received(notification) }
+    /// Takes note of a notification of the database: what changed or went leaves the caches.
+    public func received(_ notification: String) {
+        events.received(notification)
+        if notification.isEmpty || notification.hasPrefix("state_keys") { states.received(notification) }
+    }
 
     // MARK: Within a transaction of the caller's
 
@@ -94,6 +98,14 @@ public struct RoomReader: Sendable {
     /// - Throws: `DatabaseError`.
     public func record(_ id: RoomID) async throws -> RoomRecord? {
         try await database.read { try RoomStore($0).room(id) }
+    }
+
+    /// Checks that users of ours may enter a room.
+    /// - Throws: `MatrixError`: `M_FORBIDDEN` where the operator refuses it, or it is being deleted; `DatabaseError`.
+    func checkOpen(_ id: RoomID) async throws {
+        if try await database.read({ try PurgeJobs($0).isClosed(id) }) {
+            throw MatrixError(.forbidden, "This server does not take part in the room")
+        }
     }
 
     /// One event; nil when it is not known.

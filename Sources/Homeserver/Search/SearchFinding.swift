@@ -65,12 +65,14 @@ struct SearchFinding {
 
     private func query(_ term: SearchTerm) throws -> SearchStore.Query {
         var allowed: [Int64] = []
+        var filter = wish.filter
+        if let named = filter.rooms { filter.rooms = try withPredecessors(named) }
         for membership in try RoomStore(connection).memberships(of: user) {
             switch membership.membership {
             case .join, .leave, .ban: break
             default: continue
             }
-            guard wish.filter.allows(room: membership.roomID) else { continue }
+            guard filter.allows(room: membership.roomID) else { continue }
             if wish.token?.group == SearchRequest.Grouping.room.rawValue,
                 membership.roomID.text != wish.token?.value
             {
@@ -90,6 +92,21 @@ struct SearchFinding {
             query.after = SearchStore.Candidate(nid: nid, timestamp: timestamp)
         }
         return query
+    }
+
+    /// Rooms and those that they took the place of: a client names the one, and people remember what was said in the other.
+    private func withPredecessors(_ named: Set<String>) throws -> Set<String> {
+        var found = named
+        var next = Array(named)
+        while let text = next.popLast(), found.count < named.count + SearchLimits.predecessors {
+            let key = StateKey(.create, "")
+            guard let id = try? RoomID(text), let room = try RoomStore(connection).room(id),
+                let create = try rooms.state(at: room.state, keys: [key], in: connection)[key],
+                let old = create.pdu.content["predecessor"]?["room_id"]?.string, found.insert(old).inserted
+            else { continue }
+            next.append(old)
+        }
+        return found
     }
 
     /// Those that the user may see, each with its index among all.

@@ -172,6 +172,7 @@ final class SearchIndexing: Sendable {
                 entries.append(.init(nid: event.nid, room: room, text: text))
             }
         }
-        return (Array(events.keys).sorted(), entries.sorted { $0.nid < $1.nid })
+        // Those that are not there any more have no words.
+        return (nids.union(events.keys).sorted(), entries.sorted { $0.nid < $1.nid })
     }
 }

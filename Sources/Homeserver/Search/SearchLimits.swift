@@ -8,6 +8,8 @@ enum SearchLimits {
     static let candidatesAtOnce = 50
     /// Results of a page.
     static let page = 100
+    /// Rooms searched in beside those named, since these took their place.
+    static let predecessors = 50
     /// Events told before and after a result.
     static let context = 100
     /// Bytes of a token.

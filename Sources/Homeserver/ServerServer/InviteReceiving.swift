@@ -53,6 +53,7 @@ struct InviteReceiving: RouteGroup {
         guard ContentHash.matches(pdu), (try? await verification.verified(pdu)) != nil else {
             throw MatrixError(.invalidParameter, "The invite's hash or signature is not good")
         }
+        try await reader.checkOpen(pdu.roomID)
         let room = try await reader.record(pdu.roomID)
         if let room, try await !reader.allows(origin, in: room) {
             throw MatrixError(.forbidden, "The room's access list forbids this server")
@@ -78,8 +79,9 @@ struct InviteReceiving: RouteGroup {
         let invite = ReceivedInvite(
             user: invited, roomID: pdu.roomID, version: version, sender: pdu.sender, membership: .invite,
             eventID: pdu.id, event: signed.canonicalJSON, strippedState: Self.stripped(state, signed))
+        let limit = environment.configuration.limits.invitesPerUser
         try await environment.database.write { connection in
-            _ = try RoomStore(connection).saveInvite(invite, sealer: sealer)
+            _ = try RoomStore(connection).saveInvite(invite, sealer: sealer, limit: limit)
         }
         return JSONValue(signed.document.root)
     }

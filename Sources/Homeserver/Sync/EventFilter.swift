@@ -14,6 +14,12 @@ struct EventFilter: Sendable, Hashable {
     var lazyLoadsMembers = false
     var includesRedundantMembers = false
     var countsThreads = false
+    /// Only events to which others relate so, or to which these users' do.
+    var relatedByTypes: Set<String>?
+    var relatedBySenders: Set<String>?
+    /// How events relate to others. Proposal: <https://github.com/matrix-org/matrix-spec-proposals/pull/3874>
+    var relationTypes: Set<String>?
+    var notRelationTypes: Set<String> = []
 
     /// Lets everything through.
     static let all = EventFilter()
@@ -34,6 +40,10 @@ struct EventFilter: Sendable, Hashable {
         lazyLoadsMembers = json["lazy_load_members"]?.bool ?? false
         includesRedundantMembers = json["include_redundant_members"]?.bool ?? false
         countsThreads = json["unread_thread_notifications"]?.bool ?? false
+        relatedByTypes = Self.strings(json["related_by_rel_types"]).map { Set($0) }
+        relatedBySenders = Self.strings(json["related_by_senders"]).map { Set($0) }
+        relationTypes = Self.strings(json["org.matrix.msc3874.rel_types"]).map { Set($0) }
+        notRelationTypes = Set(Self.strings(json["org.matrix.msc3874.not_rel_types"]) ?? [])
     }
 
     private static func strings(_ json: JSONView?) -> [String]? {
@@ -43,6 +53,7 @@ struct EventFilter: Sendable, Hashable {
     /// Whether it says anything about single events.
     var isSelective: Bool {
         types != nil || !notTypes.isEmpty || senders != nil || !notSenders.isEmpty || containsURL != nil
+            || relationTypes != nil || !notRelationTypes.isEmpty
     }
 
     func allows(room: RoomID) -> Bool {
@@ -61,7 +72,14 @@ struct EventFilter: Sendable, Hashable {
     func allows(_ event: PDU) -> Bool {
         guard isSelective else { return true }
         guard allows(type: event.type.text), allows(sender: event.sender.text) else { return false }
-        return allows(content: event.content)
+        return allows(content: event.content) && allows(relationOf: event)
+    }
+
+    private func allows(relationOf event: PDU) -> Bool {
+        guard relationTypes != nil || !notRelationTypes.isEmpty else { return true }
+        let type = event.isState ? nil : Relation(event.content)?.type
+        if let type, notRelationTypes.contains(type) { return false }
+        return relationTypes.map { type.map($0.contains) ?? false } ?? true
     }
 
     func allows(content: JSONView) -> Bool { containsURL.map { $0 == (content["url"] != nil) } ?? true }

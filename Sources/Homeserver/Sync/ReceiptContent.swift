@@ -26,6 +26,17 @@ enum ReceiptContent {
         return contents
     }
 
+    /// The content of one event, where there can be no second: of several receipts of a user on one event that of no thread,
+    /// the widest, else the newest.
+    static func merged(_ receipts: [ReceiptStore.Receipt]) -> JSONValue {
+        let sorted = receipts.sorted { left, right in
+            left.thread == nil && right.thread != nil
+                || (left.thread == nil) == (right.thread == nil)
+                    && left.timestamp > right.timestamp
+        }
+        return contents(of: sorted).first ?? [:]
+    }
+
     static func data(_ receipt: ReceiptStore.Receipt) -> JSONValue {
         .fields(["ts": .integer(receipt.timestamp), "thread_id": receipt.thread.map { .string($0) }])
     }

@@ -37,6 +37,7 @@ struct ReceiptKeeper: Sendable {
             for receipt in markers.receipts {
                 guard let event = try log.event(receipt.event), event.roomNID == room.nid, let place = event.position
                 else { throw MatrixError(.notFound, "No such event in this room") }
+                if let thread = markers.thread { try Self.check(event, isIn: thread, log) }
                 receipts.append(
                     .init(
                         roomNID: room.nid, user: user, type: receipt.type, thread: markers.thread,
@@ -57,6 +58,17 @@ struct ReceiptKeeper: Sendable {
             sender.send(
                 type: "m.receipt", key: "receipt:\(room.nid):\(user):\(receipt.thread ?? "")",
                 content: .object([roomID.text: ["m.read": .object([user.text: entry])]]), to: servers)
+        }
+    }
+
+    /// Throws `M_INVALID_PARAM` for an event that is not in a thread; a root is in the main timeline, and is read with its
+    /// thread as well. Spec: <https://spec.matrix.org/v1.19/client-server-api/#threaded-read-receipts>
+    private static func check(_ event: StoredEvent, isIn thread: String, _ log: EventLog) throws {
+        if event.id.text == thread { return }
+        let relations = Relation(event.pdu.content).map { [event.nid: ($0.type, $0.target.text)] } ?? [:]
+        let found = try ThreadFinding.threads(of: event.pdu.isState ? [:] : relations, log)[event.nid]
+        guard (found ?? UnreadRecord.main) == thread else {
+            throw MatrixError(.invalidParameter, "The event is not in the thread that thread_id names")
         }
     }
 

@@ -19,6 +19,8 @@ public final class StreamWatcher: Sendable {
 
     private struct State {
         var tickets: [UserID: Set<SyncTicket>] = [:]
+        /// Those who follow a room that they need not be in.
+        var followers: [Int64: Set<SyncTicket>] = [:]
         var count = 0
         var nextTicket = 0
         /// The newest positions that notifications told of.
@@ -53,14 +55,16 @@ public final class StreamWatcher: Sendable {
     // MARK: Waiting
 
     /// Begins to watch for a user. Nil when too many wait.
-    func enlist(_ user: UserID) -> SyncTicket? {
+    /// - Parameter room: whose news concern the user, too, in the room or not.
+    func enlist(_ user: UserID, following room: Int64? = nil) -> SyncTicket? {
         let limit = environment.configuration.limits.waitingSyncs
         return state.withLock { state in
             guard state.count < limit else { return nil }
             state.count += 1
             state.nextTicket += 1
-            let ticket = SyncTicket(state.nextTicket)
+            let ticket = SyncTicket(state.nextTicket, room: room)
             state.tickets[user, default: []].insert(ticket)
+            if let room { state.followers[room, default: []].insert(ticket) }
             return ticket
         }
     }
@@ -71,6 +75,9 @@ public final class StreamWatcher: Sendable {
             guard state.tickets[user]?.remove(ticket) != nil else { return }
             state.count -= 1
             if state.tickets[user]?.isEmpty == true { state.tickets[user] = nil }
+            guard let room = ticket.room else { return }
+            state.followers[room]?.remove(ticket)
+            if state.followers[room]?.isEmpty == true { state.followers[room] = nil }
         }
     }
 
@@ -114,7 +121,7 @@ public final class StreamWatcher: Sendable {
         case "receipts", "typing":
             guard parts.count > 2, let room = Int64(parts[2]) else { return wakeAll() }
             await wake(room: room)
-        case "to_device", "account_data":
+        case "to_device", "account_data", "thread_subscriptions":
             let users = parts.dropFirst(2).compactMap { try? UserID(String($0)) }
             // A list that was cut off stands for everybody.
             users.isEmpty || users.count >= 50 ? wakeAll() : wake(users)
@@ -137,6 +144,7 @@ public final class StreamWatcher: Sendable {
     /// Wakes the local users who are joined to a room.
     private func wake(room: Int64) async {
         guard waitingCount > 0 else { return }
+        for ticket in state.withLock({ $0.followers[room] ?? [] }) { ticket.wake() }
         if let users = audience.users(of: room) { return wake(users) }
         let server = environment.serverName
         do {
@@ -192,6 +200,8 @@ public final class StreamWatcher: Sendable {
 final class SyncTicket: Sendable, Hashable {
     /// No other of this watcher's has it. The order of a set of tickets follows from it, and not from an address.
     private let number: Int
+    /// The room that is followed, as `room_nid`.
+    let room: Int64?
 
     private enum State {
         case idle, woken
@@ -200,7 +210,10 @@ final class SyncTicket: Sendable, Hashable {
 
     private let state = Mutex(State.idle)
 
-    init(_ number: Int) { self.number = number }
+    init(_ number: Int, room: Int64?) {
+        self.number = number
+        self.room = room
+    }
 
     /// Forgets an earlier wake-up: call it before looking for news.
     func rearm() { state.withLock { if case .woken = $0 { $0 = .idle } } }

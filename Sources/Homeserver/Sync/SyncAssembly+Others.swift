@@ -13,7 +13,7 @@ extension SyncAssembly {
         let place = try event.position ?? log.position(of: event.id)
         let end = place ?? room.memberPosition
         let wasJoined = try self.wasJoined(room)
-        let before = try event.replaces.flatMap { try membership($0) }
+        let before = try event.replaces.flatMap { try history.membership($0) }
         var window = TimelineWindow(end: end)
         var state: [StoredEvent] = []
         if wasJoined || before == .join {
@@ -23,9 +23,7 @@ extension SyncAssembly {
             let point = StatePoint(root: event.stateAfter ?? room.state)
             state = try stateChanges(
                 room, window, StateSpan(end: point, known: old, isFull: !wasJoined || request.fullState))
-            for member in try RoomStore(connection).members(room: room.nid, membership: .join) {
-                parted.insert(member.user)
-            }
+            try companions.left(room.nid)
         } else if let place, request.filter.timeline.allows(event.pdu) {
             window.entries = [.init(event: event, position: place, membership: room.membership)]
         }
@@ -41,23 +39,15 @@ extension SyncAssembly {
     // MARK: Invites and knocks
 
     mutating func addInvited(_ room: SyncRoom) throws {
-        if let since = request.since, room.memberPosition <= since.events, !request.fullState, !ignoresOthersNow {
+        if let since = request.since, room.memberPosition <= since.events, !request.fullState, !showsInvitesAnew {
             return
         }
-        guard let member = try sync.rooms.events.events([room.memberNID], from: log)[room.memberNID],
-            !ignored.contains(member.pdu.sender.text), try room.membership != .invite || !blocksInvites()
+        guard let preview = try InvitePreview(room, sync.rooms, connection),
+            !ignored.contains(preview.member.pdu.sender.text), try room.membership != .invite || !blocksInvites()
         else { return }
-        let keys = StrippedState.types.map { StateKey($0, "") } + [StateKey(.member, member.pdu.sender.text)]
-        let found = try sync.rooms.state(at: member.stateAfter ?? room.state, keys: keys, in: connection)
-        var events = keys.compactMap { found[$0] }.filter { $0.nid != member.nid }
-        events.append(member)
         write(room.id, room.membership) { writer in
-            writer.events(events) { StrippedState.write($1.pdu, into: &$0) }
+            writer.events(preview.events) { StrippedState.write($1.pdu, into: &$0) }
         }
-    }
-
-    private func blocksInvites() throws -> Bool {
-        try InviteBlocking.isOn(for: request.user, sync.environment.sealer, connection)
     }
 
     private mutating func write(
@@ -80,13 +70,13 @@ extension SyncAssembly {
 
     /// Invites to rooms this server is not in, and those that were withdrawn.
     mutating func addReceivedInvites(besides known: Set<RoomID>) throws {
-        let isAnew = request.fullState || ignoresOthersNow
+        let isAnew = request.fullState || showsInvitesAnew
         if let since = request.since, since.events == current.events, !isAnew { return }
         let store = RoomStore(connection)
         for invite in try store.invites(of: request.user, sealer: sync.environment.sealer) {
             if let since = request.since, invite.position <= since.events, !isAnew { continue }
             guard !ignored.contains(invite.sender.text), request.filter.rooms.allows(room: invite.roomID),
-                try invite.membership != .invite || !blocksInvites()
+                try invite.membership == .knock || !blocksInvites()
             else { continue }
             write(invite.roomID, invite.membership) { writer in
                 writer.beginObject()

@@ -18,7 +18,9 @@ extension SyncAssembly {
 
     /// Whether the user was joined to a room at the last sync, and shown it.
     func wasJoined(_ room: SyncRoom) throws -> Bool {
-        guard let since = request.since, try membership(in: room, at: since.events) == .join else { return false }
+        guard let since = request.since, try history.membership(in: room, at: since.events) == .join else {
+            return false
+        }
         return !(isCompleted(room) && hidesPartial)
     }
 }

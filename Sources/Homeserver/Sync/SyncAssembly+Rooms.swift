@@ -28,7 +28,7 @@ extension SyncAssembly {
         let others = try extras.dataByRoom.keys.filter { !known.contains($0) }
             .compactMap { try RoomStore(connection).room($0)?.nid }
         rooms += try found.joined(others, of: request.user)
-        if ignoresOthersNow { rooms += try found.invited(of: request.user).filter { !known.contains($0.id) } }
+        if showsInvitesAnew { rooms += try found.invited(of: request.user).filter { !known.contains($0.id) } }
         try prepareCounting(&rooms)
         rooms.sort { $0.nid < $1.nid }
         for room in rooms where request.filter.rooms.allows(room: room.id) {
@@ -98,19 +98,20 @@ extension SyncAssembly {
         var window = TimelineWindow(end: current.events)
         if hasEvents { window = try timeline(room, after: known?.events, upTo: current.events) }
         let old = try known.flatMap { try log.stateRoot(room: room.nid, at: $0.events) }
-        if since != nil { try noteCompanions(room, since: old, wasJoined: wasJoined && !isWholeNow) }
+        if since != nil { try companions.note(room, since: old, wasJoined: wasJoined && !isWholeNow) }
         let isFull = !wasJoined || request.fullState
         let state = try stateChanges(
             room, window,
             StateSpan(end: StatePoint(root: room.state), known: hasEvents ? old : nil, isFull: isFull))
-        let hasExtras = !extras.receipts.isEmpty || extras.hasTyping || !extras.accountData.isEmpty
+        let sticky = hasEvents ? try stickyEvents(room.nid, window, after: known?.events) : []
+        let hasExtras = !sticky.isEmpty || !extras.receipts.isEmpty || extras.hasTyping || !extras.accountData.isEmpty
         let isSilent = window.entries.isEmpty && !window.isLimited && state.isEmpty && !hasExtras
         if isSilent, !isFull, !isWholeNow, !counting.partial.contains(room.nid) { return }
         hasNews = true
         joined.key(room.id.text)
         joined.beginObject()
         try write(window, state, into: &joined)
-        if hasEvents { try writeSticky(room.nid, window, after: known?.events, into: &joined) }
+        try writeSticky(sticky, into: &joined)
         joined.key("ephemeral")
         try writeEphemeral(room, extras, into: &joined)
         joined.key("account_data")
@@ -135,17 +136,9 @@ extension SyncAssembly {
         joined.endObject()
     }
 
-    /// The user's membership of a room at a position of the stream `events`.
-    func membership(in room: SyncRoom, at position: Int64) throws -> Membership? {
-        if room.memberPosition <= position { return room.membership }
-        guard let root = try log.stateRoot(room: room.nid, at: position),
-            let nid = try states.event(at: root, .member, request.user.text)
-        else { return nil }
-        return try membership(nid)
-    }
-
-    func membership(_ nid: Int64) throws -> Membership? {
-        try sync.rooms.events.events([nid], from: log)[nid].flatMap { try? RoomMember($0.pdu).membership }
+    /// What the user was in rooms.
+    var history: MembershipHistory {
+        MembershipHistory(rooms: sync.rooms, connection: connection, user: request.user)
     }
 
     func timeline(_ room: SyncRoom, after: Int64?, upTo: Int64) throws -> TimelineWindow {
@@ -154,12 +147,8 @@ extension SyncAssembly {
         guard filter.allows(room: room.id) else { return window }
         let limits = sync.environment.configuration.limits
         let limit = min(filter.limit ?? limits.syncTimelineDefault, limits.syncTimelineMaximum)
-        let visibility = try TimelineVisibility(
-            rooms: sync.rooms, connection: connection, user: request.user, roomNID: room.nid,
-            membership: room.membership, memberNID: room.memberNID)
-        let reading = TimelineReading(
-            rooms: sync.rooms, connection: connection, visibility: visibility, filter: filter, ignored: ignored,
-            gaps: Set(try log.backwardExtremities(room: room.nid)))
+        let reading = try TimelineReading(
+            room, for: request.user, filter: filter, ignoring: ignored, sync.rooms, connection)
         let found = try reading.read(after: after, upTo: upTo, limit: limit, newestFirst: true)
         window.entries = found.entries.reversed()
         window.isLimited = found.hasMore

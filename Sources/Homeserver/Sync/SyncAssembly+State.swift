@@ -77,29 +77,4 @@ extension SyncAssembly {
             }
         }
     }
-
-    /// Notes who came to share a room with the user, and who no longer may.
-    mutating func noteCompanions(_ room: SyncRoom, since old: StateRoot?, wasJoined: Bool) throws {
-        guard wasJoined, let old else {
-            for member in try RoomStore(connection).members(room: room.nid, membership: .join) {
-                met.insert(member.user)
-            }
-            return
-        }
-        guard old != room.state else { return }
-        let changes = try states.difference(from: old, to: room.state).filter { $0.key.type == .member }
-        let nids = changes.flatMap { [$0.old, $0.new].compactMap { $0 } }
-        let events = try sync.rooms.events.events(nids, from: log)
-        func isJoined(_ nid: Int64?) -> Bool {
-            nid.flatMap { events[$0] }.map { (try? RoomMember($0.pdu).membership) == .join } ?? false
-        }
-        for change in changes {
-            guard let user = try? UserID(change.key.stateKey) else { continue }
-            switch (isJoined(change.old), isJoined(change.new)) {
-            case (false, true): met.insert(user)
-            case (true, false): parted.insert(user)
-            default: break
-            }
-        }
-    }
 }

@@ -21,6 +21,8 @@ struct SyncAssembly {
     /// What was known of the rooms' unread counts, and how much may still be looked at for them.
     var counting = UnreadCounts.Batch()
     var budget = UnreadBudget()
+    /// Whether invites are blocked, once that was asked for.
+    private var invitesAreBlocked: Bool?
     /// Whether some counts are not finished.
     var isCounting = false
 
@@ -29,9 +31,7 @@ struct SyncAssembly {
     var knocked = JSONWriter()
     var left = JSONWriter()
     var hasNews = false
-    /// Users who may have come to share a room, and users who may no longer.
-    var met: Set<UserID> = []
-    var parted: Set<UserID> = []
+    var companions: Companions
 
     init(_ sync: SyncReader, _ request: SyncRequest, _ connection: any SQLConnection) throws {
         self.sync = sync
@@ -40,6 +40,7 @@ struct SyncAssembly {
         log = sync.rooms.log(connection)
         states = StateReader(connection, sync.rooms.states)
         current = SyncToken(try StreamPositions(connection).current())
+        companions = Companions(rooms: sync.rooms, connection: connection)
         ignored = try IgnoredUsers.of(request.user, sync.environment.sealer, connection)
         reader = EventReader(
             user: request.user, device: request.device, now: request.now, format: request.filter.format)
@@ -88,10 +89,20 @@ struct SyncAssembly {
             body: writer.bytes, next: next, hasNews: hasNews, acknowledges: try acknowledges(), isCounting: isCounting)
     }
 
-    /// Whether the list of ignored users changed: invites of those who are no longer ignored are told then.
-    /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#ignoring-users>
-    var ignoresOthersNow: Bool {
-        request.since != nil && accountData.contains { $0.room == nil && $0.type == EventType.ignoredUserList.text }
+    /// Whether it changed which invites the user wants to see: all that are there are told then.
+    /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#ignoring-users>,
+    /// <https://spec.matrix.org/v1.19/client-server-api/#invite-permission>
+    var showsInvitesAnew: Bool {
+        let types = [EventType.ignoredUserList.text, InviteBlocking.type]
+        return request.since != nil && accountData.contains { $0.room == nil && types.contains($0.type) }
+    }
+
+    /// Whether the user blocks invites, so that none is told.
+    mutating func blocksInvites() throws -> Bool {
+        if let invitesAreBlocked { return invitesAreBlocked }
+        let blocks = try InviteBlocking.isOn(for: request.user, sync.environment.sealer, connection)
+        invitesAreBlocked = blocks
+        return blocks
     }
 
     /// Whether a filter lets account data through, which is its user's.
@@ -122,16 +133,8 @@ struct SyncAssembly {
             found.removeAll { !filter.allows(type: "m.presence") || !filter.allows(sender: $0.user.text) }
         }
         if !found.isEmpty { hasNews = true }
-        writer.events(found) { writer, presence in
-            writer.beginObject()
-            writer.key("type")
-            writer.string("m.presence")
-            writer.key("sender")
-            writer.string(presence.user.text)
-            writer.key("content")
-            PresenceContent.write(presence, now: request.now, into: &writer)
-            writer.endObject()
-        }
+        let now = request.now
+        writer.events(found) { PresenceContent.writeEvent($1, now: now, into: &$0) }
     }
 
     private func toDeviceMessages() throws -> [ToDeviceStore.Message] {
@@ -142,56 +145,21 @@ struct SyncAssembly {
     }
 
     private func acknowledges() throws -> Bool {
-        guard let device = request.device, let since = request.since,
-            !sync.isAcknowledged(request.user, device, since.toDevice)
-        else { return false }
-        return try !ToDeviceStore(connection, sync.environment.sealer).messages(
-            user: request.user, device: device, after: 0, upTo: since.toDevice, limit: 1
-        ).isEmpty
+        guard let device = request.device, let since = request.since else { return false }
+        return try sync.acknowledges(request.user, device, upTo: since.toDevice, connection)
     }
 
     /// Device lists and the keys that are left.
     /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#e2e-extensions-to-sync>
     private mutating func writeDevices(into writer: inout JSONWriter) throws {
-        var changed: Set<UserID> = []
-        var left: Set<UserID> = []
+        var lists: (changed: Set<UserID>, left: Set<UserID>) = ([], [])
         if let since = request.since {
-            let shared = SharedRooms(connection)
-            changed = try shared.changedDeviceLists(
-                for: request.user, after: since.deviceLists, upTo: current.deviceLists)
-            let concerned = met.union(parted).subtracting([request.user])
-            let sharing = concerned.isEmpty ? [] : try shared.sharing(concerned, with: request.user)
-            changed.formUnion(met.intersection(sharing))
-            left = parted.subtracting(sharing).subtracting([request.user])
+            lists = try companions.deviceLists(
+                of: request.user, after: since.deviceLists, upTo: current.deviceLists)
         }
-        if !changed.isEmpty || !left.isEmpty { hasNews = true }
-        writer.key("device_lists")
-        writer.beginObject()
-        for (name, users) in [("changed", changed), ("left", left)] {
-            writer.key(name)
-            writer.beginArray()
-            for user in users.sorted() { writer.string(user.text) }
-            writer.endArray()
-        }
-        writer.endObject()
-        var counts = ["signed_curve25519": 0]
-        var unused: [String] = []
-        if let device = request.device {
-            let keys = OneTimeKeyStore(connection)
-            counts.merge(try keys.counts(user: request.user, device: device)) { $1 }
-            unused = try keys.unusedFallbackAlgorithms(user: request.user, device: device)
-        }
-        writer.key("device_one_time_keys_count")
-        writer.beginObject()
-        for (algorithm, count) in counts.sorted(by: { $0.key < $1.key }) {
-            writer.key(algorithm)
-            writer.integer(count)
-        }
-        writer.endObject()
-        writer.key("device_unused_fallback_key_types")
-        writer.beginArray()
-        for algorithm in unused { writer.string(algorithm) }
-        writer.endArray()
+        if !lists.changed.isEmpty || !lists.left.isEmpty { hasNews = true }
+        writer.deviceLists(changed: lists.changed, left: lists.left)
+        try DeviceNews(request.user, request.device, connection).write(into: &writer)
     }
 }
 
@@ -209,8 +177,12 @@ extension JSONWriter {
     }
 
     /// An event of account data.
-    mutating func accountData(_ entry: AccountDataStore.Entry) {
+    mutating func accountData(_ entry: AccountDataStore.Entry, withRoom: Bool = false) {
         beginObject()
+        if withRoom, let room = entry.room {
+            key("room_id")
+            string(room.text)
+        }
         key("type")
         string(entry.type)
         key("content")

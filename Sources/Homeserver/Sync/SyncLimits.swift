@@ -49,6 +49,12 @@ enum SyncLimits {
     static let filterEntries = 1_000
     /// Parsed filters kept, in bytes.
     static let filterBytes = 4 << 20
+    /// Thread subscriptions in a page.
+    static let threadSubscriptionsPage = 512
+    /// Rooms in a page of those shared with another user.
+    static let mutualRoomsPage = 100
+    /// Events in one answer of the old event stream.
+    static let eventStreamPage = 100
     /// Rooms in a page of the public directory.
     static let publicRoomsPage = 500
     /// Receipts and presences taken from one EDU.
@@ -63,6 +69,36 @@ enum SyncLimits {
     static let currentlyActive: Int64 = 60_000
     /// Bytes of a status message.
     static let statusBytes = 1_024
+    /// Lists of one request of sliding sync. Spec: MSC4186, `lists`
+    static let slidingLists = 100
+    /// Subscriptions of one. Spec: MSC4186, `room_subscriptions`
+    static let slidingSubscriptions = 100
+    /// Subscriptions of one in the shape of before, which names no bound.
+    static let slidingSubscriptionsOfOld = 1_000
+    /// Ranges of one list in the shape of before.
+    static let slidingRanges = 100
+    /// Bytes of a `conn_id`.
+    static let connectionNameBytes = 255
+    /// Entries of `required_state`, each.
+    static let stateRules = 200
+    /// Different wishes for a room's state that are remembered of a connection.
+    static let stateConfigsRemembered = 200
+    /// Membership events remembered as sent, of each room of a connection.
+    static let membersRemembered = 100
+    /// Answers of a connection kept that the client is not known to have: it may have given up some requests, and has one.
+    static let slidingAnswersKept = 8
+    /// Milliseconds after which it is noted again that a connection is in use.
+    static let slidingUseInterval: Int64 = 3_600_000
+    /// Bytes of what connections were sent, kept in memory.
+    static let slidingStateBytes = 32 << 20
+    /// Connections that are ended in one transaction.
+    static let slidingEndedAtOnce = 500
+    /// Bytes of what rooms are filtered by, kept in memory.
+    static let traitBytes = 4 << 20
+    /// Events looked through for the newest one that moves a room up.
+    static let bumpEvents = 1_000
+    /// State keys of a type that are looked up one by one; of more the whole state is read.
+    static let keysOfType = 500
     /// Events closest to a time of which the first that may be seen is the answer.
     static let timestampCandidates = 100
 }

@@ -68,23 +68,43 @@ struct SyncReader: Sendable {
     }
 
     /// Whether nothing waits for a device up to a position, as far as this node knows.
-    func isAcknowledged(_ user: UserID, _ device: DeviceID, _ position: Int64) -> Bool {
+    private func isAcknowledged(_ user: UserID, _ device: DeviceID, _ position: Int64) -> Bool {
         position == 0 || acknowledged.value(DeviceKey(user: user, device: device)) == position
     }
 
     /// Drops what a device has received.
     func acknowledge(_ request: SyncRequest) async throws {
         guard let device = request.device, let since = request.since else { return }
+        try await acknowledge(request.user, device, upTo: since.toDevice)
+    }
+
+    /// Drops what a device has received up to a position of the stream `to_device`.
+    func acknowledge(_ user: UserID, _ device: DeviceID, upTo position: Int64) async throws {
         let sealer = environment.sealer
         try await environment.database.groupedWrite { connection in
-            try ToDeviceStore(connection, sealer).acknowledge(
-                user: request.user, device: device, upTo: since.toDevice)
+            try ToDeviceStore(connection, sealer).acknowledge(user: user, device: device, upTo: position)
         }
-        noteAcknowledged(request)
+        noteAcknowledged(user, device, position)
+    }
+
+    /// Whether a device has received something up to a position that can go.
+    /// - Throws: `DatabaseError`.
+    func acknowledges(
+        _ user: UserID, _ device: DeviceID, upTo position: Int64, _ connection: any SQLConnection
+    ) throws -> Bool {
+        guard !isAcknowledged(user, device, position) else { return false }
+        return try !ToDeviceStore(connection, environment.sealer).messages(
+            user: user, device: device, after: 0, upTo: position, limit: 1
+        ).isEmpty
     }
 
     private func noteAcknowledged(_ request: SyncRequest) {
         guard let device = request.device, let since = request.since else { return }
-        acknowledged.put(DeviceKey(user: request.user, device: device), since.toDevice, cost: 256)
+        noteAcknowledged(request.user, device, since.toDevice)
+    }
+
+    /// Notes that nothing waits for a device up to a position.
+    func noteAcknowledged(_ user: UserID, _ device: DeviceID, _ position: Int64) {
+        acknowledged.put(DeviceKey(user: user, device: device), position, cost: 256)
     }
 }

@@ -37,6 +37,11 @@ struct SyncToken: Sendable, Hashable, CustomStringConvertible {
         }
     }
 
+    /// Whether no stream is behind where it is in another token.
+    func isAtOrAfter(_ other: SyncToken) -> Bool {
+        Self.fields.allSatisfy { self[keyPath: $0.path] >= other[keyPath: $0.path] }
+    }
+
     var description: String {
         "s1_" + Self.fields.map { String(self[keyPath: $0.path]) }.joined(separator: "_")
     }
@@ -57,6 +62,10 @@ struct TimelineToken: Sendable, Hashable, CustomStringConvertible {
     init(_ text: String) throws(MatrixError) {
         if text.hasPrefix("s1_") {
             position = try SyncToken(text).events
+            return
+        }
+        if let sliding = SlidingPosition(text) {
+            position = sliding.token.events
             return
         }
         guard text.utf8.count <= SyncLimits.tokenBytes, text.hasPrefix("t1_"), let position = Int64(text.dropFirst(3)),

@@ -36,6 +36,32 @@ struct TimelineReading {
     /// Events that are not here, with those before them: a stretch begins behind such a gap.
     var gaps: Set<EventID> = []
 
+    init(
+        rooms: RoomReader, connection: any SQLConnection, visibility: TimelineVisibility, filter: EventFilter,
+        ignored: Set<String>, gaps: Set<EventID> = []
+    ) {
+        self.rooms = rooms
+        self.connection = connection
+        self.visibility = visibility
+        self.filter = filter
+        self.ignored = ignored
+        self.gaps = gaps
+    }
+
+    /// Reads a room of a sync.
+    /// - Throws: `DatabaseError`.
+    init(
+        _ room: SyncRoom, for user: UserID, filter: EventFilter, ignoring ignored: Set<String>, _ rooms: RoomReader,
+        _ connection: any SQLConnection
+    ) throws {
+        self.init(
+            rooms: rooms, connection: connection,
+            visibility: try TimelineVisibility(
+                rooms: rooms, connection: connection, user: user, roomNID: room.nid, membership: room.membership,
+                memberNID: room.memberNID),
+            filter: filter, ignored: ignored, gaps: Set(try rooms.log(connection).backwardExtremities(room: room.nid)))
+    }
+
     /// A stretch of events: `after` < position <= `upTo`.
     /// - Returns: the entries in the order of reading, whether there may be more, the last place that was looked at, and the
     ///   event there if what comes before it is missing.
@@ -59,7 +85,7 @@ struct TimelineReading {
                 if entries.count == limit { return (entries, true, reached, nil) }
                 reached = place.position
                 guard let event = events[place.nid] else { continue }
-                if allows(event) {
+                if try allows(event) {
                     let seen = try visibility.look(event, at: place.position)
                     if seen.isVisible {
                         entries.append(.init(event: event, position: place.position, membership: seen.membership))
@@ -75,9 +101,12 @@ struct TimelineReading {
         return (entries, true, reached, nil)
     }
 
-    private func allows(_ event: StoredEvent) -> Bool {
+    private func allows(_ event: StoredEvent) throws -> Bool {
         if !event.pdu.isState, ignored.contains(event.pdu.sender.text) { return false }
-        return filter.allows(event.pdu)
+        guard filter.allows(event.pdu) else { return false }
+        guard filter.relatedByTypes != nil || filter.relatedBySenders != nil else { return true }
+        return try RelationStore(connection).isRelated(
+            to: event.id, room: visibility.roomNID, types: filter.relatedByTypes, senders: filter.relatedBySenders)
     }
 
     /// The events of places. One that was cached before it had a place is read again.

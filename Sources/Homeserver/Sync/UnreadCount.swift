@@ -94,7 +94,8 @@ struct UnreadCount {
         var end = room.lastPosition
         if arrivals.count == limit, let last = arrivals.last { end = last.position }
 
-        let threads = try threads(of: arrivals, log)
+        let threads = try ThreadFinding.threads(
+            of: Dictionary(arrivals.compactMap { arrival in arrival.relation.map { (arrival.nid, $0) } }) { $1 }, log)
         try noteOwn(arrivals, threads, &record, log)
         var candidates: [Candidate] = []
         for arrival in arrivals where arrival.sender != asking.user.text && !asking.ignored.contains(arrival.sender) {
@@ -150,34 +151,6 @@ struct UnreadCount {
         let before = try event.replaces.flatMap { try rooms.events.events([$0], from: log)[$0] }
         let was = before.flatMap { try? RoomMember($0.pdu).membership }
         return was == .join && (try? RoomMember(event.pdu).membership) == .join ? .profile : .entrance
-    }
-
-    /// The threads of events that are in one: those that relate to a root, and what relates to them, over three steps.
-    private func threads(of arrivals: [EventLog.Arrival], _ log: EventLog) throws -> [Int64: String] {
-        var found: [Int64: String] = [:]
-        var open: [(nid: Int64, target: String)] = []
-        for arrival in arrivals {
-            guard let relation = arrival.relation else { continue }
-            if relation.type == Relation.thread {
-                found[arrival.nid] = relation.target
-            } else {
-                open.append((arrival.nid, relation.target))
-            }
-        }
-        for _ in 1..<SyncLimits.threadHops where !open.isEmpty {
-            let relations = try log.relations(of: Set(open.map(\.target)))
-            var next: [(nid: Int64, target: String)] = []
-            for (nid, target) in open {
-                guard let relation = relations[target] else { continue }
-                if relation.type == Relation.thread {
-                    found[nid] = relation.target
-                } else {
-                    next.append((nid, relation.target))
-                }
-            }
-            open = next
-        }
-        return found
     }
 
     /// The threads in which something was counted that is redacted now.

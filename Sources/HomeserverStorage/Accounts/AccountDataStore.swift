@@ -50,6 +50,11 @@ public struct AccountDataStore {
         try entries("AND position > \(after) AND position <= \(upTo)", user)
     }
 
+    /// The data of one type that a user has on rooms.
+    public func ofRooms(_ type: String, of user: UserID) throws -> [Entry] {
+        try entries("AND room_id <> '' AND type = \(type)", user)
+    }
+
     /// The push rules of users of this server.
     public func pushRules(of users: [UserID]) throws -> [UserID: PushRuleset] {
         var stored: [UserID: [UInt8]] = [:]

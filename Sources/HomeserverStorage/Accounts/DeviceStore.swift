@@ -5,7 +5,7 @@ public import SQLDatabase
 public struct DeviceStore {
     /// The tables with `user_id` and `device_id` whose rows go with the device.
     static let dependentTables: [SQL] = [
-        "access_tokens", "device_keys", "one_time_keys", "fallback_keys", "to_device_messages", "reply_log",
+        "access_tokens", "device_keys", "one_time_keys", "fallback_keys", "to_device_messages", "reply_log", "pushers",
         "dehydrated_devices",
     ]
 
@@ -21,6 +21,16 @@ public struct DeviceStore {
         try connection.query(
             "SELECT \(Self.columns) FROM devices WHERE user_id = \(user.text) AND device_id = \(id.text)"
         ).first.map(read)
+    }
+
+    /// Holds the device until the transaction ends: who asks for it meanwhile waits. False when there is none.
+    public func lock(_ id: DeviceID, of user: UserID) throws -> Bool {
+        try !connection.query(
+            """
+            SELECT 1 FROM devices WHERE user_id = \(user.text) AND device_id = \(id.text)
+            \(raw: connection.dialect.forUpdate)
+            """
+        ).isEmpty
     }
 
     /// All devices of a user, the hidden ones only when asked for.
@@ -75,6 +85,7 @@ public struct DeviceStore {
                 "DELETE FROM \(table) WHERE user_id = \(user.text) AND device_id IN \(list: names)")
         }
         try DeviceKeyStore(connection).removeSignatures(on: names, of: user)
+        try SlidingConnectionStore(connection).end(of: user, devices: names)
         return try connection.execute(
             "DELETE FROM devices WHERE user_id = \(user.text) AND device_id IN \(list: names)")
     }

@@ -16,11 +16,11 @@ public struct FilterStore {
 
     /// Keeps a filter, once per content, and gives its number, counted from 0. Above `limit` the oldest goes.
     public func add(_ content: [UInt8], hash: [UInt8], of user: UserID, limit: Int) throws -> Int64 {
-        if let known = try connection.query(
-            "SELECT filter_id FROM filters WHERE user_id = \(user.text) AND hash = \(hash)"
-        ).first {
-            return try known.integer(0)
-        }
+        if let known = try number(of: hash, user) { return known }
+        // Two at once would take the same number: the account is held, and the filters are looked at again.
+        _ = try connection.query(
+            "SELECT 1 FROM accounts WHERE user_id = \(user.text) \(raw: connection.dialect.forUpdate)")
+        if let known = try number(of: hash, user) { return known }
         let next =
             try connection.query("SELECT COALESCE(MAX(filter_id), -1) + 1 FROM filters WHERE user_id = \(user.text)")
             .first?.integer(0) ?? 0
@@ -31,6 +31,12 @@ public struct FilterStore {
         try connection.execute(
             "DELETE FROM filters WHERE user_id = \(user.text) AND filter_id <= \(next - Int64(limit))")
         return next
+    }
+
+    private func number(of hash: [UInt8], _ user: UserID) throws -> Int64? {
+        try connection.query(
+            "SELECT filter_id FROM filters WHERE user_id = \(user.text) AND hash = \(hash)"
+        ).first.map { try $0.integer(0) }
     }
 
     /// Removes all of a user's.

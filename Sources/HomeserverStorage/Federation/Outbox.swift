@@ -204,6 +204,15 @@ public struct Outbox {
         ).map { PendingPDU(position: try $0.integer(0), eventNID: try $0.integer(1)) }
     }
 
+    /// Whether nothing of a room is on its way any more.
+    public func isSent(room: Int64) throws -> Bool {
+        try connection.query(
+            """
+            SELECT 1 FROM outbox o JOIN events e ON e.event_nid = o.event_nid WHERE e.room_nid = \(room) LIMIT 1
+            """
+        ).isEmpty
+    }
+
     /// Takes what arrived out, and notes that the destination answers.
     public func delivered(_ destination: String, pdus: [PendingPDU], edus: [PendingEDU]) throws {
         if !pdus.isEmpty {

@@ -47,4 +47,7 @@ public final class BoundedCache<Key: Hashable & Sendable, Value: Sendable>: Send
             generations.old[key] = nil
         }
     }
+
+    /// Forgets all.
+    public func removeAll() { generations.withLock { $0 = Generations() } }
 }

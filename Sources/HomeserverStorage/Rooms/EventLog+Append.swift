@@ -27,6 +27,13 @@ extension EventLog {
         let backfilled = append.events.filter { $0.place == .backfilled }.count
         let backfillStep = backfilled > 0 ? statements.count : nil
         if backfilled > 0 { statements.append(StreamPositions.advancing("backfill", by: backfilled)) }
+        // Old history that came late is looked at again, for it may be too old to stay.
+        if append.events.contains(where: { $0.place != .live && $0.place != .none && $0.place != .kept }) {
+            statements.append(
+                """
+                UPDATE room_histories SET looked_at = \(-StreamPositions.greatest) WHERE room_nid = \(append.roomNID)
+                """)
+        }
         let eventsStep = live > 0 ? statements.count : nil
         if live > 0 {
             statements.append(StreamPositions.advancing("events", by: live * Int(StreamPositions.eventStep)))
@@ -34,7 +41,13 @@ extension EventLog {
         statements += PartialRoomStore.noting(append)
 
         let headStep = statements.count
-        if let head = append.head { statements.append(change(append, to: head, isMoving: live > 0)) }
+        if let head = append.head {
+            statements.append(change(append, to: head, isMoving: live > 0))
+        } else {
+            // The room may have been deleted meanwhile.
+            statements.append(
+                "SELECT 1 FROM rooms WHERE room_nid = \(append.roomNID) \(raw: connection.dialect.forShare)")
+        }
         statements += try insertions(append, live: live, backfilled: backfilled)
         statements += members(append)
         statements += backwardExtremities(append)
@@ -45,7 +58,7 @@ extension EventLog {
             rows += try connection.executeAll(Array(statements[start..<end]))
         }
 
-        if append.head != nil, rows[headStep].isEmpty { throw RoomHeadMoved() }
+        if rows[headStep].isEmpty { throw RoomHeadMoved() }
         for (offset, (index, event)) in replies.enumerated() where rows[firstReply + offset].isEmpty {
             guard let origin = event.origin, let response = try ReplyLog(connection).response(to: origin) else {
                 throw RoomHeadMoved()
@@ -91,8 +104,10 @@ extension EventLog {
             return """
                 INSERT INTO rooms (room_nid, room_id, version, head_version, state, extremities, depth, flags,
                 last_position)
-                VALUES (\(append.roomNID), \(append.roomID.text), \(append.version.text), 1, \(head.state.bytes),
-                \(RoomRecord.packed(head.extremities)), \(head.depth), \(append.completeness.flags ?? 0), \(position))
+                SELECT \(append.roomNID), \(append.roomID.text), \(append.version.text), 1, \(head.state.bytes),
+                \(RoomRecord.packed(head.extremities)), \(head.depth), \(append.completeness.flags ?? 0), \(position)
+                WHERE NOT EXISTS (SELECT 1 FROM purge_jobs WHERE room_id = \(append.roomID.text) AND kind = 'room'
+                    AND finished IS NULL)
                 RETURNING head_version
                 """
         }

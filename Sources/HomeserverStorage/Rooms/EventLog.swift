@@ -153,11 +153,22 @@ public struct EventLog {
         return chain
     }
 
-    /// Events that this server's timeline of a room refers to and does not have.
+    /// Events that this server's timeline of a room refers to and does not have, and that may be fetched.
     /// - Throws: `DatabaseError`.
     public func backwardExtremities(room: Int64) throws -> [EventID] {
-        try connection.query("SELECT event_id FROM backward_extremities WHERE room_nid = \(room)")
-            .compactMap { try? EventID($0.text(0)) }
+        try connection.query(
+            "SELECT event_id FROM backward_extremities WHERE room_nid = \(room) AND purged = 0"
+        ).compactMap { try? EventID($0.text(0)) }
+    }
+
+    /// Events at which what this server has of a room ends: those that may be fetched, and those that were taken out.
+    /// - Throws: `DatabaseError`.
+    public func historyEnds(room: Int64) throws -> [(id: EventID, isPurged: Bool)] {
+        try connection.query("SELECT event_id, purged FROM backward_extremities WHERE room_nid = \(room)")
+            .compactMap { row in
+                guard let id = try? EventID(row.text(0)) else { return nil }
+                return (id, try row.integer(1) != 0)
+            }
     }
 
     /// Whether this server's timeline of a room refers to an event, and did not have it.

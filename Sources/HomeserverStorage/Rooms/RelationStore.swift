@@ -109,6 +109,17 @@ public struct RelationStore {
         }
     }
 
+    /// Whether any event relates to another, by one of these types of relation, sent by one of these users.
+    public func isRelated(
+        to target: EventID, room: Int64, types: Set<String>?, senders: Set<String>?
+    ) throws -> Bool {
+        if types?.isEmpty == true || senders?.isEmpty == true { return false }
+        var sql: SQL = "SELECT 1 FROM event_relations WHERE room_nid = \(room) AND target = \(target.text)"
+        if let types { sql += " AND rel_type IN \(list: types.map(StoredText.stored).sorted())" }
+        if let senders { sql += " AND sender IN \(list: senders.sorted())" }
+        return try !connection.query(sql + " LIMIT 1").isEmpty
+    }
+
     // MARK: Aggregations
 
     /// By which types of relation others relate to events: only for those to which any do.

@@ -4,10 +4,11 @@ internal import SQLDatabase
 extension RoomStore {
     /// Keeps an invite (or a knock of ours) to a room this server is not in, and announces it to the user's syncs. A newer
     /// one replaces it.
+    /// - Parameter limit: how many a user may have; above it the oldest go.
     /// - Returns: its position in the stream `events`.
     /// - Throws: `DatabaseError`.
     @discardableResult
-    public func saveInvite(_ invite: ReceivedInvite, sealer: StorageSealer) throws -> Int64 {
+    public func saveInvite(_ invite: ReceivedInvite, sealer: StorageSealer, limit: Int = .max) throws -> Int64 {
         let event = try sealer.seal(invite.event, context: Self.context(invite.user, invite.roomID, "event"))
         let state = try sealer.seal(invite.strippedState, context: Self.context(invite.user, invite.roomID, "state"))
         let position = try StreamPositions(connection).advance("events")
@@ -23,6 +24,16 @@ extension RoomStore {
             """)
         try connection.execute(
             "DELETE FROM invites_withdrawn WHERE user_id = \(invite.user.text) AND room_id = \(invite.roomID.text)")
+        if limit < .max {
+            let excess = try connection.query(
+                """
+                SELECT room_id FROM invites_received WHERE user_id = \(invite.user.text)
+                ORDER BY position DESC LIMIT 1000 OFFSET \(limit)
+                """)
+            for row in excess {
+                if let room = try? RoomID(row.text(0)) { try removeInvite(of: invite.user, to: room) }
+            }
+        }
         try connection.notify("events \(position) 0 \(invite.user.text)")
         return position
     }

@@ -27,6 +27,16 @@ public final class StateCache: Sendable {
         }
     }
 
+    /// Takes note of a notification of the database: `state_keys <key_nid>…` names keys that no state has, and whose numbers
+    /// may go. The empty one says that some may have been missed.
+    public func received(_ notification: String) {
+        guard !notification.isEmpty else { return numbers.removeAll() }
+        guard notification.hasPrefix("state_keys ") else { return }
+        for number in notification.split(separator: " ").dropFirst().compactMap({ Int64($0) }) {
+            if let key = keys.value(number) { numbers.remove(key) }
+        }
+    }
+
     /// The number of a key, if it is here.
     public func number(of key: StateKey) -> Int64? { numbers.value(key) }
 
@@ -45,14 +55,17 @@ public final class StateCache: Sendable {
                 var read: [StateKey: Int64] = [:]
                 for row in try connection.query(
                     """
-                    SELECT state_key, key_nid FROM state_keys WHERE type = \(StoredText.stored(type.text))
+                    SELECT state_key, key_nid, unused_since FROM state_keys
+                    WHERE type = \(StoredText.stored(type.text))
                     AND state_key IN \(list: chunk.map { StoredText.stored($0.stateKey) })
                     """)
                 {
-                    read[StateKey(type, StoredText.original(try row.text(0)))] = try row.integer(1)
+                    let (key, number) = (StateKey(type, StoredText.original(try row.text(0))), try row.integer(1))
+                    // What no state has may go; so it is not remembered.
+                    if try row.isNull(2) { read[key] = number }
+                    found[key] = number
                 }
                 remember(read)
-                found.merge(read) { first, _ in first }
             }
         }
         return found
@@ -74,7 +87,7 @@ public final class StateCache: Sendable {
                 let key = StateKey(type, StoredText.original(try row.text(2)))
                 let number = try row.integer(0)
                 found[number] = key
-                remember([key: number])
+                keys.put(number, key, cost: key.stateKey.utf8.count + key.type.text.utf8.count + 64)
             }
         }
         guard found.count == Set(wanted).count else { throw CorruptState() }

@@ -32,16 +32,23 @@ public struct StateWriter {
         self.cache = cache
     }
 
-    /// Gives numbers to the keys that have none. Keep the answer with `StateCache.remember` after the commit only.
+    /// Gives numbers to the keys that have none, and keeps those that no state had from being collected. Keep the answer with
+    /// `StateCache.remember` after the commit only.
     /// - Throws: `DatabaseError`.
     public func number(_ keys: [StateKey]) throws -> [StateKey: Int64] {
-        var found = try cache.numbers(of: keys, connection)
+        let known = try cache.numbers(of: keys, connection)
+        var found: [StateKey: Int64] = [:]
         for key in keys where found[key] == nil {
+            // What is remembered is not marked as unused: `LeftoverCollection`.
+            if let number = known[key], cache.number(of: key) == number {
+                found[key] = number
+                continue
+            }
             let (type, stateKey) = (StoredText.stored(key.type.text), StoredText.stored(key.stateKey))
             try connection.execute(
                 """
                 INSERT INTO state_keys (type, state_key) VALUES (\(type), \(stateKey))
-                ON CONFLICT (type, state_key) DO NOTHING
+                ON CONFLICT (type, state_key) DO UPDATE SET unused_since = NULL
                 """)
             let row = try connection.query(
                 "SELECT key_nid FROM state_keys WHERE type = \(type) AND state_key = \(stateKey)"

@@ -1,4 +1,4 @@
-internal import MatrixModel
+public import MatrixModel
 public import SQLDatabase
 
 /// Events that are sticky now: told to everybody who is in their rooms, also to who comes later (MSC4354).
@@ -60,6 +60,29 @@ public struct StickyEventStore {
         return try connection.query(sql).map {
             EventLog.Place(position: try $0.integer(0), nid: try $0.integer(1))
         }.reversed()
+    }
+
+    /// The places of events that are sticky now in the rooms a user is joined to, with their rooms; the oldest first, `limit`
+    /// at most.
+    /// - Parameters:
+    ///   - after: only later places.
+    ///   - now: milliseconds since 1970.
+    /// - Throws: `DatabaseError`.
+    public func places(
+        of user: UserID, after: Int64, upTo: Int64, now: Int64, limit: Int
+    ) throws -> [(room: RoomID, place: EventLog.Place)] {
+        try connection.query(
+            """
+            SELECT r.room_id, e.position, e.event_nid FROM room_members m
+            JOIN sticky_events s ON s.room_nid = m.room_nid JOIN events e ON e.event_nid = s.event_nid
+            JOIN rooms r ON r.room_nid = m.room_nid
+            WHERE m.user_id = \(user.text) AND m.membership = 'join' AND s.expires > \(now)
+            AND e.position > \(after) AND e.position <= \(upTo) ORDER BY e.position LIMIT \(limit)
+            """
+        ).compactMap { row in
+            guard let room = try? RoomID(row.text(0)) else { return nil }
+            return (room, EventLog.Place(position: try row.integer(1), nid: try row.integer(2)))
+        }
     }
 
     /// Forgets what is sticky no longer.

@@ -1,8 +1,8 @@
 public import SQLDatabase
 
 /// The streams that clients and nodes follow: `account_data`, `backfill`, `device_lists`, `events`, `presence`,
-/// `receipts`, `to_device`, `typing`. A position is taken late in the transaction that uses it; its row stays locked until
-/// the commit, so positions become visible in order and without gaps.
+/// `receipts`, `thread_subscriptions`, `to_device`, `typing`. A position is taken late in the transaction that uses it; its row
+/// stays locked until the commit, so positions become visible in order and without gaps.
 public struct StreamPositions {
     private let connection: any SQLConnection
 

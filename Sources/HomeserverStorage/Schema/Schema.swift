@@ -15,13 +15,18 @@ public enum Schema {
         Migration(6, "sealed queues") { V006SealedQueues.statements($0) },
         Migration(7, "token buckets") { V007TokenBuckets.statements($0) },
         Migration(9, "unread counts") { V009UnreadCounts.statements($0) },
+        Migration(10, "sliding sync") { V010SlidingSync.statements($0) },
         Migration(11, "search") { V011Search.statements($0) },
         Migration(12, "delayed events") { V012DelayedEvents.statements($0) },
+        Migration(13, "push") { V013Push.statements($0) },
+        Migration(14, "media") { V014Media.statements($0) },
         Migration(15, "consents and user directory") { V015Accounts.statements($0) },
+        Migration(16, "retention") { V016Retention.statements($0) },
+        Migration(17, "thread subscriptions") { V017ThreadSubscriptions.statements($0) },
         Migration(18, "reports") { V018Reports.statements($0) },
         Migration(19, "dehydrated devices") { V019DehydratedDevices.statements($0) },
     ]
 
     /// The oldest schema number whose programs can use the newest schema.
-    public static let oldestCompatible = 7
+    public static let oldestCompatible = 16
 }

@@ -86,6 +86,14 @@ public struct SearchStore {
         "INSERT INTO search_queue (event_nid) SELECT \(nid) FROM search_indexing WHERE is_on = 1"
     }
 
+    /// Has events looked at soon that are about to go.
+    static func queueing(nids: [Int64]) -> SQL {
+        """
+        INSERT INTO search_queue (event_nid) SELECT e.event_nid FROM events e JOIN search_indexing i ON i.is_on = 1
+        WHERE e.event_nid IN \(list: nids)
+        """
+    }
+
     /// Takes the words of a redacted event away, and has the event looked at that it was an edit of. To be done before its
     /// relation is forgotten.
     static func forgettingRedacted(nid: Int64) -> [SQL] {

@@ -1,4 +1,4 @@
-internal import MatrixModel
+public import MatrixModel
 internal import SQLDatabase
 
 /// Timelines as numbers and positions: the events come from the cache.
@@ -8,6 +8,11 @@ extension EventLog {
         public var position: Int64
         /// `event_nid`
         public var nid: Int64
+
+        public init(position: Int64, nid: Int64) {
+            self.position = position
+            self.nid = nid
+        }
     }
 
     /// The places of a stretch of a room's timeline: `after` < position <= `upTo`, cut at the end that comes last.
@@ -29,6 +34,21 @@ extension EventLog {
     public func lastPosition(room: Int64, before position: Int64) throws -> Int64? {
         try connection.query(
             "SELECT MAX(position) FROM events WHERE room_nid = \(room) AND position < \(position)"
+        ).first?.optionalInteger(0)
+    }
+
+    /// The place of a room's newest event of some types, at or before a position; nil where none is among the newest
+    /// `limit` events.
+    /// - Throws: `DatabaseError`.
+    public func lastPosition(
+        room: Int64, of types: [EventType], upTo position: Int64, limit: Int
+    ) throws -> Int64? {
+        try connection.query(
+            """
+            SELECT MAX(t.position) FROM (SELECT position, type FROM events WHERE room_nid = \(room)
+            AND position IS NOT NULL AND position <= \(position) ORDER BY position DESC LIMIT \(limit)) t
+            WHERE t.type IN \(list: types.map(\.text))
+            """
         ).first?.optionalInteger(0)
     }
 

@@ -97,6 +97,35 @@ public struct ReceiptStore {
         ).compactMap(Self.receipt)
     }
 
+    /// The receipts of one room that changed between two positions and that `reader` may see, the newest `limit`.
+    /// - Throws: `DatabaseError`.
+    public func changes(
+        room: Int64, readableBy reader: UserID, after: Int64, upTo: Int64, limit: Int
+    ) throws -> [Receipt] {
+        try connection.query(
+            Self.columns
+                + """
+                WHERE r.room_nid = \(room) AND r.position > \(after) AND r.position <= \(upTo)
+                AND (r.type <> 'm.read.private' OR r.user_id = \(reader.text)) ORDER BY r.position DESC LIMIT \(limit)
+                """
+        ).compactMap(Self.receipt)
+    }
+
+    /// The receipts of a room on some events that `reader` may see, and all the reader's own; the newest `limit`.
+    /// - Throws: `DatabaseError`.
+    public func receipts(
+        room: Int64, on events: [EventID], readableBy reader: UserID, limit: Int
+    ) throws -> [Receipt] {
+        var clause: SQL = "r.user_id = \(reader.text)"
+        if !events.isEmpty {
+            clause += " OR (r.type <> 'm.read.private' AND r.event_id IN \(list: events.map(\.text)))"
+        }
+        return try connection.query(
+            Self.columns
+                + "WHERE r.room_nid = \(room) AND (\(clause)) ORDER BY r.position DESC LIMIT \(limit)"
+        ).compactMap(Self.receipt)
+    }
+
     /// The places in their timelines up to which a user has read rooms: `""` for all of a room, else by thread. The newer of
     /// the public and the private receipt counts.
     /// - Parameter threads: of which threads, beside those of no thread.

@@ -17,6 +17,25 @@ public struct SharedRooms {
         """
     }
 
+    /// The rooms that both of two users are joined to: those after a number, in their order, and how many there are in all.
+    /// - Throws: `DatabaseError`.
+    public func rooms(
+        of user: UserID, and other: UserID, after nid: Int64, limit: Int
+    ) throws -> (rooms: [(nid: Int64, id: RoomID)], count: Int) {
+        let both: SQL =
+            """
+            FROM room_members m
+            JOIN room_members o ON o.room_nid = m.room_nid AND o.user_id = \(other.text) AND o.membership = 'join'
+            JOIN rooms r ON r.room_nid = m.room_nid
+            WHERE m.user_id = \(user.text) AND m.membership = 'join'
+            """
+        let count = try connection.query("SELECT COUNT(*) " + both).first?.int(0) ?? 0
+        let rooms = try connection.query(
+            "SELECT r.room_nid, r.room_id " + both + " AND r.room_nid > \(nid) ORDER BY r.room_nid LIMIT \(limit)"
+        ).compactMap { row in try (try? RoomID(row.text(1))).map { (nid: try row.integer(0), id: $0) } }
+        return (rooms, count)
+    }
+
     /// Those of `others` who share a room with `user`.
     /// - Throws: `DatabaseError`.
     public func sharing(_ others: Set<UserID>, with user: UserID) throws -> Set<UserID> {

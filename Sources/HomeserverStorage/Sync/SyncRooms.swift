@@ -67,14 +67,48 @@ public struct SyncRooms {
         return Array(found.values)
     }
 
-    private func rooms(_ clause: SQL) throws -> [SyncRoom] {
+    /// The rooms of a user that a list of rooms shows: those the user is joined to, invited to or knocks on, and those the
+    /// user was put out of by somebody else.
+    /// - Throws: `DatabaseError`.
+    public func listed(for user: UserID) throws -> [SyncRoom] {
+        try rooms(
+            """
+            WHERE m.user_id = \(user.text) AND (m.membership IN ('join', 'invite', 'knock', 'ban')
+            OR (m.membership = 'leave' AND EXISTS (SELECT 1 FROM events e
+            WHERE e.event_nid = m.event_nid AND e.sender <> m.user_id)))
+            """)
+    }
+
+    /// Those of `ids` that a user has or had a membership of.
+    /// - Parameter includingForgotten: whether also those that the user has forgotten.
+    /// - Throws: `DatabaseError`.
+    public func named(
+        _ ids: some Collection<RoomID>, of user: UserID, includingForgotten: Bool
+    ) throws -> [SyncRoom] {
+        var found: [Int64: SyncRoom] = [:]
+        for chunk in ids.map(\.text).chunks(of: Limits.bindsPerStatement) {
+            for room in try rooms(
+                "WHERE m.user_id = \(user.text) AND r.room_id IN \(list: chunk)",
+                includingForgotten: includingForgotten)
+            {
+                found[room.nid] = room
+            }
+        }
+        return Array(found.values)
+    }
+
+    private func rooms(_ clause: SQL, includingForgotten: Bool = false) throws -> [SyncRoom] {
+        let notForgotten: SQL =
+            """
+            AND NOT EXISTS (SELECT 1 FROM forgotten_rooms f
+            WHERE f.user_id = m.user_id AND f.room_nid = m.room_nid)
+            """
         let statement: SQL =
             """
             SELECT m.room_nid, r.room_id, r.version, m.membership, m.event_nid, m.position, r.last_position, r.state,
             r.flags, (SELECT p.completed FROM partial_rooms p WHERE p.room_nid = m.room_nid)
             FROM room_members m JOIN rooms r ON r.room_nid = m.room_nid \(clause)
-            AND NOT EXISTS (SELECT 1 FROM forgotten_rooms f
-            WHERE f.user_id = m.user_id AND f.room_nid = m.room_nid)
+            \(includingForgotten ? SQL() : notForgotten)
             """
         return try connection.query(statement).map { row in
             guard let id = try? RoomID(row.text(1)), let version = try RoomVersion(row.text(2)),
@@ -108,6 +142,27 @@ public struct SyncRooms {
             if !found.isEmpty { return Array(found.prefix(limit)) }
         }
         return []
+    }
+
+    /// Those who stand for a room's name as the room shows them, in the order of `heroes`.
+    /// - Throws: `DatabaseError`.
+    public func profiles(
+        of users: [UserID], room: Int64
+    ) throws -> [(user: UserID, displayName: String?, avatarURL: String?)] {
+        guard !users.isEmpty else { return [] }
+        var found: [UserID: (String?, String?)] = [:]
+        for row in try connection.query(
+            """
+            SELECT user_id, displayname, avatar_url FROM room_members
+            WHERE room_nid = \(room) AND user_id IN \(list: users.map(\.text))
+            """)
+        {
+            guard let user = try? UserID(row.text(0)) else { continue }
+            found[user] = (
+                try row.optionalText(1).map(StoredText.original), try row.optionalText(2).map(StoredText.original)
+            )
+        }
+        return users.map { ($0, found[$0]?.0, found[$0]?.1) }
     }
 
     /// Joined users of a server, with the position of the stream `events` at which that is so.

@@ -208,6 +208,13 @@ extension Route {
     /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3sync>
     public static let sync = Route(
         "sync", .get, "/_matrix/client/v3/sync", .accessToken, allowsGuests: true)
+    /// Spec: MSC4186, <https://github.com/matrix-org/matrix-spec-proposals/blob/main/proposals/4186-simplified-sliding-sync.md>
+    public static let slidingSync = Route(
+        "slidingSync", .post, "/_matrix/client/v4/sync", .accessToken, allowsGuests: true)
+    /// The shape of `slidingSync` that clients knew before it was part of the specification.
+    public static let simplifiedSlidingSync = Route(
+        "simplifiedSlidingSync", .post, "/_matrix/client/unstable/org.matrix.simplified_msc3575/sync", .accessToken,
+        allowsGuests: true)
     /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3useruseridroomsroomidtags>
     public static let getRoomTags = Route(
         "getRoomTags", .get, "/_matrix/client/v3/user/{userId}/rooms/{roomId}/tags", .accessToken)

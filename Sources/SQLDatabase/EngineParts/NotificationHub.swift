@@ -12,7 +12,8 @@ package final class NotificationHub: Sendable {
 
     package init() {}
 
-    /// A stream of what is sent from now on. It keeps the newest ``SQLLimits/bufferedNotifications``.
+    /// A stream of what is sent from now on. It keeps the newest ``SQLLimits/bufferedNotifications``, with
+    /// the empty one behind them once others were lost.
     package func stream() -> AsyncStream<String> {
         let (stream, continuation) = AsyncStream.makeStream(
             of: String.self, bufferingPolicy: .bufferingNewest(SQLLimits.bufferedNotifications))
@@ -35,7 +36,10 @@ package final class NotificationHub: Sendable {
         guard !payloads.isEmpty else { return }
         let streams = state.withLock { Array($0.streams.values) }
         for stream in streams {
-            for payload in payloads { stream.yield(payload) }
+            var hasLost = false
+            for payload in payloads { if case .dropped = stream.yield(payload) { hasLost = true } }
+            // The reader must look for itself.
+            if hasLost { stream.yield("") }
         }
     }
 

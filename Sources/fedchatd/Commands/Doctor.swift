@@ -7,7 +7,7 @@ struct Doctor: AsyncParsableCommand {
         abstract: "Checks the set-up from the outside in, and says how to mend what is wrong.",
         discussion: """
             Looks at names, DNS, .well-known, how other servers and clients reach this one, ports, certificates, the clock, \
-            the database, key files and disks. Changes nothing. Run it while the server runs. Exit status: 0 no problem, \
+            the database, key files, disks and the mail server. Changes nothing. Run it while the server runs. Exit status: 0 no problem, \
             1 a problem of the set-up, 3 something is not reachable.
             """)
 
@@ -26,6 +26,7 @@ struct Doctor: AsyncParsableCommand {
         tell(await outside.wellKnown())
         tell(await outside.federation())
         tell(await outside.clients())
+        tell(await outside.mail())
         let inside = InsideChecks(loaded)
         tell(await inside.ports())
         tell(inside.certificates(now: outside.clock.now()))

@@ -8,7 +8,10 @@ import SQLDatabase
 /// `fedchatd rooms`
 struct Rooms: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Looks into rooms of the server's database.", subcommands: [Check.self, Graph.self])
+        abstract: "Looks into rooms of the server's database, and removes what is old or not wanted.",
+        subcommands: [
+            List.self, Check.self, Graph.self, PurgeHistory.self, Delete.self, Block.self, Unblock.self,
+        ])
 
     struct Check: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
@@ -66,14 +69,19 @@ struct Rooms: AsyncParsableCommand {
 
     private static func unknown(_ room: String) -> ExitWith { .configuration("\(room): no such room here") }
 
-    private static func on<Result>(
+    static func on<Result>(
         _ options: ConfigurationOption, _ room: String, _ work: (Environment, RoomID) async throws -> Result
+    ) async throws -> Result {
+        try await on(options) { environment in try await work(environment, try await id(room, environment.database)) }
+    }
+
+    static func on<Result>(
+        _ options: ConfigurationOption, _ work: (Environment) async throws -> Result
     ) async throws -> Result {
         let loaded = try options.load()
         let database = try await Wiring.database(loaded)
         do {
-            let environment = try Wiring.environment(loaded, database)
-            let result = try await work(environment, try await id(room, database))
+            let result = try await work(try Wiring.environment(loaded, database))
             await database.close()
             return result
         } catch {

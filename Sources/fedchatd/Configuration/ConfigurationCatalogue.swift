@@ -6,8 +6,8 @@ import MatrixModel
 /// All keys, in the order in which `fedchatd init` writes them.
 enum ConfigurationCatalogue {
     static var keys: [ConfigurationKey] {
-        basics + storage + rooms + federation + outbound + registration + terms + profiles + support + rateLimits
-            + clients + media + others + limits + timeouts + logging
+        basics + storage + rooms + retention + federation + outbound + registration + terms + profiles + support
+            + rateLimits + clients + media + others + limits + timeouts + logging
     }
 
     private static var basics: [ConfigurationKey] {
@@ -75,7 +75,28 @@ enum ConfigurationCatalogue {
             flag(
                 "rooms.require_membership_for_aliases", \.rooms.requireMembershipForAliases,
                 "Only members may give a room an alias."),
+            integer64(
+                "rooms.forgotten_kept_days", \.rooms.forgottenKeptDays, 0...36_500,
+                "A room that all users here have left and forgotten goes so many days later; 0: never."),
         ]
+    }
+
+    private static var retention: [ConfigurationKey] {
+        [
+            days(
+                "retention.default_days", \.retention.defaultDays,
+                "Messages go after so many days, where a room says nothing."),
+            days("retention.minimum_days", \.retention.minimumDays, "No room's messages go sooner."),
+            days(
+                "retention.maximum_days", \.retention.maximumDays,
+                "Rooms that say how long they keep messages keep them no longer."),
+        ]
+    }
+
+    private static func days(_ path: String, _ field: Path<Int64?>, _ comment: String) -> ConfigurationKey {
+        ConfigurationKey(path, nil, comment) { c, s throws(Setting.Wrong) in
+            c.homeserver[keyPath: field] = try s.integer(in: 1...36_500)
+        }
     }
 
     private static var federation: [ConfigurationKey] {
@@ -149,7 +170,8 @@ enum ConfigurationCatalogue {
             + rate("messages", \.rateLimits.messages) + rate("logins", \.rateLimits.logins)
             + rate("registrations", \.rateLimits.registrations) + rate("joins", \.rateLimits.joins)
             + rate("invites", \.rateLimits.invites) + rate("key_claims", \.rateLimits.keyClaims)
-            + rate("federation", \.rateLimits.federation) + rate("other", \.rateLimits.other)
+            + rate("federation", \.rateLimits.federation) + rate("previews", \.rateLimits.previews)
+            + rate("other", \.rateLimits.other)
     }
 
     private static var clients: [ConfigurationKey] {
@@ -158,13 +180,6 @@ enum ConfigurationCatalogue {
             flag("clients.legacy_media", \.clients.legacyMedia, "Unauthenticated media for all media."),
             fixed("clients.public_rooms_without_authentication", "false", "The room directory without a token."),
             fixed("clients.sync_response_cache_ms", "0", "Keeps sync answers so long."),
-        ]
-    }
-
-    private static var media: [ConfigurationKey] {
-        [
-            integer64("media.max_upload_bytes", \.media.maxUploadBytes, 1...(1 << 40), "One upload."),
-            fixed("media.store", "local", "Where media lie."),
         ]
     }
 
@@ -184,7 +199,6 @@ enum ConfigurationCatalogue {
                 "rtc.transports", "[]",
                 "Media servers for calls: URLs of LiveKit services, or mappings with type; clients are told them."
             ) { c, s throws(Setting.Wrong) in c.homeserver.rtc.transports = try TransportReading.transports(s) },
-            fixed("url_previews.enabled", "false", "Previews of links."),
             flag("presence.enabled", \.presence.isEnabled, "Who is online, among local users."),
             flag("presence.federate", \.presence.federate, "Presence to and from other servers."),
             list("turn.uris", \.turn.uris, "turn: and stun: URIs."),
@@ -195,18 +209,50 @@ enum ConfigurationCatalogue {
                 flag(
                     "metrics.enabled", \.metricsEnabled, "Prometheus text at /metrics of listeners with that resource."),
             ]
+            + email
             // Named by the contract, not built yet: setting one says so instead of being ignored.
             + [
-                "retention.default_days", "retention.media_days", "application_services", "email.smtp_host",
-                "email.smtp_port", "email.from", "email.username", "email.password_file", "email.tls",
-                "captcha.verify_url", "captcha.public_key", "captcha.private_key", "captcha.private_key_file",
-                "cas.server_url", "media.s3.endpoint", "media.s3.bucket", "media.s3.region", "media.s3.access_key_id",
-                "media.s3.secret_access_key", "media.s3.secret_access_key_file", "media.s3.path_style",
+                "application_services", "captcha.verify_url", "captcha.public_key", "captcha.private_key",
+                "captcha.private_key_file", "cas.server_url",
             ].map { path in
                 ConfigurationKey(path, nil, "Not in this version.") { _, _ throws(Setting.Wrong) in
                     throw Setting.Wrong("not available in this version of fedchatd; remove the key")
                 }
             }
+    }
+
+    private static var email: [ConfigurationKey] {
+        [
+            ConfigurationKey("email.smtp_host", nil, "The mail server; without, no mail is sent.") {
+                c, s throws(Setting.Wrong) in
+                let host = try s.string
+                guard !host.isEmpty, host.utf8.count <= 255, !host.contains(where: \.isWhitespace) else {
+                    throw Setting.Wrong("expected a host name or an IP address")
+                }
+                c.homeserver.email.host = host
+            },
+            ConfigurationKey("email.smtp_port", "587", "25 and 587 are plain at first, 465 is TLS.") {
+                c, s throws(Setting.Wrong) in c.homeserver.email.port = Int(try s.integer(in: 1...65_535))
+            },
+            ConfigurationKey("email.from", nil, "Who mail comes from: an address, or Name <address>.") {
+                c, s throws(Setting.Wrong) in
+                let text = try s.string
+                guard MailAddress.mailbox(text) != nil else {
+                    throw Setting.Wrong("expected an address such as chat@example.org, or Name <chat@example.org>")
+                }
+                c.homeserver.email.from = text
+            },
+            ConfigurationKey("email.username", nil, "With email.password_file, for mail servers that ask.") {
+                c, s throws(Setting.Wrong) in c.homeserver.email.username = try s.string
+            },
+            ConfigurationKey("email.password_file", nil, "Its one line is the password.") {
+                c, s throws(Setting.Wrong) in c.homeserver.email.password = try Paths.secret(c.path(try s.string))
+            },
+            ConfigurationKey("email.tls", "starttls", "none, starttls, or tls (from the first byte).") {
+                c, s throws(Setting.Wrong) in
+                c.homeserver.email.tls = try s.choice(["none", "starttls", "tls"])
+            },
+        ]
     }
 
     private static var logging: [ConfigurationKey] {

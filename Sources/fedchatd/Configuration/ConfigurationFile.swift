@@ -73,6 +73,31 @@ enum ConfigurationFile {
         }
         loaded.homeserver.publicBaseURL = url
         loaded.homeserver.media.directory = loaded.dataDirectory + "/media"
+        let email = loaded.homeserver.email
+        if email.host != nil, email.from == nil {
+            throw ConfigurationError(
+                file: file, key: "email.from", expected: "is missing; expected an address, for email.smtp_host is set")
+        }
+        if (email.username == nil) != (email.password == nil) {
+            throw ConfigurationError(
+                file: file, key: "email.password_file", expected: "expected together with email.username")
+        }
+        if loaded.homeserver.media.s3 != nil {
+            let s3 = loaded.s3
+            let keys = [
+                ("endpoint", s3.endpoint), ("bucket", s3.bucket), ("access_key_id", s3.accessKeyID),
+                ("secret_access_key", s3.secretAccessKey == nil ? "" : "…"),
+            ]
+            for (key, value) in keys where value.isEmpty {
+                throw ConfigurationError(
+                    file: file, key: "media.s3.\(key)", expected: "is missing; media.store is s3")
+            }
+            guard s3.isUsable else {
+                throw ConfigurationError(
+                    file: file, key: "media.s3.endpoint", expected: "expected a URL such as https://s3.example.org")
+            }
+            loaded.homeserver.media.s3 = s3
+        }
         switch (loaded.sqlitePath, loaded.postgresURL) {
         case (nil, nil):
             throw ConfigurationError(

@@ -16,6 +16,9 @@ extension ConfigurationCatalogue {
                 "Messages that wait for one device; the oldest go."),
             count("limits.to_device_per_sync", \.limits.toDevicePerSync, "Messages to a device in one sync."),
             count("limits.filters_per_user", \.limits.filtersPerUser, "Filters of one user; the oldest go."),
+            count(
+                "limits.sliding_connections_per_device", \.limits.slidingConnectionsPerDevice,
+                "Connections of sliding sync that one device has; the least recently used go."),
             count("limits.account_data_bytes", \.limits.accountDataBytes, "One piece of account data, bytes."),
             count(
                 "limits.sync_timeline_default", \.limits.syncTimelineDefault,
@@ -60,10 +63,23 @@ extension ConfigurationCatalogue {
                 "Events of the state of one room that are fetched, as when joining."),
             count(
                 "limits.pending_uploads", \.limits.pendingUploads, "Uploads that one user has announced and not made."),
+            count("limits.pushers_per_user", \.limits.pushersPerUser, "Pushers of one user."),
+            count(
+                "limits.push_concurrent_pushers", \.limits.pushConcurrentPushers, "Pushers that are served at once."),
+            count(
+                "limits.push_concurrent_per_gateway", \.limits.pushConcurrentPerGateway,
+                "Notifications on their way to one push gateway."),
+            count(
+                "limits.invites_per_user", \.limits.invitesPerUser,
+                "Invites to rooms elsewhere that one user has; the oldest go."),
             count("limits.remote_media_fetches", \.limits.remoteMediaFetches, "Other servers' files fetched at once."),
             count(
                 "limits.delayed_events_per_user", \.limits.delayedEventsPerUser,
                 "Events of one user that wait to be sent."),
+            count("limits.preview_fetches", \.limits.previewFetches, "Pages fetched at once for previews of links."),
+            count("limits.previews_cached", \.limits.previewsCached, "Previews of links that are kept."),
+            count("limits.preview_page_bytes", \.limits.previewPageBytes, "Read of a page for its preview, bytes."),
+            count("limits.preview_image_bytes", \.limits.previewImageBytes, "The picture of a preview, bytes."),
         ]
     }
 
@@ -115,6 +131,13 @@ extension ConfigurationCatalogue {
             milliseconds(
                 "timeouts.pending_upload_ms", \.timeouts.pendingUpload, "An upload that is announced may come so late."),
             milliseconds(
+                "timeouts.remote_media_ms", \.timeouts.remoteMedia, "Fetching another server's file may take so long."),
+            milliseconds("timeouts.preview_ms", \.timeouts.preview, "Making the preview of a link may take so long."),
+            milliseconds(
+                "timeouts.preview_fresh_ms", \.timeouts.previewFresh, "A preview is given again for so long."),
+            milliseconds(
+                "timeouts.preview_kept_ms", \.timeouts.previewKept, "Previews and their pictures are kept so long."),
+            milliseconds(
                 "timeouts.server_key_validity_ms", \.timeouts.serverKeyValidity,
                 "Others may keep our signing keys so long."),
             milliseconds(
@@ -132,6 +155,16 @@ extension ConfigurationCatalogue {
             milliseconds(
                 "timeouts.presence_kept_ms", \.timeouts.presenceKept,
                 "Presence of other servers' users who are offline is kept so long."),
+            milliseconds("timeouts.push_gateway_ms", \.timeouts.pushGateway, "One notification of a push gateway."),
+            milliseconds(
+                "timeouts.push_backoff_maximum_ms", \.timeouts.pushBackoffMaximum,
+                "The longest pause before a push gateway that does not answer is tried again."),
+            milliseconds(
+                "timeouts.push_give_up_ms", \.timeouts.pushGiveUp,
+                "Notifications that could not be sent for so long are dropped."),
+            milliseconds("timeouts.mail_ms", \.timeouts.mail, "One mail."),
+            milliseconds(
+                "timeouts.mail_delay_ms", \.timeouts.mailDelay, "What is unread for so long is told by mail."),
             milliseconds(
                 "timeouts.edus_kept_ms", \.timeouts.edusKept,
                 "Messages to devices and the like wait so long for a server that does not answer."),
@@ -139,7 +172,16 @@ extension ConfigurationCatalogue {
                 "timeouts.delayed_event_maximum_ms", \.timeouts.delayedEventMaximum,
                 "The longest time after which a client may have an event sent."),
             milliseconds(
+                "timeouts.sliding_connections_kept_ms", \.timeouts.slidingConnectionsKept,
+                "Connections of sliding sync that are not used are kept so long; then clients begin anew."),
+            milliseconds(
                 "timeouts.guests_kept_ms", \.timeouts.guestsKept, "Guests who are not seen so long are ended."),
+            milliseconds(
+                "timeouts.retention_interval_ms", \.timeouts.retentionInterval,
+                "So long after each other, rooms are looked through for messages that are too old."),
+            milliseconds(
+                "timeouts.withheld_kept_ms", \.timeouts.withheldKept,
+                "Messages that were rejected or soft-failed are kept so long."),
         ]
     }
 

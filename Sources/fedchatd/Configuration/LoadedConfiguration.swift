@@ -23,6 +23,8 @@ struct LoadedConfiguration {
     var serverName: ServerName?
     var publicBaseURL: String?
     var homeserver = HomeserverConfiguration(publicBaseURL: "")
+    /// What `media.s3.*` says, which counts only where `media.store` is `s3`.
+    var s3 = HomeserverConfiguration.S3()
     var dataDirectory: String
     var listeners: [ListenerSettings]?
     var sqlitePath: String?

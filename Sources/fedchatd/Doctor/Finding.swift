@@ -7,10 +7,10 @@ struct Finding: Sendable, Hashable {
     /// What is looked at, from the outside in.
     enum Area: String, Sendable {
         case names, dns, wellKnown = "well-known", federation, clients, ports, certificates, clock, database, keys, disk
-        case programs
+        case programs, mail
 
         /// Whether a problem here means that something cannot be reached.
-        var isReachability: Bool { [.dns, .wellKnown, .federation, .clients, .database].contains(self) }
+        var isReachability: Bool { [.dns, .wellKnown, .federation, .clients, .database, .mail].contains(self) }
     }
 
     var area: Area

@@ -9,13 +9,13 @@ import MatrixModel
 
 /// What others see: names, addresses, `.well-known`, and whether they get an answer.
 struct OutsideChecks {
-    private static let timeout = Duration.seconds(15)
+    static let timeout = Duration.seconds(15)
 
     let loaded: LoadedConfiguration
     let clock = SystemClock()
     private let name: ServerName
     private let base: URLComponents
-    private let client: CurlClient
+    let client: CurlClient
     private let discovery: ServerDiscovery
 
     init(_ loaded: LoadedConfiguration) throws {

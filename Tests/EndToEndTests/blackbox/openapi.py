@@ -24,8 +24,8 @@ LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 # Where JSON Schema has schemas below a schema: by name, as a list, as one.
 BY_NAME, AS_LIST, AS_ONE = {"properties", "patternProperties", "$defs"}, {"allOf", "oneOf", "anyOf"}, {"items", "additionalProperties"}
 LEFT_OUT = {"example", "examples", "description", "title", "summary"}
-# A name with a dot in it is somebody's own namespace, which any object may have.
-NAMESPACED = {"\\.": True}
+# A name with a dot in it, or of a proposal, is a namespace of its own, which any object may have.
+NAMESPACED = {"\\.|^msc[0-9]+_": True}
 
 
 def closed(schema, shut=True):
@@ -298,6 +298,11 @@ class Witness:
             self.outside[path.split("/")[1]] += 1
             return
         self.seen += 1
+        if known.is_unstable(path, urllib.parse.parse_qs(query, keep_blank_values=True)):
+            self.outside["unstable"] += 1
+            if answer.status >= 500:
+                self.deviation(f"{method} {path}", f"{answer.status} {answer.errcode}")
+            return
         operations, methods = self.api.find(method, path)
         name = " or ".join(each.id for each in operations) or "no documented operation"
         found = [] if answer.headers.get("Access-Control-Allow-Origin") == "*" else ["the answer has no CORS header"]
@@ -314,10 +319,7 @@ class Witness:
                     self.proven_by[each.id][self.module] += 1
 
     def unknown(self, method, path, methods, answer):
-        """What is outside the specification: unstable, or refused as the specification says."""
-        if known.is_unstable(path):
-            self.outside["unstable"] += 1
-            return []
+        """What is outside the specification is refused as the specification says."""
         wanted = 405 if methods else 404
         if (answer.status, answer.errcode) == (wanted, "M_UNRECOGNIZED"):
             return []

@@ -57,7 +57,7 @@ def write_table(witness, path, server):
     lines += ["", "| without a success | endpoint | state | note |", "| --- | --- | --- | --- |"]
     lines += [f"| {row['operationId']} | `{row['method']} {row['path'].strip()}` | {row['state']} | {row['note']} |"
               for row in rows if row not in done]
-    pathlib.Path(path).write_text("\n".join(lines) + "\n")
+    pathlib.Path(path.replace("DATE", str(datetime.date.today()))).write_text("\n".join(lines) + "\n")
 
 
 def doubt():

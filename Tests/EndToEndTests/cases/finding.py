@@ -190,32 +190,6 @@ def reports(world):
     expect(answer.status in (200, 404), f"only members report events: {answer}")
 
 
-@case("old clients get what they ask for: initialSync, events, one event")
-def old_clients(world):
-    user, other = world.server.user(), world.server.user()
-    room = user.create_room(name="Old", invite=[other.id])
-    other.join(room)
-    event = user.send(room, "before")
-    whole = asked(user, "GET", "/initialSync?limit=5")
-    entry = next(each for each in whole["rooms"] if each["room_id"] == room)
-    expect_equal(entry["membership"], "join")
-    expect(event in [each["event_id"] for each in entry["messages"]["chunk"]], "the newest messages are in it")
-    one = asked(user, "GET", f"/rooms/{quoted(room)}/initialSync")
-    expect_equal((one["room_id"], one["membership"]), (room, "join"))
-    later = other.send(room, "after")
-    found = asked(user, "GET", f"/events?from={quoted(whole['end'])}&timeout=2000")
-    expect(later in [each.get("event_id") for each in found["chunk"]], f"{found}")
-    found = asked(user, "GET", f"/events?from={quoted(whole['end'])}&timeout=0&room_id={quoted(room)}")
-    expect(later in [each.get("event_id") for each in found["chunk"]], f"{found}")
-    expect_equal(asked(user, "GET", f"/events/{quoted(event)}")["event_id"], event)
-
-
-@case("third-party networks are told of as there are: none")
-def networks(world):
-    user = world.server.user()
-    expect_equal(asked(user, "GET", "/thirdparty/protocols"), {})
-
-
 @case("several devices are removed at once, with the password")
 def several_devices(world):
     user = world.server.user()

@@ -106,3 +106,48 @@ def later(world):
     named = download(other, f"{media}/other%20name.txt")
     expect("other name.txt" in named.headers["Content-Disposition"] or "other%20name.txt" in named.headers["Content-Disposition"],
            named.headers["Content-Disposition"])
+
+
+@case("a download goes on where it broke off, if it is still the same file")
+def parts(world):
+    user = world.server.user()
+    data = secrets.token_bytes(100_000)
+    media = upload(user, data, "video/mp4")
+    path = f"/_matrix/client/v1/media/download/{media}"
+    part = user.request("GET", path, prefix="", headers={"Range": "bytes=50000-"})
+    if world.server.kind == "fedchatd":
+        expect_equal(part.status, 206, f"{part}")
+        expect(part.body == data[50_000:], "the second half")
+        expect_equal(part.headers["Content-Range"], "bytes 50000-99999/100000")
+        tag = part.headers["ETag"]
+        again = user.request("GET", path, prefix="", headers={"Range": "bytes=0-9", "If-Range": tag})
+        expect_equal((again.status, again.body), (206, data[:10]))
+        other = user.request("GET", path, prefix="", headers={"Range": "bytes=0-9", "If-Range": '"other"'})
+        expect_equal((other.status, other.body == data), (200, True))
+        outside = user.request("GET", path, prefix="", headers={"Range": "bytes=100000-"})
+        expect_equal((outside.status, outside.headers["Content-Range"]), (416, "bytes */100000"))
+
+
+@case("an administrator withholds a file from everybody", only="fedchatd")
+def withheld(world):
+    user = world.server.user()
+    admin = world.server.site.register_by_secret(world.server.secret, "media-admin", "correct horse", admin=True)
+    media = upload(user, b"to be withheld " + secrets.token_bytes(8), "text/plain")
+    path = f"/_fedchat/admin/v1/media/{media}/quarantine"
+    expect_equal(user.request("PUT", path, {}, prefix="").errcode, "M_FORBIDDEN")
+    expect_equal(admin.call("PUT", path, {}, prefix="")["count"], 1)
+    for what in ("download", "thumbnail"):
+        answer = download(user, media, what, "?width=32&height=32")
+        expect_equal((answer.status, answer.errcode), (404, "M_NOT_FOUND"))
+    answer = user.request("GET", f"/_matrix/media/v3/download/{media}/a.txt", prefix="")
+    expect_equal((answer.status, answer.errcode), (404, "M_NOT_FOUND"))
+    expect_equal(admin.call("DELETE", path, prefix="")["count"], 1)
+    expect_equal(download(user, media).status, 200)
+
+
+@case("links are previewed only where the operator wants it", only="fedchatd")
+def previews(world):
+    user = world.server.user()
+    for path in ("/_matrix/client/v1/media/preview_url", "/_matrix/media/v3/preview_url"):
+        answer = user.request("GET", path + "?url=https%3A%2F%2Fmatrix.org", prefix="")
+        expect_equal((answer.status, answer.errcode), (404, "M_UNRECOGNIZED"))

@@ -317,6 +317,70 @@ def highlights(world):
         expect_equal(user.sync()["rooms"]["join"][room]["unread_notifications"]["notification_count"], 1)
 
 
+@case("threads are counted apart, read apart, and all of a hundred and fifty messages count")
+def unread_threads(world):
+    user, other = world.server.user(), world.server.user()
+    room = user.create_room(invite=[other.id], preset="private_chat")
+    other.join(room)
+    other.sync()
+    root = user.send(room, "root")
+    relation = {"rel_type": "m.thread", "event_id": root}
+    replies = [user.send(room, {"msgtype": "m.text", "body": f"reply {number}", "m.relates_to": relation})
+               for number in range(3)]
+    for number in range(149):
+        last = user.send(room, f"message {number}")
+
+    def counts(**more):
+        by_thread = {"room": {"timeline": {"limit": 1, "unread_thread_notifications": True}}}
+        joined = other.sync(filter=by_thread)["rooms"]["join"][room]
+        threads = joined.get("unread_thread_notifications", {})
+        return (joined["unread_notifications"]["notification_count"],
+                {name: each["notification_count"] for name, each in threads.items()})
+
+    expect_equal(counts(), (150, {root: 3}))
+    path = f"/rooms/{quoted(room)}/receipt/m.read/"
+    other.call("POST", path + quoted(last), {"thread_id": "main"})
+    expect_equal(counts(), (0, {root: 3}))
+    other.call("POST", path + quoted(replies[1]), {"thread_id": root})
+    expect_equal(counts(), (0, {root: 1}))
+    expect_equal(other.request("POST", path + quoted(last), {"thread_id": root}).status, 400, "not in that thread")
+    expect_equal(other.request("POST", path + quoted(last), {"thread_id": ""}).status, 400)
+    expect_equal(other.request("POST", path + quoted(last), {"thread_id": 7}).status, 400)
+    # Who reads without threads sees them counted with the room.
+    whole = other.sync()["rooms"]["join"][room]["unread_notifications"]["notification_count"]
+    expect_equal(whole, 1)
+
+
+@case("the old ways to sync show the rooms, and an event stream that goes on from there")
+def old_syncing(world):
+    user, stranger = world.server.user(), world.server.user()
+    room = user.create_room(name="Old", initial_state=[
+        {"type": "m.room.history_visibility", "state_key": "", "content": {"history_visibility": "world_readable"}}])
+    user.send(room, "one")
+    answer = user.call("GET", "/initialSync?limit=1")
+    found = [each for each in answer["rooms"] if each["room_id"] == room][0]
+    expect_equal([each["content"].get("body") for each in found["messages"]["chunk"]], ["one"])
+    expect(any(each["type"] == "m.room.create" for each in found["state"]), "the state is there")
+    event = user.send(room, "two")
+    page = user.call("GET", f"/events?from={quoted(answer['end'])}&timeout=1000")
+    expect(event in [each.get("event_id") for each in page["chunk"]], "the stream has it")
+    peek = stranger.call("GET", f"/rooms/{quoted(room)}/initialSync?limit=1")
+    expect_equal([each["content"].get("body") for each in peek["messages"]["chunk"]], ["two"])
+    event = user.send(room, "three")
+    page = stranger.call("GET", f"/events?room_id={quoted(room)}&from={quoted(peek['messages']['end'])}&timeout=1000")
+    expect(event in [each.get("event_id") for each in page["chunk"]], "and who is not in the room follows it")
+
+
+@case("rooms shared with another user are listed")
+def mutual_rooms(world):
+    user, other = world.server.user(), world.server.user()
+    room = user.create_room(invite=[other.id])
+    other.join(room)
+    user.create_room()
+    answer = user.call("GET", f"/_matrix/client/v1/mutual_rooms?user_id={quoted(other.id)}", prefix="")
+    expect_equal((answer["joined"], answer["count"]), ([room], 1))
+
+
 @case("twenty devices that sync while others talk miss nothing and see nothing twice")
 def busy(world):
     user, other = world.server.user(), world.server.user()

@@ -21,7 +21,7 @@ struct TestHomeserver: Sendable {
 
     init(
         _ name: String, on network: LoopNetwork, database: (any Database)? = nil, sealer: StorageSealer = .plain,
-        clock: any ServerClock = QuickClock(),
+        clock: any ServerClock = QuickClock(), mail: (any MailSender)? = nil,
         _ configure: (inout HomeserverConfiguration) -> Void = { _ in }
     ) async throws {
         self.name = try ServerName(name)
@@ -40,7 +40,7 @@ struct TestHomeserver: Sendable {
             clock: clock, random: SystemRandomSource(),
             signingKeys: SigningKeys(
                 keyID: "ed25519:k", current: try Ed25519.SigningKey(seed: SHA256.hash(Array(name.utf8)))),
-            httpClient: network, logger: logger)
+            httpClient: network, logger: logger, mailSender: mail)
         instance = Instance(environment, resolver: NoSRVRecords())
         handler = instance.handler(for: Resource.standard)
         network.connect(name, handler)

@@ -31,7 +31,7 @@ final class MediaServer: Sendable {
     let directory: String
 
     init(
-        configure: (inout HomeserverConfiguration) -> Void = { _ in },
+        database given: (any Database)? = nil, configure: (inout HomeserverConfiguration) -> Void = { _ in },
         answer: @escaping MediaNetwork.Answering = MediaNetwork.nothing
     ) async throws {
         directory = FileManager.default.temporaryDirectory.path + "/fedchat-media-" + UUID().uuidString
@@ -40,7 +40,7 @@ final class MediaServer: Sendable {
         configuration.rateLimits.isEnabled = false
         configuration.metricsEnabled = false
         configure(&configuration)
-        let database = try SQLiteDatabase.inMemory()
+        let database = try given ?? SQLiteDatabase.inMemory()
         try await Migrator.migrate(database, Schema.migrations, oldestCompatible: Schema.oldestCompatible)
         let clock = MediaClock()
         let network = MediaNetwork(answer: answer)
@@ -54,7 +54,8 @@ final class MediaServer: Sendable {
             discovery: ServerDiscovery(
                 httpClient: network, resolver: NoRecords(), asksWellKnown: false, now: { clock.monotonic() }),
             allowsPrivateAddresses: false)
-        routes = MediaRoutes(environment: environment, federation: federation)
+        let limiter = RateLimiter(configuration.rateLimits, clock: clock, database: environment.database)
+        routes = MediaRoutes(environment: environment, federation: federation, limiter: limiter)
         var router = Router()
         routes.register(on: &router)
         WellKnownRoutes(environment: environment, version: "1").register(on: &router)
@@ -62,11 +63,8 @@ final class MediaServer: Sendable {
         TurnServerRoutes(environment: environment).register(on: &router)
         RTCTransportTelling(environment: environment).register(on: &router)
         handler = APIHandler(
-            router: router, resources: Resource.standard, clients: EverybodyIsWhoTheySay(),
-            servers: EveryServerIsB(),
-            limiter: RateLimiter(
-                configuration.rateLimits, clock: clock, database: environment.database),
-            environment: environment)
+            router: router, resources: Set(Resource.allCases), clients: EverybodyIsWhoTheySay(),
+            servers: EveryServerIsB(), limiter: limiter, environment: environment)
         self.environment = environment
         self.clock = clock
         self.network = network
@@ -81,9 +79,10 @@ final class MediaServer: Sendable {
 
     func call(
         _ method: HTTPRequest.Method, _ path: String, as user: String? = "alice", type: String? = nil,
-        range: String? = nil, _ body: HTTPBody = .empty
+        range: String? = nil, fields: HTTPFields = [:], _ body: HTTPBody = .empty
     ) async throws -> Answer {
         var head = HTTPRequest(method: method, scheme: "https", authority: "a.test", path: path)
+        head.headerFields = fields
         if let user { head.headerFields[.authorization] = "Bearer \(user)" }
         if let type { head.headerFields[.contentType] = type }
         if let range { head.headerFields[.range] = range }
@@ -100,8 +99,24 @@ final class MediaServer: Sendable {
         return String((answer.body?["content_uri"]?.string ?? "mxc://none/none").dropFirst("mxc://".count))
     }
 
-    func download(_ name: String, _ more: String = "", range: String? = nil) async throws -> Answer {
-        try await call(.get, "/_matrix/client/v1/media/download/\(name)\(more)", range: range)
+    func download(
+        _ name: String, _ more: String = "", range: String? = nil, fields: HTTPFields = [:]
+    ) async throws -> Answer {
+        try await call(.get, "/_matrix/client/v1/media/download/\(name)\(more)", range: range, fields: fields)
+    }
+
+    /// The files below its folder, thumbnails too, by their names.
+    var files: [String] {
+        let found = FileManager.default.enumerator(atPath: directory)?.compactMap { $0 as? String } ?? []
+        return found.filter { $0.contains(#/[0-9a-f]{64}/#) }.map { String($0.split(separator: "/").last ?? "") }
+            .sorted()
+    }
+
+    /// Brings the clock to where the machine's is, by whose time files are dated, and days further.
+    func wait(days: Int64) {
+        let now = Int64(Date().timeIntervalSince1970 * 1000)
+        if clock.now() < now { clock.advance(milliseconds: now - clock.now()) }
+        clock.advance(milliseconds: days * 86_400_000)
     }
 }
 
@@ -141,7 +156,7 @@ private struct NoRecords: SRVResolving {
 private struct EverybodyIsWhoTheySay: ClientAuthenticating {
     func requester(token: String, of request: APIRequest) async throws(MatrixError) -> Requester {
         guard let user = try? UserID("@\(token):a.test") else { throw MatrixError(.unknownToken, "no") }
-        return Requester(user: user, device: nil)
+        return Requester(user: user, device: nil, isAdmin: token == "admin")
     }
 }
 

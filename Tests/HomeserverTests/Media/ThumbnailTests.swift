@@ -1,3 +1,5 @@
+import Confinement
+import Foundation
 import HTTPTypes
 import MatrixAPI
 import MatrixModel
@@ -143,21 +145,114 @@ import Testing
         #expect(box == ThumbnailSize(width: 427, height: 427, method: .scale))
     }
 
+    @Test(.enabled(if: hasProgram, "vipsthumbnail is not installed"), arguments: ["scale", "crop"])
+    func `a moving image moves as a thumbnail too, where that is wanted`(method: String) async throws {
+        let server = try await MediaServer()
+        let frame: [UInt8] = [0x2C, 0, 0, 0, 0, 200, 0, 100, 0, 0, 2, 3, 0x84, 0x8F, 0x05, 0]
+        let control: [UInt8] = [0x21, 0xF9, 4, 0, 10, 0, 0, 0]
+        let start: [UInt8] = Array("GIF89a".utf8) + [200, 0, 100, 0, 0x80, 0, 0, 1, 1, 1, 9, 9, 9]
+        let image = start + control + frame + control + frame + control + frame + [0x3B]
+        #expect(FrameCount.of(image, .gif) == 3)
+        let name = try await server.upload(image, type: "image/gif")
+        let path = "/_matrix/client/v1/media/thumbnail/\(name)?width=96&height=32&method=\(method)"
+        let moving = try await server.call(.get, path + "&animated=true")
+        #expect(moving.status == 200)
+        #expect(moving.fields[.contentType] == "image/webp")
+        #expect(FrameCount.of(moving.bytes, .webp) == 3)
+        let header = try #require(ImageHeader(moving.bytes))
+        #expect(header.width >= 96 && header.height >= 32 && header.width < 200)
+        for still in ["", "&animated=false"] {
+            #expect(try await server.call(.get, path + still).fields[.contentType] == "image/png")
+        }
+        let one = try await server.upload(start + control + frame + [0x3B], type: "image/gif")
+        let answer = try await server.call(
+            .get, "/_matrix/client/v1/media/thumbnail/\(one)?width=96&height=32&animated=true")
+        #expect(answer.fields[.contentType] == "image/png")
+    }
+
+    @Test func `frames are counted of whatever comes`() {
+        let gif = Array("GIF89a".utf8) + [1, 0, 1, 0, 0, 0, 0, 0x2C, 0, 0, 0, 0, 1, 0, 1, 0, 0, 2, 1, 0, 0, 0x3B]
+        #expect(FrameCount.of(gif, .gif) == 1)
+        let webP = Array("RIFF____WEBPANMF".utf8) + [1, 0, 0, 0, 9, 9] + Array("ANMF".utf8) + [0, 0, 0, 0]
+        #expect(FrameCount.of(webP, .webp) == 2)
+        for count in 0..<gif.count { _ = FrameCount.of(Array(gif.prefix(count)), .gif) }
+        for count in 0..<webP.count { _ = FrameCount.of(Array(webP.prefix(count)), .webp) }
+        #expect(FrameCount.of(gif + Array(repeating: gif.dropFirst(13), count: 600).joined(), .gif) == 1)
+        let many = Array(gif.prefix(13)) + Array(repeating: gif[13..<21], count: 600).joined()
+        #expect(FrameCount.of(many, .gif) == nil)
+    }
+
+    // MARK: Confined programs
+
+    private func run(_ script: String, seconds: Int = 10, timeout: Duration = .seconds(10)) throws -> ProgramRun {
+        let null = open("/dev/null", O_RDWR)
+        defer { close(null) }
+        return try ProgramRun(
+            "/bin/sh", ["-c", script], environment: ["PATH=/usr/bin:/bin"], input: null, output: null,
+            within: Confines(seconds: seconds, memory: 1 << 30, output: 1 << 20), timeout: timeout)
+    }
+
     @Test func `a program is ended when its time is over`() throws {
-        let slow = try ProgramRun(
-            "/bin/sh", ["-c", "echo waiting >&2; sleep 100 & sleep 100"], environment: ["PATH=/usr/bin:/bin"],
-            timeout: .milliseconds(100))
+        let slow = try run("echo waiting >&2; while :; do :; done", timeout: .milliseconds(300))
         #expect(slow.end == .timedOut)
         #expect(slow.errorText == "waiting\n")
-        let silent = try ProgramRun(
-            "/bin/sh", ["-c", "exec 2>&-; sleep 100"], environment: ["PATH=/usr/bin:/bin"],
-            timeout: .milliseconds(100))
-        #expect(silent.end == .timedOut)
-        #expect(try ProgramRun("/bin/sh", ["-c", "exit 3"], environment: [], timeout: .seconds(10)).end == .exited(3))
-        let killed = try ProgramRun("/bin/sh", ["-c", "kill -9 $$"], environment: [], timeout: .seconds(10))
-        #expect(killed.end == .killed(signal: 9))
-        #expect(throws: FileFailure.self) {
-            try ProgramRun("/nonexistent/program", [], environment: [], timeout: .seconds(1))
+        #expect(try run("exec 2>&-; while :; do :; done", timeout: .milliseconds(300)).end == .timedOut)
+        #expect(try run("while :; do :; done", seconds: 1).end == .killed(signal: SIGXCPU))
+        #expect(try run("exit 3").end == .exited(3))
+        let null = open("/dev/null", O_RDWR)
+        defer { close(null) }
+        let missing = try ProgramRun(
+            "/nonexistent/program", [], environment: [], input: null, output: null,
+            within: Confines(seconds: 1, memory: 1 << 30, output: 0), timeout: .seconds(5))
+        #expect(missing.end == .exited(127))
+    }
+
+    @Test(.enabled(if: Confines.means.files, "this kernel has no Landlock"))
+    func `a confined program sees no file of ours and writes none`() throws {
+        let folder = FileManager.default.temporaryDirectory.path + "/fedchat-" + UUID().uuidString
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        try Data("secret".utf8).write(to: URL(fileURLWithPath: folder + "/key"))
+        for path in ["\(folder)/key", "/etc/passwd", "/proc/self/environ", "/proc/1/cmdline"] {
+            #expect(try run("read line < \(path)").end != .exited(0), "\(path)")
         }
+        #expect(try run("echo x > \(folder)/new").end != .exited(0))
+        #expect(try run("read line < /usr/bin/env; true").end == .exited(0))
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder) == ["key"])
+    }
+
+    @Test(
+        .enabled(
+            if: Confines.means.systemCalls && FileManager.default.fileExists(atPath: "/usr/bin/python3"),
+            "no seccomp, or no Python to try it with"),
+        arguments: [
+            "import socket; socket.socket()", "import socket; socket.socketpair()", "import os; os.fork()",
+            "import os; os.kill(1, 0)", "import os; os.chmod('/usr/bin/env', 0)", "import os; os.unlink('/tmp/x')",
+        ])
+    func `a confined program reaches no network and no other process`(script: String) throws {
+        #expect(try run("exec /usr/bin/python3 -I -S -c \"pass\"").end == .exited(0))
+        let refused = try run("exec /usr/bin/python3 -I -S -c \"\(script)\"")
+        #expect(refused.end == .exited(1))
+        #expect(refused.errorText.contains("PermissionError"))
+    }
+
+    @Test func `a confined program gets no more memory and writes no more than it may`() throws {
+        let file = FileManager.default.temporaryDirectory.path + "/fedchat-" + UUID().uuidString
+        let output = open(file, O_CREAT | O_WRONLY, 0o600)
+        let zeros = open("/dev/zero", O_RDONLY)
+        defer {
+            close(output)
+            close(zeros)
+            try? FileManager.default.removeItem(atPath: file)
+        }
+        let written = try ProgramRun(
+            "/bin/cat", [], environment: [], input: zeros, output: output,
+            within: Confines(seconds: 5, memory: 1 << 30, output: 100_000), timeout: .seconds(10))
+        #expect(written.end == .killed(signal: SIGXFSZ))
+        #expect(try Data(contentsOf: URL(fileURLWithPath: file)).count == 100_000)
+        let remembered = try ProgramRun(
+            "/usr/bin/tail", ["-c", "2000000000"], environment: [], input: zeros, output: output,
+            within: Confines(seconds: 5, memory: 256 << 20, output: 1 << 30), timeout: .seconds(10))
+        #expect(remembered.end != .exited(0))
     }
 }

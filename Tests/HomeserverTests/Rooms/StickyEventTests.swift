@@ -58,10 +58,18 @@ import Testing
             #expect(sticky(try await sync(bob), room) == ["long"])
             let told = try await sync(bob)["rooms"]?["join"]?[room.text]?["msc4354_sticky"]?["events"]?.elements.first
             #expect(told?["msc4354_sticky"] == ["duration_ms": 3_600_000])
+            // A filter of the timeline does not keep it from anybody.
+            let before = try await sync(bob)["next_batch"]?.string ?? ""
+            _ = try await stick(alice, room, "filtered")
+            let filter = "%7B%22room%22:%7B%22timeline%22:%7B%22types%22:%5B%5D%7D%7D%7D"
+            let filtered = try await bob.ask(
+                .get, "/_matrix/client/v3/sync?timeout=0&filter=\(filter)&since=\(before)")
+            #expect(sticky(filtered, room) == ["filtered"])
             // In the timeline it is not told a second time.
             _ = try await stick(alice, room, "newest")
             let now = try await sync(bob)
             #expect(sticky(now, room) == ["long"])
+            #expect(now["rooms"]?["join"]?[room.text]?["timeline"]?["events"]?.elements.count == 2)
             clock.advance(milliseconds: 3_600_000)
             try await database.write { try StickyEventStore($0).forget(before: clock.now()) }
             #expect(try await database.read { try $0.query("SELECT 1 FROM sticky_events") }.isEmpty)

@@ -294,6 +294,21 @@ import Testing
         }
     }
 
+    @Test func `in an upgraded room one finds what was said in the old one`() async throws {
+        try await run(.sqlite) { scene in
+            let old = try await scene.alice.createRoom("11")
+            try await scene.alice.say("sputnik", old)
+            let new = try await scene.alice.ask(
+                .post, "/_matrix/client/v3/rooms/\(percent(old.text))/upgrade", ["new_version": "12"])
+            let room = try #require(new["replacement_room"])
+            try await scene.alice.say("sputnik two", try RoomID(room.string ?? ""))
+            let filter: [String: JSONValue] = ["filter": ["rooms": [room]], "order_by": "recent"]
+            #expect(try await scene.bodies(scene.alice, "sputnik", filter) == ["sputnik two", "sputnik"])
+            let onlyOld: [String: JSONValue] = ["filter": ["rooms": [.string(old.text)]]]
+            #expect(try await scene.bodies(scene.alice, "sputnik", onlyOld) == ["sputnik"])
+        }
+    }
+
     @Test(arguments: TestStore.available)
     func `what is asked wrongly is refused`(_ store: TestStore) async throws {
         try await run(store) { scene in

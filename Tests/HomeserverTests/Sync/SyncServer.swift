@@ -56,16 +56,19 @@ struct SyncServer {
     let sent = SentEDUs()
     private let handler: APIHandler
 
-    /// - Parameter old: a server whose database this one opens, having forgotten everything else.
+    /// - Parameters:
+    ///   - database: an empty one; nil for SQLite in memory.
+    ///   - old: a server whose database this one opens, having forgotten everything else.
     init(
-        restarting old: SyncServer? = nil, _ configure: (inout HomeserverConfiguration) -> Void = { _ in }
+        on given: (any Database)? = nil, restarting old: SyncServer? = nil,
+        _ configure: (inout HomeserverConfiguration) -> Void = { _ in }
     ) async throws {
         var configuration = HomeserverConfiguration(publicBaseURL: "https://test")
         configuration.rateLimits.isEnabled = false
         configuration.metricsEnabled = false
         configuration.presence.isEnabled = false
         configure(&configuration)
-        let database = try old?.environment.database ?? SQLiteDatabase.inMemory()
+        let database = try given ?? old?.environment.database ?? SQLiteDatabase.inMemory()
         try await Migrator.migrate(database, Schema.migrations, oldestCompatible: Schema.oldestCompatible)
         let environment = Environment(
             serverName: try ServerName("test"), configuration: configuration, database: database, sealer: .plain,
@@ -88,9 +91,14 @@ struct SyncServer {
         presence = PresenceKeeper(environment: environment, sender: sent)
         receipts = ReceiptKeeper(environment: environment, rooms: rooms, sender: sent)
         let reading = RoomReading(environment: environment, rooms: rooms, texts: texts, backfill: nil)
+        let syncing = Syncing(
+            environment: environment, rooms: rooms, texts: texts, watcher: watcher, presence: presence)
         let groups: [any RouteGroup] = [
-            Syncing(environment: environment, rooms: rooms, texts: texts, watcher: watcher, presence: presence),
+            syncing,
+            SlidingSyncing(environment: environment, sync: syncing.reader, watcher: watcher, presence: presence),
             reading, RelationReading(reading: reading),
+            OldSyncing(reading: reading, watcher: watcher, presence: presence),
+            ThreadSubscribing(environment: environment, rooms: rooms), MutualRooms(environment: environment),
             ReceiptSending(receipts: receipts), TypingSending(environment: environment, receipts: receipts),
             PresenceKeeping(environment: environment, presence: presence),
             PublicRoomListing(

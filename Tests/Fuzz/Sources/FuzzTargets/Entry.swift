@@ -14,7 +14,8 @@ let parsers: [String: @Sendable ([UInt8]) -> Void] = [
     "json": fuzzJSON, "pdu": fuzzPDU, "authorization": fuzzAuthorization, "identifiers": fuzzIdentifiers,
     "glob": fuzzGlob, "push-rules": fuzzPushRules, "x-matrix": fuzzRequestSignature, "path": fuzzPathAndQuery,
     "base64": fuzzBase64, "sync-token": fuzzSyncToken, "multipart": fuzzMultipart, "image-header": fuzzImageHeader,
-    "disposition": fuzzContentDisposition, "olm-message": fuzzOlmMessage, "megolm-message": fuzzMegolmMessage,
+    "page": fuzzPage, "disposition": fuzzContentDisposition, "olm-message": fuzzOlmMessage,
+    "megolm-message": fuzzMegolmMessage,
     "session-key": fuzzSessionKey, "pickle": fuzzPickle, "key-export": fuzzKeyExport, "recovery-key": fuzzRecoveryKey,
 ]
 

@@ -61,6 +61,23 @@ func fuzzMultipart(_ bytes: [UInt8]) {
 func fuzzImageHeader(_ bytes: [UInt8]) {
     guard let header = ImageHeader(bytes) else { return }
     hold(header.width > 0 && header.height > 0, "an image has a size")
+    if let frames = FrameCount.of(bytes, header.format) {
+        hold((0...MediaLimits.animationFrames).contains(frames), "frames are bounded")
+    }
+}
+
+/// A Content-Type, a line's end, a page.
+func fuzzPage(_ bytes: [UInt8]) {
+    let end = bytes.firstIndex(of: 0x0A) ?? bytes.endIndex
+    let page = Array(bytes[min(end + 1, bytes.count)...])
+    let utf8 = CharacterDecoding.utf8(page, contentType: text(bytes[..<end]))
+    hold(String(validating: utf8, as: UTF8.self) != nil, "a page is UTF-8 once it is read")
+    let summary = PageSummary(utf8)
+    hold(summary.properties.count <= MediaLimits.previewProperties, "properties are bounded")
+    for text in [summary.title, summary.description].compactMap({ $0 }) {
+        hold(text.unicodeScalars.count <= MediaLimits.previewValue + 1, "texts are bounded")
+        hold(!text.unicodeScalars.contains { $0.value < 0x20 }, "texts hold no control characters")
+    }
 }
 
 /// Another server's Content-Disposition.

@@ -1,1 +1,1 @@
-../../../../../Sources/Homeserver/Media/ImageHeader.swift
+../../../../../Sources/Homeserver/Media/Thumbnails/ImageHeader.swift

@@ -1,0 +1,44 @@
+internal import HomeserverStorage
+internal import MatrixModel
+internal import MatrixRooms
+internal import SQLDatabase
+
+/// What a user was in a room.
+struct MembershipHistory {
+    let rooms: RoomReader
+    let connection: any SQLConnection
+    let user: UserID
+
+    /// The user's membership of a room at a position of the stream `events`; nil for none.
+    /// - Throws: `DatabaseError`, `CorruptState`.
+    func membership(in room: SyncRoom, at position: Int64) throws -> Membership? {
+        if room.memberPosition <= position { return room.membership }
+        guard let root = try rooms.log(connection).stateRoot(room: room.nid, at: position),
+            let nid = try StateReader(connection, rooms.states).event(at: root, .member, user.text)
+        else { return nil }
+        return try membership(nid)
+    }
+
+    /// The membership that an event says.
+    /// - Throws: `DatabaseError`.
+    func membership(_ nid: Int64) throws -> Membership? {
+        try event(nid).flatMap { try? RoomMember($0.pdu).membership }
+    }
+
+    /// Whether a membership event, or one that it replaced, is a join.
+    /// - Throws: `DatabaseError`.
+    func hasJoined(_ nid: Int64) throws -> Bool {
+        var next: Int64? = nid
+        var steps = 0
+        while let nid = next, steps < SyncLimits.membershipSteps, let event = try event(nid) {
+            if (try? RoomMember(event.pdu).membership) == .join { return true }
+            next = event.replaces
+            steps += 1
+        }
+        return false
+    }
+
+    private func event(_ nid: Int64) throws -> StoredEvent? {
+        try rooms.events.events([nid], from: rooms.log(connection))[nid]
+    }
+}

@@ -1,1 +1,0 @@
-../../../../../Sources/Homeserver/Media/FileFailure.swift

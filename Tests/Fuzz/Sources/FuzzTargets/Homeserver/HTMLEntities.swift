@@ -1,0 +1,1 @@
+../../../../../Sources/Homeserver/Media/Previews/HTMLEntities.swift

@@ -1,1 +1,0 @@
-../../../../../Sources/Homeserver/Media/OpenedFile.swift

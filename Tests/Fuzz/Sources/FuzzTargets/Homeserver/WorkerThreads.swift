@@ -1,1 +1,0 @@
-../../../../../Sources/Homeserver/Core/WorkerThreads.swift
