@@ -35,10 +35,11 @@ import Testing
             let dave = try await servers.a.register("dave")
             try await dave.join(room, via: servers.a)
             let secret = try await servers.alice.say("secret", room)
+            try await eventually { try await servers.b.messages(room) == ["secret"] }
             try await servers.bob.say("mine stays", room)
+            try await eventually { try await servers.a.messages(room).count == 2 }
             try await carol.join(room, via: servers.a)
             #expect(try await Self.bodies(carol, room) == ["secret", "mine stays"])
-            try await eventually { try await servers.b.messages(room).count == 2 }
 
             try await Self.deactivate(servers.alice, erase: true)
             try await eventually { try await Self.bodies(carol, room) == ["-", "mine stays"] }
@@ -65,10 +66,10 @@ import Testing
 
     @Test func `an account that only ends keeps its words`() async throws {
         try await TwoServers.run { servers in
-            let room = try await servers.alice.createRoom("12")
+            let room = try await servers.sharedRoom()
+            let (host, other) = (try await servers.a.register("host"), try await servers.a.register("other"))
+            try await host.join(room, via: servers.a)
             try await servers.alice.say("lasting", room)
-            let other = try await servers.a.register("other")
-            try await servers.alice.act("invite", room, on: other.user)
             try await Self.deactivate(servers.alice, erase: false)
             try await other.join(room, via: servers.a)
             #expect(try await Self.bodies(other, room) == ["lasting"])
