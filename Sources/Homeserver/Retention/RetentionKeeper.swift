@@ -18,7 +18,7 @@ struct RetentionKeeper: Sendable {
     /// Jobs looked at at once.
     static let jobsAtOnce = 20
     /// Milliseconds that leaves of ours have to reach other servers before their room goes.
-    static let departureTime: Int64 = 30_000
+    static let departureTime: Int64 = 600_000
 
     /// What is remembered from one turn to the next; lost with the node, and begun anew.
     struct State: Sendable {

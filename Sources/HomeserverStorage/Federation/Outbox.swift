@@ -204,11 +204,13 @@ public struct Outbox {
         ).map { PendingPDU(position: try $0.integer(0), eventNID: try $0.integer(1)) }
     }
 
-    /// Whether nothing of a room is on its way any more.
+    /// Whether nothing of a room is on its way any more, but to servers that do not answer.
     public func isSent(room: Int64) throws -> Bool {
         try connection.query(
             """
-            SELECT 1 FROM outbox o JOIN events e ON e.event_nid = o.event_nid WHERE e.room_nid = \(room) LIMIT 1
+            SELECT 1 FROM outbox o JOIN events e ON e.event_nid = o.event_nid
+            JOIN destinations d ON d.destination = o.destination
+            WHERE e.room_nid = \(room) AND d.failures = 0 LIMIT 1
             """
         ).isEmpty
     }

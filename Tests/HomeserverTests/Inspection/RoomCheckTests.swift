@@ -171,7 +171,9 @@ import Testing
         },
         Tampering("a gap that is none", .backwardExtremities) {
             try await $0.change(
-                "INSERT INTO backward_extremities VALUES (\($0.room.nid), \($0.message.id.text))")
+                """
+                INSERT INTO backward_extremities (room_nid, event_id) VALUES (\($0.room.nid), \($0.message.id.text))
+                """)
         },
         Tampering("another version", .room) {
             try await $0.change("UPDATE rooms SET version = '11' WHERE room_nid = \($0.room.nid)")
