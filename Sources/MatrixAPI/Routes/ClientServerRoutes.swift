@@ -304,7 +304,7 @@ extension Route {
         .sendMessage, .setRoomStateWithKey, .getRoomSummary, .upgradeRoom,
         .getOneRoomEvent, .getRoomStateWithKey, .getRoomState, .getMembersByRoom,
         .getJoinedMembersByRoom, .search, .getSpaceHierarchy, .redirectToSSO,
-        .redirectToIdP, .getWellknownSupport, .sync, .slidingSync, .simplifiedSlidingSync, .getRoomTags,
+        .redirectToIdP, .getWellknownSupport, .sync, .getRoomTags,
         .setRoomTag, .deleteRoomTag, .getProtocols, .getProtocolMetadata,
         .queryLocationByProtocol, .queryUserByProtocol, .queryLocationByAlias, .queryUserByID,
         .getThreadRoots, .sendToDevice, .setTyping, .searchUserDirectory,

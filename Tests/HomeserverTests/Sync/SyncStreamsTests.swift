@@ -74,11 +74,11 @@ import Testing
             for act in acts {
                 let since = try await server.sync(bob).next
                 let start = ContinuousClock.now
-                async let waiting = server.sync(bob, since: since, timeout: 20_000)
+                async let waiting = server.sync(bob, since: since, timeout: 55_000)
                 while server.watcher.waitingCount == 0 { try await Task.sleep(for: .milliseconds(5)) }
                 try await act()
                 _ = try await waiting
-                #expect(ContinuousClock.now - start < .seconds(10))
+                #expect(ContinuousClock.now - start < .seconds(40))
             }
         }
     }
