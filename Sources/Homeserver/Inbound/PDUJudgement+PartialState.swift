@@ -75,7 +75,9 @@ extension PDUJudgement {
         _ completeness: ToldCompleteness
     ) async throws -> [PDU] {
         let events = await missing.state(before: event, from: server)
-        if events == nil, completeness != .whatIsHad { throw Unjudgeable(reason: "the state before it could not be fetched") }
+        if events == nil, completeness != .whatIsHad {
+            throw Unjudgeable(reason: "the state before it could not be fetched")
+        }
         return events ?? []
     }
 }

@@ -36,6 +36,8 @@ import Testing
         #expect(keys(.v11, .create, stateKey: "").isEmpty)
         #expect(keys(.v11, .message) == [create, levels, alice])
         #expect(keys(.v12, .message) == [levels, alice])
+        // What looks like a membership is one only in an event that is.
+        #expect(keys(.v12, .topic, stateKey: UserID.bob.text, ["membership": "join"]) == [levels, alice])
         let target = UserID.bob.text
         #expect(keys(.v12, .member, stateKey: target, ["membership": "ban"]) == [levels, alice, bob])
         #expect(keys(.v12, .member, stateKey: target, ["membership": "leave"]) == [levels, alice, bob])

@@ -41,6 +41,8 @@ import Testing
         let invited = EventAudience.Viewer(.invite, joinedLater: false)
         let joined = EventAudience.Viewer(.join, joinedLater: false)
         #expect(EventAudience(.worldReadable).serverCanSee([]))
+        #expect(EventAudience(.worldReadable, after: .joined).serverCanSee([]))
+        #expect(EventAudience(.joined, after: .worldReadable).serverCanSee([]))
         #expect(!EventAudience(.shared).serverCanSee([]))
         #expect(!EventAudience(.joined).serverCanSee([left, invited]))
         #expect(EventAudience(.joined).serverCanSee([left, joined]))
