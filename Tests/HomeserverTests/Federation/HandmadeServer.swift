@@ -16,7 +16,7 @@ final class HandmadeServer: HTTPHandler {
     static let keyID = "ed25519:h"
     private let network: LoopNetwork
     private let clock = QuickClock()
-    private let answers = Mutex<[(prefix: String, answer: JSONValue)]>([])
+    private let answers = Mutex<[(prefix: String, answer: JSONValue, refusals: Int)]>([])
 
     init(_ name: String, on network: LoopNetwork) throws {
         self.name = try ServerName(name)
@@ -25,15 +25,26 @@ final class HandmadeServer: HTTPHandler {
         network.connect(name, self)
     }
 
-    /// What requests whose path holds `part` are answered from now on; the newest rule counts.
-    func answer(_ part: String, _ answer: JSONValue) { answers.withLock { $0.insert((part, answer), at: 0) } }
+    /// What requests whose path holds `part` are answered from now on, after so many that get a 404; the newest rule counts.
+    func answer(_ part: String, _ answer: JSONValue, refusing refusals: Int = 0) {
+        answers.withLock { $0.insert((part, answer, refusals), at: 0) }
+    }
+
+    private func answer(to path: String) -> JSONValue? {
+        answers.withLock { answers in
+            guard let place = answers.firstIndex(where: { path.contains($0.prefix) }) else { return nil }
+            guard answers[place].refusals == 0 else {
+                answers[place].refusals -= 1
+                return nil
+            }
+            return answers[place].answer
+        }
+    }
 
     func handle(_ request: IncomingRequest) async -> OutgoingResponse {
         let path = request.head.path ?? ""
         if path == "/_matrix/key/v2/server" { return Self.response(keys()) }
-        if let answer = answers.withLock({ $0.first { path.contains($0.prefix) } }) {
-            return Self.response(answer.answer)
-        }
+        if let answer = answer(to: path) { return Self.response(answer) }
         if path.contains("/send/") { return Self.response(["pdus": [:]]) }
         return OutgoingResponse(
             status: .notFound, fields: [:], body: HTTPBody(Array(#"{"errcode":"M_UNRECOGNIZED","error":""}"#.utf8)))
