@@ -13,8 +13,9 @@ import Simulation
         version: "0.1.0")
 
     @Option(help: "One seed.") var seed: UInt64?
-    @Option(help: "Seeds A..B, both included.") var seeds: String?
+    @Option(help: "Seeds, and ranges of which both ends count: 1..8,57.") var seeds: String?
     @Option(name: .customLong("for"), help: "Fresh seeds for so long: 30s, 3m, 2h.") var time: String?
+    @Option(help: "With --for, the first of these, instead of one by chance; the others follow.") var from: UInt64?
     @Option(help: "Homeservers, instead of what the seed chooses.") var servers: Int?
     @Option(help: "Users of each.") var users: Int?
     @Option(help: "Servers that mean harm.") var byzantine: Int?
@@ -48,6 +49,7 @@ import Simulation
         guard [seed != nil, seeds != nil, time != nil].count(where: { $0 }) == 1 else {
             throw ValidationError("Give one of --seed, --seeds and --for.")
         }
+        guard from == nil || time != nil else { throw ValidationError("--from is for --for.") }
         guard trace == nil || seed != nil else { throw ValidationError("--trace is for one --seed.") }
         for (name, value) in [("servers", servers), ("users", users), ("rooms", rooms), ("steps", steps)] {
             guard value.map({ (1...10_000).contains($0) }) ?? true else {
@@ -65,10 +67,10 @@ import Simulation
     private func runAll() throws -> Bool {
         var summary = Summary()
         if let end = try duration().map({ ContinuousClock.now + $0 }) {
-            var next = UInt64.random(in: 1...(1 << 40))
+            var next = from ?? UInt64.random(in: 1...(1 << 40))
             while ContinuousClock.now < end, keepGoing || summary.failed.isEmpty {
                 try one(next, &summary)
-                next += 1
+                next &+= 1
             }
         } else {
             for seed in try chosen() where keepGoing || summary.failed.isEmpty { try one(seed, &summary) }
@@ -98,12 +100,16 @@ import Simulation
         return plan
     }
 
-    private func chosen() throws -> ClosedRange<UInt64> {
-        if let seed { return seed...seed }
-        guard let seeds else { return 0...0 }
-        let ends = seeds.components(separatedBy: "..").compactMap { UInt64($0) }
-        guard ends.count == 2, ends[0] <= ends[1] else { throw ValidationError("--seeds is two numbers: 1..100.") }
-        return ends[0]...ends[1]
+    private func chosen() throws -> [UInt64] {
+        if let seed { return [seed] }
+        var chosen: [UInt64] = []
+        for part in seeds?.components(separatedBy: ",") ?? [] {
+            let ends = part.components(separatedBy: "..").compactMap { UInt64($0) }
+            guard let first = ends.first, let last = ends.last, ends.count <= 2, first <= last, last - first < 1_000_000
+            else { throw ValidationError("--seeds is numbers and ranges of them: 1..100,1234.") }
+            chosen += first...last
+        }
+        return chosen
     }
 
     private func duration() throws -> Duration? {

@@ -35,6 +35,7 @@ struct RemoteMembership: RemoteJoining {
         return try await asking(servers) { server throws(MatrixError) in
             let template = try await template(.makeJoin, room, user, "join", at: server)
             let event = try finish(template, room, user, "join", content, after: known)
+            try await checkLeaveIsKnown(event, at: server)
             // A room that is known whole is not known in part again.
             let isKnown = try await here(room) == .whole
             let answer = try await call(
@@ -45,6 +46,28 @@ struct RemoteMembership: RemoteJoining {
             try await accept(answer, event, template.version, room, from: server)
             return room
         }
+    }
+
+    /// A resident that a user's leave has not reached yet would have the join beside it, and servers that get both may take
+    /// the leave for the later one. Such a resident is sent the leave first.
+    /// - Throws: `M_UNKNOWN` with 504 where the leave still waits to be sent to it.
+    private func checkLeaveIsKnown(_ join: PDU, at server: ServerName) async throws(MatrixError) {
+        let reader = imports.writer.reader
+        let waits: Bool
+        do {
+            guard let record = try await reader.record(join.roomID),
+                let own = try await reader.stateEvent(record, .member, join.sender.text), let position = own.position,
+                own.pdu.content["membership"]?.string == Membership.leave.rawValue,
+                !join.authEvents.contains(own.pdu.id)
+            else { return }
+            waits = try await environment.database.write { connection in
+                let outbox = Outbox(connection)
+                guard try outbox.waits(eventNID: own.nid, position: position, for: server.text) else { return false }
+                _ = try outbox.wake(server.text)
+                return true
+            }
+        } catch { throw .unknown }
+        if waits { throw MatrixError(.unknown, "\(server) has not heard yet of the leave; try again", status: 504) }
     }
 
     /// How far a room is known in which users of ours are.

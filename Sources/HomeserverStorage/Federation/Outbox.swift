@@ -177,6 +177,15 @@ public struct Outbox {
         ).map { PendingPDU(position: try $0.integer(0), eventNID: try $0.integer(1)) }
     }
 
+    /// Whether an event with this place is still to be sent to a destination.
+    public func waits(eventNID: Int64, position: Int64, for destination: String) throws -> Bool {
+        let rows = try connection.query(
+            "SELECT 1 FROM outbox WHERE destination = \(destination) AND event_nid = \(eventNID)")
+        if !rows.isEmpty { return true }
+        guard let state = try self.destination(destination) else { return false }
+        return state.isCatchingUp && state.sentPosition < position
+    }
+
     /// The oldest EDUs that wait.
     public func pendingEDUs(for destination: String, limit: Int, sealer: StorageSealer) throws -> [PendingEDU] {
         try connection.query(
