@@ -128,10 +128,9 @@ public struct Instance: Sendable {
                     reader.received($0)
                     texts.received($0)
                 },
-                .init(prefix: "") { pushes.received($0) },
-                .init(prefix: "guest_access") { guests.received($0) },
-                .init(prefix: "erased") { texts.erased?.received($0) },
-                .init(prefix: "state_keys") { reader.received($0) },
+                .init(prefix: "events ") { pushes.received($0) },
+                .init(prefix: "receipts ") { pushes.received($0) },
+                .init(prefix: "pushers ") { pushes.received($0) },
                 .init(prefix: "guest_access") { guests.received($0) },
                 .init(prefix: "erased") { texts.erased?.received($0) },
                 .init(prefix: "state_keys") { reader.received($0) },
@@ -172,7 +171,6 @@ public struct Instance: Sendable {
             syncing,
             SlidingSyncing(
                 environment: environment, sync: syncing.reader, watcher: watcher, presence: presence),
-            Syncing(environment: environment, rooms: reader, texts: texts, watcher: watcher, presence: presence),
             OldSyncing(reading: reading, watcher: watcher, presence: presence),
             ThreadSubscribing(environment: environment, rooms: reader), MutualRooms(environment: environment),
             ReceiptSending(receipts: receipts),

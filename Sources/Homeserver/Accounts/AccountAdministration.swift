@@ -80,6 +80,7 @@ public struct AccountAdministration: Sendable {
         let sessions = sessions
         try await environment.database.write { connection in
             try AccountStore(connection).setPasswordHash(hash, of: user)
+            try ShortLivedTokenStore(connection, .login).deleteAll(of: user)
             try sessions.endAll(of: user, in: connection)
         }
     }

@@ -46,14 +46,14 @@ struct AccountModeration: RouteGroup {
     private func read(
         _ request: APIRequest, _ requester: Requester, _ name: String, _ flag: (Account) -> Bool
     ) async throws -> APIResponse {
-        let account = try await account(request, requester)
+        let account = try await environment.accountToAdminister(request, requester)
         return .json(.object([name: .bool(flag(account))]))
     }
 
     private func set(
         _ flag: AccountStore.Flag, _ name: String, _ request: APIRequest, _ requester: Requester
     ) async throws -> APIResponse {
-        let account = try await account(request, requester)
+        let account = try await environment.accountToAdminister(request, requester)
         guard let value = try request.optionalBoolean(name) else {
             throw MatrixError(.missingParameter, "Missing \(name)")
         }
@@ -66,17 +66,5 @@ struct AccountModeration: RouteGroup {
         }
         authenticator.forget(account.user)
         return .json(.object([name: .bool(value)]))
-    }
-
-    /// The account of the path, for an administrator to act on.
-    private func account(_ request: APIRequest, _ requester: Requester) async throws -> Account {
-        guard requester.isAdmin else { throw MatrixError(.forbidden, "Only an administrator may do that") }
-        let user = try request.userID()
-        guard environment.isLocal(user) else {
-            throw MatrixError(.invalidParameter, "This user is of another server")
-        }
-        let account = try await environment.database.read { try AccountStore($0).account(user) }
-        guard let account, !account.isDeactivated else { throw MatrixError(.notFound, "No such user") }
-        return account
     }
 }

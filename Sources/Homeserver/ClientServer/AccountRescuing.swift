@@ -18,7 +18,7 @@ struct AccountRescuing: RouteGroup {
     }
 
     @Sendable private func resetPassword(_ request: APIRequest, _ requester: Requester) async throws -> APIResponse {
-        let user = try await target(request, requester)
+        let user = try await environment.accountToAdminister(request, requester).user
         let hash = try await checking.hash(request.string("new_password"))
         let endsDevices = try request.optionalBoolean("logout_devices") ?? true
         try await environment.database.write { connection in
@@ -31,23 +31,11 @@ struct AccountRescuing: RouteGroup {
     }
 
     @Sendable private func deactivate(_ request: APIRequest, _ requester: Requester) async throws -> APIResponse {
-        let user = try await target(request, requester)
+        let user = try await environment.accountToAdminister(request, requester).user
         let erase = try request.optionalBoolean("erase") ?? false
         guard user != requester.user else { throw MatrixError(.forbidden, "This is your own account") }
         try await ending.deactivate(user, erase: erase)
         return .json(["id_server_unbind_result": "success"])
-    }
-
-    /// The account of the path, which is in use, for an administrator to act on.
-    private func target(_ request: APIRequest, _ requester: Requester) async throws -> UserID {
-        guard requester.isAdmin else { throw MatrixError(.forbidden, "Only an administrator may do that") }
-        let user = try request.userID()
-        guard environment.isLocal(user) else {
-            throw MatrixError(.invalidParameter, "This user is of another server")
-        }
-        let account = try await environment.database.read { try AccountStore($0).account(user) }
-        guard let account, !account.isDeactivated else { throw MatrixError(.notFound, "No such user") }
-        return user
     }
 }
 

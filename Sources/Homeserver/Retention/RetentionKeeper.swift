@@ -65,7 +65,14 @@ struct RetentionKeeper: Sendable {
         // Nothing is to be done for a job that only waits.
         guard isDue || jobs.contains(where: { !isWaiting($0) }) else { return }
         try await hold(&state)
-        for job in jobs { try await work(on: job, &state) }
+        for job in jobs {
+            do { try await work(on: job, &state) } catch let error
+                where !(error is LeaseLost || error is CancellationError)
+            {
+                // Those after it, and the walk, are not to wait for what may fail for good.
+                environment.logger.warning("a purge failed", metadata: ["job": "\(job.id)", "cause": "\(error)"])
+            }
+        }
         if isDue { try await pass(&state) }
     }
 

@@ -68,7 +68,8 @@ public struct Router: Sendable {
     ) { serve(route, .server(handle)) }
 
     private mutating func serve(_ route: Route, _ handler: Handler) {
-        served.insert(route)
+        let isNew = served.insert(route).inserted
+        precondition(isNew, "two handlers serve \(route.operationID)")
         insert(route, handler)
     }
 

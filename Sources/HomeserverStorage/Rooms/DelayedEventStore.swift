@@ -102,8 +102,9 @@ public struct DelayedEventStore {
         ).first.map(event)
     }
 
-    /// Takes the right to send what is due, the oldest first.
-    /// - Throws: `DatabaseError`; also of kind `.corrupt` when one cannot be read.
+    /// Takes the right to send what is due, the oldest first. One that cannot be read stays claimed, so that it keeps no other
+    /// waiting, and is tried again when its claim is over.
+    /// - Throws: `DatabaseError`.
     public func claimDue(now: Int64, until: Int64, limit: Int) throws -> [Event] {
         try connection.query(
             """
@@ -112,7 +113,9 @@ public struct DelayedEventStore {
                 ORDER BY send_at, delay_nid LIMIT \(limit) \(raw: connection.dialect.forUpdateSkipLocked))
             RETURNING \(Self.columns)
             """
-        ).map(event).sorted { ($0.sendAt, $0.nid) < ($1.sendAt, $1.nid) }
+        ).compactMap { row in
+            do { return try event(row) } catch let error as DatabaseError where error.kind == .corrupt { return nil }
+        }.sorted { ($0.sendAt, $0.nid) < ($1.sendAt, $1.nid) }
     }
 
     /// When the next event is due, milliseconds since 1970; nil where none waits.

@@ -9,12 +9,19 @@ extension StateReader {
     public func keys(of type: EventType, limit: Int) throws -> [StateKey]? {
         let rows = try connection.query(
             """
-            SELECT state_key, key_nid FROM state_keys WHERE type = \(StoredText.stored(type.text)) LIMIT \(limit + 1)
+            SELECT state_key, key_nid, unused_since FROM state_keys WHERE type = \(StoredText.stored(type.text))
+            LIMIT \(limit + 1)
             """)
         guard rows.count <= limit else { return nil }
-        var found: [StateKey: Int64] = [:]
-        for row in rows { found[StateKey(type, StoredText.original(try row.text(0)))] = try row.integer(1) }
-        cache.remember(found)
-        return Array(found.keys)
+        var found: [StateKey] = []
+        var used: [StateKey: Int64] = [:]
+        for row in rows {
+            let key = StateKey(type, StoredText.original(try row.text(0)))
+            found.append(key)
+            // What is marked as unused may go, and is not remembered: a writer that knew its number would not take the mark off.
+            if try row.optionalInteger(2) == nil { used[key] = try row.integer(1) }
+        }
+        cache.remember(used)
+        return found
     }
 }

@@ -2,7 +2,6 @@ import ArgumentParser
 import Homeserver
 import HomeserverStorage
 import MatrixModel
-import SQLDatabase
 
 /// `fedchatd media`
 struct Media: AsyncParsableCommand {
@@ -139,14 +138,6 @@ struct Media: AsyncParsableCommand {
     private static func on(
         _ options: ConfigurationOption, _ work: (MediaAdministration) async throws -> Void
     ) async throws {
-        let loaded = try options.load()
-        let database = try await Wiring.database(loaded)
-        do {
-            try await work(MediaAdministration(environment: try Wiring.environment(loaded, database)))
-        } catch {
-            await database.close()
-            throw error
-        }
-        await database.close()
+        try await Rooms.on(options) { try await work(MediaAdministration(environment: $0)) }
     }
 }

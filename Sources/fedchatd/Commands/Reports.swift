@@ -19,7 +19,7 @@ struct Reports: AsyncParsableCommand {
         mutating func run() async throws {
             let limit = limit
             guard (1...10_000).contains(limit) else { throw ExitWith.configuration("--limit: expected 1 to 10000") }
-            try await Reports.on(options) { environment in
+            try await Rooms.on(options) { environment in
                 let sealer = environment.sealer
                 for report in try await environment.database.read({ try ReportStore($0, sealer).list(limit: limit) }) {
                     print("\(report.nid) \(Reports.time(report.created)) \(report.reporter) \(Reports.target(report))")
@@ -36,7 +36,7 @@ struct Reports: AsyncParsableCommand {
 
         mutating func run() async throws {
             let number = number
-            try await Reports.on(options) { environment in
+            try await Rooms.on(options) { environment in
                 let sealer = environment.sealer
                 let found = try await environment.database.read { connection in
                     let report = try ReportStore(connection, sealer).report(number)
@@ -59,7 +59,7 @@ struct Reports: AsyncParsableCommand {
 
         mutating func run() async throws {
             let number = number
-            try await Reports.on(options) { environment in
+            try await Rooms.on(options) { environment in
                 let sealer = environment.sealer
                 let wasThere = try await environment.database.write { try ReportStore($0, sealer).dismiss(number) }
                 guard wasThere else { throw Reports.unknown(number) }
@@ -77,19 +77,5 @@ struct Reports: AsyncParsableCommand {
         if let event = report.event { return "event \(event) in \(report.room?.text ?? "?")" }
         if let room = report.room { return "room \(room)" }
         return "user \(report.user?.text ?? "?")"
-    }
-
-    private static func on(
-        _ options: ConfigurationOption, _ work: (Environment) async throws -> Void
-    ) async throws {
-        let loaded = try options.load()
-        let database = try await Wiring.database(loaded)
-        do {
-            try await work(try Wiring.environment(loaded, database))
-            await database.close()
-        } catch {
-            await database.close()
-            throw error
-        }
     }
 }
