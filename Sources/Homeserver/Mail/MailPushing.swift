@@ -32,6 +32,8 @@ struct MailPushing: Sendable {
         var rooms: [Int64: MailPauseStore.Pause?] = [:]
         /// Everything up to it is told, or read.
         var upTo: Int64
+        /// Whether there is more after `upTo` than is looked at at once.
+        var isCut = false
     }
 
     let environment: Environment
@@ -52,7 +54,11 @@ struct MailPushing: Sendable {
         let now = environment.clock.now()
         // A mail that goes out soon has all that comes until then.
         if pusher.dueAt > now, pusher.failures > 0 || pusher.dueAt - now <= delay { return }
-        let unread = try await unread(pusher, after: max(pusher.position, hints.looked(pusher.nid) ?? 0))
+        var unread = Unread(upTo: max(pusher.position, hints.looked(pusher.nid) ?? 0))
+        // What nobody is told of may be more than is looked at at once, with something to be told behind it.
+        repeat {
+            unread = try await look(pusher, unread)
+        } while unread.isCut && unread.digest.count < Self.eventsPerMail && !Task.isCancelled
         guard unread.digest.count > 0 else {
             hints.note(pusher.nid, lookedUpTo: unread.upTo, isSaved: false)
             if pusher.dueAt > 0 {
@@ -78,6 +84,11 @@ struct MailPushing: Sendable {
     private func send(_ unread: Unread, _ pusher: Pusher, _ now: Int64) async throws {
         guard let address = MailAddress(pusher.pushkey) else { return }
         let link = url(.unsubscribe, pusher)
+        let delay = environment.configuration.timeouts.mailDelay
+        // Where it cannot be written afterwards that a mail went out, the next waits all the same.
+        try await environment.database.groupedWrite {
+            try PusherStore($0).schedule(pusher.nid, dueAt: now + delay, waitingSince: pusher.waitingSince ?? now)
+        }
         do throws(MailError) {
             try await deliver(
                 to: address, subject: unread.digest.subject(server: environment.serverName),
@@ -120,13 +131,15 @@ struct MailPushing: Sendable {
 
     // MARK: What is unread
 
-    private func unread(_ pusher: Pusher, after: Int64) async throws -> Unread {
+    /// What is known of with what comes after it.
+    private func look(_ pusher: Pusher, _ known: Unread) async throws -> Unread {
         let user = pusher.user
+        let after = known.upTo
         return try await environment.database.read { [self] connection in
             let found = try reading.events(
                 for: user, after: after, upTo: nil, in: nil, limit: Self.eventsPerMail, connection)
-            var unread = Unread(upTo: found.upTo)
-            if found.isCut { unread.upTo = try StreamPositions(connection).current("events") }
+            var unread = known
+            (unread.upTo, unread.isCut) = (found.upTo, found.isCut)
             let pauses = try MailPauseStore(connection).pauses(of: pusher.nid)
             var read: [Int64: (places: ReadPlaces, sent: Int64)] = [:]
             for event in found.events {
@@ -143,6 +156,10 @@ struct MailPushing: Sendable {
                 }
                 unread.digest.add(event, try names.names(for: event, to: user, connection))
                 unread.rooms[event.roomNID] = .some(pauses[event.roomNID])
+            }
+            // A mail tells of so many; of the rest it says nothing.
+            if found.isCut, unread.digest.count >= Self.eventsPerMail {
+                unread.upTo = try StreamPositions(connection).current("events")
             }
             return unread
         }

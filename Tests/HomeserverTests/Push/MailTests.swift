@@ -152,6 +152,28 @@ import Testing
         }
     }
 
+    @Test func `what is told lies behind more than is looked at at once, and is told`() async throws {
+        try await run { world, mail in
+            let room = try await world.room(["name": "Den"])
+            let loud = try await world.room(["name": "Loud"])
+            try await world.bob.ask(
+                .put, "/_matrix/client/v3/pushrules/global/room/\(percent(loud.text))", ["actions": []])
+            try await agreed(world, mail)
+            // A mail that failed keeps the pusher from looking.
+            func failed(_ failures: Int64, until due: Int64) async throws {
+                try await world.server.environment.database.write {
+                    _ = try $0.execute("UPDATE pushers SET failures = \(failures), due_at = \(due)")
+                }
+            }
+            try await failed(1, until: .max / 2)
+            for number in 0..<(PushLimits.eventsPerRoom + 10) { try await world.alice.say("\(number)", loud) }
+            try await world.alice.say("behind all of it", room)
+            try await failed(0, until: 1)
+            try await eventually { mail.mails.count == 2 }
+            #expect(parts(mail.mails[1]).text.contains("behind all of it"))
+        }
+    }
+
     @Test func `mail that asks for consent is bounded, and failures are told`() async throws {
         try await run { world, mail in
             for _ in 1...3 { try await world.push(world.bob, Self.pusher) }
