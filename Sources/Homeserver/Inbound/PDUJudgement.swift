@@ -202,7 +202,24 @@ struct PDUJudgement: Sendable {
         guard let signed = try await recommended(event, in: room, from: source) else {
             return JudgedPDU(pdu: event, verdict: .softFailed("the policy server did not sign"), stateBefore: before)
         }
-        return JudgedPDU(pdu: signed, verdict: .accepted, stateBefore: before)
+        return JudgedPDU(
+            pdu: signed, verdict: .accepted, stateBefore: before,
+            destinations: try await untold(of: event, before: before, in: room))
+    }
+
+    /// Whom nobody else may have told of a removal: the server of a user who has joined since the state before it. The server
+    /// that sent it told those that were in the room there, and who was out by then has not listened.
+    private func untold(of event: PDU, before: StateRoot, in room: RoomRecord) async throws -> [ServerName] {
+        guard before != room.state, let key = StateKey(of: event), key.type == .member,
+            [.leave, .ban].contains((try? RoomMember(event).membership) ?? .join),
+            let server = (try? UserID(key.stateKey))?.serverName, server != event.sender.serverName,
+            server != environment.serverName
+        else { return [] }
+        guard let current = try await reader.state(at: room.state, keys: [key])[key],
+            (try? RoomMember(current.pdu).membership) == .join,
+            try await reader.state(at: before, keys: [key])[key]?.nid != current.nid
+        else { return [] }
+        return [server]
     }
 
     /// An event with the signature of the room's policy server, where there is one, which is asked for it if need be; nil

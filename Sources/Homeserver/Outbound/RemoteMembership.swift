@@ -35,7 +35,7 @@ struct RemoteMembership: RemoteJoining {
         return try await asking(servers) { server throws(MatrixError) in
             let template = try await template(.makeJoin, room, user, "join", at: server)
             let event = try finish(template, room, user, "join", content, after: known)
-            try await checkLeaveIsKnown(event, at: server)
+            try await checkEndIsKnown(before: event, at: server)
             // A room that is known whole is not known in part again.
             let isKnown = try await here(room) == .whole
             let answer = try await call(
@@ -48,26 +48,33 @@ struct RemoteMembership: RemoteJoining {
         }
     }
 
-    /// A resident that a user's leave has not reached yet would have the join beside it, and servers that get both may take
-    /// the leave for the later one. Such a resident is sent the leave first.
-    /// - Throws: `M_UNKNOWN` with 504 where the leave still waits to be sent to it.
-    private func checkLeaveIsKnown(_ join: PDU, at server: ServerName) async throws(MatrixError) {
+    /// A resident that the end of a user's membership has not reached yet would have the join beside it, and servers that get
+    /// both may take the end for the later one. Such a resident is sent a leave of ours first; of what others did it hears
+    /// from them.
+    /// - Throws: `M_UNKNOWN` with 504 where the resident is to be asked later.
+    private func checkEndIsKnown(before join: PDU, at server: ServerName) async throws(MatrixError) {
         let reader = imports.writer.reader
-        let waits: Bool
+        let isStale: Bool
         do {
             guard let record = try await reader.record(join.roomID),
                 let own = try await reader.stateEvent(record, .member, join.sender.text), let position = own.position,
-                own.pdu.content["membership"]?.string == Membership.leave.rawValue,
+                [.leave, .ban].contains((try? RoomMember(own.pdu).membership) ?? .join),
                 !join.authEvents.contains(own.pdu.id)
             else { return }
-            waits = try await environment.database.write { connection in
+            isStale = try await environment.database.write { connection in
+                // Who put an end to it tells the residents; one that goes by a membership of before has not heard.
+                guard own.pdu.sender == join.sender else {
+                    return try reader.log(connection).events(ids: join.authEvents).values.contains {
+                        StateKey(of: $0.pdu) == StateKey(.member, join.sender.text)
+                    }
+                }
                 let outbox = Outbox(connection)
                 guard try outbox.waits(eventNID: own.nid, position: position, for: server.text) else { return false }
                 _ = try outbox.wake(server.text)
                 return true
             }
         } catch { throw .unknown }
-        if waits { throw MatrixError(.unknown, "\(server) has not heard yet of the leave; try again", status: 504) }
+        if isStale { throw MatrixError(.unknown, "\(server) has not heard yet that the user left", status: 504) }
     }
 
     /// How far a room is known in which users of ours are.

@@ -32,7 +32,8 @@ struct RoomServing: RouteGroup {
         guard let room = try await reader.record(id) else { throw MatrixError(.notFound, "The room is not known here") }
         guard try await reader.allows(origin, in: room) else { throw Self.notInRoom }
         if try await reader.joinedServers(room).contains(origin) { return room }
-        guard try await wasJoined(origin, before: events, in: room) else { throw Self.notInRoom }
+        if try await wasJoined(origin, before: events, in: room) { return room }
+        guard try await wasTold(origin, of: events, in: room) else { throw Self.notInRoom }
         return room
     }
 
@@ -53,6 +54,23 @@ struct RoomServing: RouteGroup {
                 return try reader.events.events(Array(members.values), from: log).values.contains {
                     (try? RoomMember($0.pdu).membership) == .join
                 }
+            }
+        }
+    }
+
+    /// Whether these events say what became of the server's own users, and this server told it so.
+    private func wasTold(_ server: ServerName, of ids: [EventID], in room: RoomRecord) async throws -> Bool {
+        try await environment.database.read { connection in
+            guard !ids.isEmpty, let told = try Outbox(connection).newest(in: room.nid, for: server.text) else {
+                return false
+            }
+            let events = try reader.log(connection).events(ids: ids)
+            guard events.count == Set(ids).count else { return false }
+            return events.values.allSatisfy { event in
+                guard event.roomNID == room.nid, let position = event.position, position <= told,
+                    let key = StateKey(of: event.pdu), key.type == .member
+                else { return false }
+                return (try? UserID(key.stateKey))?.serverName == server
             }
         }
     }

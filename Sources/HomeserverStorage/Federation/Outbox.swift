@@ -177,6 +177,13 @@ public struct Outbox {
         ).map { PendingPDU(position: try $0.integer(0), eventNID: try $0.integer(1)) }
     }
 
+    /// The place of the newest event of a room that was put in a destination's way.
+    public func newest(in room: Int64, for destination: String) throws -> Int64? {
+        try connection.query(
+            "SELECT position FROM destination_rooms WHERE destination = \(destination) AND room_nid = \(room)"
+        ).first?.integer(0)
+    }
+
     /// Whether an event with this place is still to be sent to a destination.
     public func waits(eventNID: Int64, position: Int64, for destination: String) throws -> Bool {
         let rows = try connection.query(

@@ -54,6 +54,25 @@ import Testing
         }
     }
 
+    @Test func `who left comes back only by a server that has heard of it`() async throws {
+        try await TwoServers.run { servers in
+            let room = try await servers.sharedRoom("11")
+            try await servers.agree(room)
+            servers.network.set {
+                $0.host == "a.test" && $0.pathAndQuery.contains("/federation/v1/send/") ? .unreachable : .delivered
+            }
+            try await servers.bob.ask(.post, "/_matrix/client/v3/rooms/\(percent(room.text))/leave", [:])
+            await #expect(throws: MatrixError.self) { try await servers.bob.join(room, via: servers.a) }
+            #expect(try await servers.a.membership(servers.bob.user, room) == .join)
+
+            servers.network.set()
+            try await eventually { try await servers.a.membership(servers.bob.user, room) == .leave }
+            try await servers.bob.join(room, via: servers.a)
+            #expect(try await servers.a.membership(servers.bob.user, room) == .join)
+            #expect(try await servers.b.membership(servers.bob.user, room) == .join)
+        }
+    }
+
     @Test func `an event that comes after those that follow it is not among the newest`() async throws {
         try await HostileServerTests.play { scene in
             let first = try scene.message("first")

@@ -47,6 +47,8 @@ import Testing
         func waits(_ position: Int64, _ name: String = "a") async throws -> Bool {
             try await write { try $0.waits(eventNID: position * 10, position: position, for: name) }
         }
+        #expect(try await write { try $0.newest(in: 1, for: "a") } == 5)
+        #expect(try await write { try $0.newest(in: 1, for: "b") } == nil)
         #expect(try await waits(1))
         #expect(try await !waits(1, "b"))
         try await write { outbox in
