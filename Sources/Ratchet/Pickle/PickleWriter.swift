@@ -10,7 +10,8 @@ enum PickleKind: UInt8 {
 
 /// A pickle: version, kind, then the state, big endian, sealed with XChaCha20-Poly1305.
 struct PickleWriter {
-    static let version: UInt8 = 1
+    /// Version 1 had no kinds of signing keys and no forms of codes.
+    static let version: UInt8 = 2
 
     private let header: [UInt8]
     private var body: [UInt8] = []
@@ -25,12 +26,20 @@ struct PickleWriter {
         }
     }
 
+    /// Its seed, or its expanded form.
+    mutating func write(_ key: Ed25519.SigningKey) {
+        write(UInt8(key.isExpandedOnly ? 1 : 0))
+        body += key.seed
+    }
+
     /// Bytes whose number the reader knows.
     mutating func write(_ bytes: [UInt8]) { body += bytes }
 
-    /// The header, readable and authenticated, then the sealed body. Throws `refusedKey` unless `key` has 32 bytes.
-    func sealed(key: [UInt8], random: some RandomSource) throws(RatchetError) -> [UInt8] {
-        header
+    /// The header, readable and authenticated, then the sealed body; what was written is wiped. Throws `refusedKey` unless
+    /// `key` has 32 bytes.
+    mutating func sealed(key: [UInt8], random: some RandomSource) throws(RatchetError) -> [UInt8] {
+        defer { wipe(&body) }
+        return header
             + (try translating { () throws(CryptographyError) in
                 try XChaCha20Poly1305.seal(body, key: key, additionalData: header, random: random)
             })
