@@ -64,6 +64,9 @@ public enum Curve25519 {
             self.init(checked: bytes)
         }
 
+        /// Whether the bit that X25519 ignores is zero, as in every key that was made and not made up.
+        public var isCanonical: Bool { bytes[31] & 0x80 == 0 }
+
         fileprivate init(checked bytes: [UInt8]) { self.bytes = bytes }
 
         /// Unpadded base64.

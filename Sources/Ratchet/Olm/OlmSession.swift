@@ -67,10 +67,14 @@ public struct OlmSession: Sendable, Equatable {
         case .normal:
             return try decrypt(NormalMessage(parsing: message.bytes[...]))
         case .preKey:
-            let preKeyMessage = try PreKeyMessage(message.bytes)
-            guard matches(preKeyMessage) else { throw .wrongSession }
-            return try decrypt(NormalMessage(parsing: preKeyMessage.message))
+            return try decrypt(PreKeyMessage(message.bytes))
         }
+    }
+
+    /// As above, a message that is parsed already.
+    public mutating func decrypt(_ message: PreKeyMessage) throws(RatchetError) -> [UInt8] {
+        guard matches(message) else { throw .wrongSession }
+        return try decrypt(NormalMessage(parsing: message.message))
     }
 
     mutating func decrypt(_ message: NormalMessage) throws(RatchetError) -> [UInt8] {

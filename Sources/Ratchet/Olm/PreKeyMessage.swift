@@ -15,6 +15,11 @@ public struct PreKeyMessage: Sendable {
     /// The id of the session that it begins.
     public var sessionID: String { keys.sessionID }
 
+    /// How much of its code the message inside carries.
+    package var form: MACForm {
+        get throws(RatchetError) { try MACForm(of: message) }
+    }
+
     let keys: SessionKeys
     /// The normal message inside.
     let message: ArraySlice<UInt8>
@@ -37,6 +42,9 @@ public struct PreKeyMessage: Sendable {
                 baseKey: try Curve25519.PublicKey(Array(baseKey)),
                 oneTimeKey: try Curve25519.PublicKey(Array(oneTimeKey)))
         }
+        // X25519 does not look at the highest bit, and nothing else covers this key: with another bit it would begin the same
+        // session under another id.
+        guard keys.baseKey.isCanonical else { throw .refusedKey }
         self.message = message
     }
 

@@ -1,14 +1,14 @@
-internal import Cryptography
+package import Cryptography
 
 /// Reads what `PickleWriter` wrote.
-struct PickleReader {
+package struct PickleReader {
     /// 1 or 2: see `PickleWriter.version`.
     let version: UInt8
     private let body: SecretBytes
     private var position = 0
 
     /// Throws `unsupportedVersion`, `malformed` for another kind, `cannotOpen` for another key or altered bytes.
-    init(_ pickle: [UInt8], _ kind: PickleKind, key: [UInt8]) throws(RatchetError) {
+    package init(_ pickle: [UInt8], _ kind: PickleKind, key: [UInt8]) throws(RatchetError) {
         guard pickle.count >= 2, pickle.count <= Limits.pickleBytes else { throw Self.malformed }
         version = pickle[0]
         guard (1...PickleWriter.version).contains(version) else { throw .unsupportedVersion(version) }
@@ -20,26 +20,26 @@ struct PickleReader {
         wipe(&opened)
     }
 
-    mutating func byte() throws(RatchetError) -> UInt8 {
+    package mutating func byte() throws(RatchetError) -> UInt8 {
         try bytes(1)[0]
     }
 
-    mutating func integer() throws(RatchetError) -> UInt64 {
+    package mutating func integer() throws(RatchetError) -> UInt64 {
         try bytes(8).reduce(0) { $0 << 8 | UInt64($1) }
     }
 
     /// A number of things that follow.
-    mutating func count(upTo limit: Int) throws(RatchetError) -> Int {
+    package mutating func count(upTo limit: Int) throws(RatchetError) -> Int {
         guard let count = Int(exactly: try integer()), (0...limit).contains(count) else { throw Self.malformed }
         return count
     }
 
-    mutating func bytes(_ count: Int) throws(RatchetError) -> [UInt8] {
+    package mutating func bytes(_ count: Int) throws(RatchetError) -> [UInt8] {
         try view(count).withBytes { [UInt8]($0) }
     }
 
     /// The next bytes, where they lie.
-    mutating func view(_ count: Int) throws(RatchetError) -> SecretView {
+    package mutating func view(_ count: Int) throws(RatchetError) -> SecretView {
         guard count <= body.count - position else { throw Self.malformed }
         defer { position += count }
         return body.view(position..<(position + count))
@@ -82,7 +82,7 @@ struct PickleReader {
     }
 
     /// Nothing may be left.
-    func finish() throws(RatchetError) {
+    package func finish() throws(RatchetError) {
         guard position == body.count else { throw Self.malformed }
     }
 
