@@ -25,7 +25,7 @@ public enum Curve25519 {
             Sodium.start()
             var publicBytes = [UInt8](repeating: 0, count: 32)
             crypto_scalarmult_curve25519_base(&publicBytes, bytes)
-            secret = SecretBytes(bytes, placement: .heap)
+            secret = SecretBytes(bytes, placement: .pooled)
             publicKey = PublicKey(checked: publicBytes)
         }
 
@@ -40,7 +40,7 @@ public enum Curve25519 {
         /// As above, as a secret.
         public func agreement(with other: PublicKey) throws(CryptographyError) -> SecretBytes {
             var succeeded = false
-            let shared = SecretBytes(count: 32, placement: .heap) { output in
+            let shared = SecretBytes(count: 32, placement: .pooled) { output in
                 guard let start = output.baseAddress?.assumingMemoryBound(to: UInt8.self) else { return }
                 let result = secret.withPointer { crypto_scalarmult_curve25519(start, $0, other.bytes) }
                 succeeded = result == 0 && sodium_is_zero(start, output.count) == 0
@@ -63,6 +63,9 @@ public enum Curve25519 {
             guard bytes.count == 32 else { throw .wrongLength(expected: 32, found: bytes.count) }
             self.init(checked: bytes)
         }
+
+        /// Whether the bit that X25519 ignores is zero, as in every key that was made and not made up.
+        public var isCanonical: Bool { bytes[31] & 0x80 == 0 }
 
         fileprivate init(checked bytes: [UInt8]) { self.bytes = bytes }
 
