@@ -2,6 +2,8 @@
 enum Limits {
     /// Values in one `IN` list; longer lists are asked for in parts.
     static let bindsPerStatement = 512
+    /// Rooms whose timelines are read by one statement.
+    static let stretchesPerStatement = 128
     /// Statements of an append sent at once; a room that is imported has many.
     static let statementsPerRoundTrip = 1_000
     /// Redactions of a room that wait for their target to arrive; more are not applied.

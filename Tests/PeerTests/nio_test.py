@@ -3,26 +3,18 @@
 
     nio_test.py [--server fedchatd|synapse] [--database sqlite|postgres] [--keep]
 """
-import argparse
 import asyncio
 import io
-import pathlib
 import secrets
-import shutil
 import sys
-import tempfile
 
-from synapse_server import Synapse      # puts blackbox on the path
+import client_run                       # puts blackbox on the path
+from client_run import PASSWORD
 
-from blackbox.certificates import Authority
-from blackbox.postgres import Cluster
-from blackbox.report import Run, expect, expect_equal
-from blackbox.servers import Fedchatd
+from blackbox.report import expect, expect_equal
 
 import nio
 from nio.crypto import decrypt_attachment
-
-PASSWORD = "correct horse battery"
 
 
 class Person:
@@ -93,6 +85,20 @@ class World:
     def __init__(self, server, folder):
         self.server, self.folder = server, folder
         self.alice, self.bob, self.room = None, None, None
+
+    def steps(self):
+        return (
+            ("two people log in and upload their keys", self.log_in),
+            ("one makes an encrypted room, the other joins", self.make_room),
+            ("both send and read encrypted messages", self.talk),
+            ("the server holds no message in the clear", self.kept_secret),
+            ("an encrypted attachment goes up and comes down", self.attach),
+            ("the history is read in pages", self.page),
+            ("typing, markers, names, members, devices, state, redaction", self.small_things),
+            ("a device comes back with its store", self.come_back),
+            ("a new device reads what follows", self.new_device),
+            ("one leaves and logs out", self.leave),
+        )
 
     async def log_in(self):
         self.alice, self.bob = (Person(self.server, self.folder, name) for name in ("alice", "bob"))
@@ -217,45 +223,5 @@ class World:
                 await person.client.close()
 
 
-def main():
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--server", choices=["fedchatd", "synapse"], default="fedchatd")
-    options.add_argument("--database", choices=["sqlite", "postgres"], default="sqlite")
-    options.add_argument("--keep", action="store_true", help="leave the server's folder")
-    options = options.parse_args()
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="nio"))
-    authority, cluster, run = Authority(folder / "ca"), None, Run()
-    try:
-        if options.server == "synapse":
-            server = Synapse(folder / "server", authority)
-        else:
-            cluster = Cluster() if options.database == "postgres" else None
-            server = Fedchatd(folder / "server", authority, cluster.create("server") if cluster else None)
-        with server, asyncio.Runner() as runner:
-            world = World(server, folder)
-            for sentence, step in (
-                ("two people log in and upload their keys", world.log_in),
-                ("one makes an encrypted room, the other joins", world.make_room),
-                ("both send and read encrypted messages", world.talk),
-                ("the server holds no message in the clear", world.kept_secret),
-                ("an encrypted attachment goes up and comes down", world.attach),
-                ("the history is read in pages", world.page),
-                ("typing, markers, names, members, devices, state, redaction", world.small_things),
-                ("a device comes back with its store", world.come_back),
-                ("a new device reads what follows", world.new_device),
-                ("one leaves and logs out", world.leave),
-            ):
-                run.one(sentence, lambda: runner.run(asyncio.wait_for(step(), 60)))
-            runner.run(world.close())
-    finally:
-        if cluster:
-            cluster.stop()
-        if options.keep:
-            print(f"kept: {folder}")
-        else:
-            shutil.rmtree(folder, ignore_errors=True)
-    return run.close()
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(client_run.main(__doc__, World))

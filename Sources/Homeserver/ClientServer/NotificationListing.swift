@@ -145,9 +145,10 @@ struct NotificationListing: RouteGroup {
         _ event: StoredEvent, _ room: SyncRoom, isRead: Bool, _ rules: PushRuleset, _ reader: EventReader,
         _ onlyHighlights: Bool, _ connection: any SQLConnection, to page: inout Page
     ) throws {
+        let follows = try reading.evaluation.follows([event], in: room, reader.user, connection)[event.nid]
         guard
             let outcome = try reading.evaluation.outcome(
-                of: event.pdu, in: room, for: reader.user, by: rules, connection),
+                of: event.pdu, in: room, for: reader.user, by: rules, followsThread: follows, connection),
             outcome.notifies, !onlyHighlights || outcome.highlights
         else { return }
         let text = try texts.texts(of: [event], connection)[event.nid]

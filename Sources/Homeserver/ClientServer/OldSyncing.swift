@@ -62,7 +62,8 @@ struct OldSyncing: RouteGroup {
         let bytes = try await environment.database.read { connection -> [UInt8] in
             guard let event = try reading.rooms.log(connection).event(id),
                 event.flags.isDisjoint(with: [.rejected, .softFailed]),
-                let access = try access(event.pdu.roomID, requester, connection)
+                let access = try RoomAccess.ifAllowed(
+                    event.pdu.roomID, user: requester.user, rooms: reading.rooms, connection)
             else { throw RoomReading.notFound }
             let seen = try access.visibility.look(event, at: event.position)
             guard seen.isVisible, RoomReading.isWithin(access, event.position) else { throw RoomReading.notFound }
@@ -71,14 +72,6 @@ struct OldSyncing: RouteGroup {
             return writer.bytes
         }
         return .json(bytes: bytes)
-    }
-
-    private func access(
-        _ room: RoomID, _ requester: Requester, _ connection: any SQLConnection
-    ) throws -> RoomAccess? {
-        do { return try RoomAccess(room, user: requester.user, rooms: reading.rooms, connection) } catch let error
-            as MatrixError where error.code == .forbidden
-        { return nil }
     }
 
     // MARK: Snapshots

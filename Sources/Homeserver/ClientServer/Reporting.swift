@@ -44,7 +44,7 @@ struct Reporting: RouteGroup {
         let sealer = environment.sealer
         let rooms = rooms
         let isThere = try await environment.database.read { connection in
-            guard let access = try? RoomAccess(room, user: requester.user, rooms: rooms, connection),
+            guard let access = try RoomAccess.ifAllowed(room, user: requester.user, rooms: rooms, connection),
                 access.membership?.membership == .join,
                 let found = try rooms.log(connection).event(event), found.roomNID == access.room.nid,
                 found.position != nil

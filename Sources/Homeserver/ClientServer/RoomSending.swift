@@ -117,8 +117,6 @@ struct RoomSending: RouteGroup {
     /// Only application services set the time of an event.
     /// Spec: <https://spec.matrix.org/v1.19/application-service-api/#timestamp-massaging>
     private func timestamp(_ request: APIRequest, _ requester: Requester) throws(MatrixError) -> Int64? {
-        guard requester.applicationService != nil, let text = request.query("ts") else { return nil }
-        guard let time = Int64(text), time >= 0 else { throw MatrixError(.invalidParameter, "ts is not a time") }
-        return time
+        requester.applicationService == nil ? nil : try milliseconds(request, "ts")
     }
 }

@@ -1,5 +1,4 @@
 internal import HomeserverStorage
-internal import Logging
 internal import MatrixAPI
 internal import MatrixModel
 
@@ -53,7 +52,7 @@ struct Syncing: RouteGroup {
             wanted.now = clock.now()
             let answer = try await reader.answer(wanted)
             if answer.acknowledges { try await reader.acknowledge(wanted) }
-            if !answer.hasNews { await keepCounts() }
+            if !answer.hasNews { await reader.keepCounts() }
             let rest = deadline - clock.monotonic()
             if answer.hasNews || wanted.since == nil || wanted.fullState || rest <= .zero {
                 return .json(bytes: answer.body)
@@ -62,15 +61,6 @@ struct Syncing: RouteGroup {
             wanted.since = answer.next
             await ticket.wait(rest, clock: clock)
             try Task.checkCancellation()
-        }
-    }
-
-    /// Writes unread counts down while there is nothing else to do. If that fails they are counted again some day.
-    private func keepCounts() async {
-        do {
-            try await reader.unread.flush(environment.database)
-        } catch {
-            environment.logger.debug("unread counts are not written", metadata: ["cause": "\(error)"])
         }
     }
 

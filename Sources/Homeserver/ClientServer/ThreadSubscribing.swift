@@ -115,10 +115,10 @@ struct ThreadSubscribing: RouteGroup {
     private func access(
         _ room: RoomID, _ requester: Requester, _ connection: any SQLConnection
     ) throws -> RoomAccess {
-        do { return try RoomAccess(room, user: requester.user, rooms: rooms, connection) } catch let error
-            as MatrixError
-            where error.code == .forbidden
-        { throw Self.unknownEvent }
+        guard let access = try RoomAccess.ifAllowed(room, user: requester.user, rooms: rooms, connection) else {
+            throw Self.unknownEvent
+        }
+        return access
     }
 
     private func visible(

@@ -7,13 +7,14 @@ internal import MatrixModel
 struct VersionTelling: RouteGroup {
     let environment: Environment
 
-    /// The versions served whole.
-    static let versions = (1...12).map { "v1.\($0)" }
+    /// The versions served whole, but for modules that a server may leave out: application services, third-party identifiers,
+    /// single sign-on and OAuth 2.0 (`spec/accounts.md`).
+    static let versions = (1...19).map { "v1.\($0)" }
     /// Proposals whose unstable names work, or that are part of a later version and work.
     static let unstableFeatures: [String: JSONValue] = [
         "uk.tcpip.msc4133.stable": true, "org.matrix.msc4140": true, "org.matrix.msc4143": true,
         "org.matrix.msc4354": true, "org.matrix.simplified_msc3575": true, "org.matrix.msc3881": true,
-        "org.matrix.msc3874": true, "org.matrix.msc4306": true,
+        "org.matrix.msc3874": true, "org.matrix.msc4028": true, "org.matrix.msc4306": true,
         "uk.half-shot.msc2666.query_mutual_rooms.stable": true,
     ]
 

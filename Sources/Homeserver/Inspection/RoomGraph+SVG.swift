@@ -22,7 +22,7 @@ extension RoomGraph {
             viewBox="0 0 \(total.width) \(total.height)" font-family="sans-serif" font-size="11">
             <rect width="100%" height="100%" fill="#ffffff"/>
             <text x="\(Self.margin)" y="\(Self.margin)" font-size="14">\
-            \(Self.escaped(Self.drawable("\(room.text), version \(version)", 300)))</text>
+            \(Self.drawable("\(room.text), version \(version)", 300).escapedForMarkup)</text>
 
             """
         for node in nodes {
@@ -42,13 +42,13 @@ extension RoomGraph {
             guard let place = places[node.id] else { continue }
             let (x, y) = Self.corner(place)
             text += """
-                <g><title>\(Self.escaped(Self.drawable(node.id.text, 255)))</title><rect x="\(x)" y="\(y)" width="\(Self.width)" \
+                <g><title>\(Self.drawable(node.id.text, 255).escapedForMarkup)</title><rect x="\(x)" y="\(y)" width="\(Self.width)" \
                 height="\(Self.height)" rx="4" fill="\(Self.color(node))" stroke="#333333" \
                 stroke-width="\(node.isExtremity ? 3 : 1)"/>
 
                 """
             for (index, line) in Self.lines(node).enumerated() {
-                text += "<text x=\"\(x + 8)\" y=\"\(y + 16 + index * 15)\">\(Self.escaped(line))</text>\n"
+                text += "<text x=\"\(x + 8)\" y=\"\(y + 16 + index * 15)\">\(line.escapedForMarkup)</text>\n"
             }
             text += "</g>\n"
         }
@@ -57,7 +57,7 @@ extension RoomGraph {
         for line in ["state: \(stateCount) keys"]
             + state.map({ Self.drawable("\($0.type) · \($0.stateKey)", 60) + " ← " + Self.short($0.event) })
         {
-            text += "<text x=\"\(x)\" y=\"\(y)\">\(Self.escaped(line))</text>\n"
+            text += "<text x=\"\(x)\" y=\"\(y)\">\(line.escapedForMarkup)</text>\n"
             y += 16
         }
         return text + "</svg>\n"
@@ -93,8 +93,4 @@ extension RoomGraph {
         return "<line x1=\"\(x1)\" y1=\"\(y1)\" x2=\"\(x2)\" y2=\"\(y2)\" stroke=\"#555555\"\(dashes)/>\n"
     }
 
-    private static func escaped(_ text: String) -> String {
-        text.replacing("&", with: "&amp;").replacing("<", with: "&lt;").replacing(">", with: "&gt;")
-            .replacing("\"", with: "&quot;")
-    }
 }

@@ -21,7 +21,7 @@ struct MailConsenting: RouteGroup {
         let button = link.action == .confirm ? "Get mail" : "Get no mail any more"
         return Self.page(
             """
-            \(MailMessage.escaped(link.user.text)), at \(MailMessage.escaped(link.address)):</p>
+            \(link.user.text.escapedForMarkup), at \(link.address.escapedForMarkup):</p>
             <form method="post"><button type="submit">\(button)</button></form><p>
             """)
     }

@@ -90,7 +90,7 @@ struct MailDigest: Sendable {
 
     /// The same as HTML.
     func html(for user: UserID, unsubscribe: String) -> String {
-        let e = MailMessage.escaped
+        let e = { (text: String) in text.escapedForMarkup }
         var out = "<p>There is something new for <b>\(e(user.text))</b> that you have not read.</p>\n"
         for room in all.prefix(Self.rooms) {
             out += "<h3>\(e(room.name)) (\(room.count))</h3>\n<ul>\n"

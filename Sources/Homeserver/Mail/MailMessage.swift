@@ -68,22 +68,6 @@ struct MailMessage: Sendable {
         }
     }
 
-    /// Text as HTML shows it. Characters that turn the direction of writing, or show as nothing, are left out.
-    static func escaped(_ text: String) -> String {
-        var out = String.UnicodeScalarView()
-        for scalar in text.unicodeScalars {
-            switch scalar {
-            case "<": out.append(contentsOf: "&lt;".unicodeScalars)
-            case ">": out.append(contentsOf: "&gt;".unicodeScalars)
-            case "&": out.append(contentsOf: "&amp;".unicodeScalars)
-            case "\"": out.append(contentsOf: "&quot;".unicodeScalars)
-            case "'": out.append(contentsOf: "&#39;".unicodeScalars)
-            default: out.append(scalar)
-            }
-        }
-        return String(out)
-    }
-
     /// A stranger's text, without what could pass for something else: one line, no turning of the direction of writing, of at
     /// most so many characters.
     static func plain(_ text: String, atMost count: Int) -> String {

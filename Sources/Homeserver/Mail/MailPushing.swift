@@ -97,7 +97,10 @@ struct MailPushing: Sendable {
         } catch {
             environment.logger.info("a mail was not sent", metadata: ["cause": "\(error)"])
             guard !Task.isCancelled else { return }
-            if case .failed = error { return try await pause(pusher, upTo: unread.upTo, now) }
+            if case .failed = error {
+                _ = try await PusherFailing(environment: environment).note(pusher, upTo: unread.upTo)
+                return
+            }
         }
         try await environment.database.groupedWrite { connection in
             try PusherStore(connection).sent(pusher.nid, upTo: unread.upTo, told: nil)
@@ -107,24 +110,6 @@ struct MailPushing: Sendable {
                 let length = min(known.map { $0.length * Self.pauseGrowth } ?? Self.firstPause, Self.longestPause)
                 try MailPauseStore(connection).set(
                     .init(length: length, until: now + length), pusher: pusher.nid, room: room)
-            }
-        }
-    }
-
-    private func pause(_ pusher: Pusher, upTo position: Int64, _ now: Int64) async throws {
-        let timeouts = environment.configuration.timeouts
-        let backoff = Backoff(maximum: timeouts.pushBackoffMaximum, grows: true)
-        let dueAt =
-            now
-            + backoff.pause(
-                failures: pusher.failures, chance: environment.random.bytes(1).first ?? 128)
-        let isHopeless = pusher.failingSince.map { now - $0 > timeouts.pushGiveUp } ?? false
-        try await environment.database.groupedWrite { connection in
-            let store = PusherStore(connection)
-            if isHopeless {
-                try store.gaveUp(pusher.nid, upTo: position, dueAt: dueAt)
-            } else {
-                try store.failed(pusher.nid, now: now, dueAt: dueAt)
             }
         }
     }
@@ -199,7 +184,7 @@ struct MailPushing: Sendable {
     func askForConsent(_ pusher: Pusher) async throws(MatrixError) {
         guard let address = MailAddress(pusher.pushkey) else { return }
         let link = url(.confirm, pusher)
-        let e = MailMessage.escaped
+        let e = { (text: String) in text.escapedForMarkup }
         let text = """
             \(pusher.user) wants to be told by mail, at this address, of messages not read.
 

@@ -109,12 +109,30 @@ struct MediaCleaning: Sendable {
             let digits = String(number & 0xFF, radix: 16)
             let first = digits.count == 1 ? "0" + digits : digits
             let found = try await files.threads.run { [files] in Self.hashes(below: first, in: files.directory) }
-            for start in stride(from: 0, to: found.count, by: MediaLimits.deletedAtOnce) {
-                let some = Array(found[start..<min(found.count, start + MediaLimits.deletedAtOnce)])
-                let used = try await environment.database.read { try MediaStore($0).used(among: some) }
-                for hash in some where !used.contains(hash) {
-                    try await remove(hash, unlessKeptSince: now - Int64(MediaLimits.leftoverSeconds) * 1000)
-                }
+            try await removeUnknown(among: found, now)
+            do { try await removeUnknown(elsewhere: first, now) } catch let error where !(error is CancellationError) {
+                environment.logger.warning("the store is not looked through", metadata: ["cause": "\(error)"])
+            }
+        }
+    }
+
+    /// The same in a store elsewhere, which is the same for all nodes: each looks through it.
+    private func removeUnknown(elsewhere first: String, _ now: Int64) async throws {
+        var last: String?
+        for _ in 0..<MediaLimits.s3PagesAtOnce {
+            let found = try await files.store.hashes(beginning: first, after: last)
+            guard let end = found.last else { return }
+            try await removeUnknown(among: found, now)
+            last = end
+        }
+    }
+
+    private func removeUnknown(among found: [String], _ now: Int64) async throws {
+        for start in stride(from: 0, to: found.count, by: MediaLimits.deletedAtOnce) {
+            let some = Array(found[start..<min(found.count, start + MediaLimits.deletedAtOnce)])
+            let used = try await environment.database.read { try MediaStore($0).used(among: some) }
+            for hash in some where !used.contains(hash) {
+                try await remove(hash, unlessKeptSince: now - Int64(MediaLimits.leftoverSeconds) * 1000)
             }
         }
     }

@@ -55,6 +55,9 @@ enum MediaLimits {
     /// Uploads at once; each holds a part in memory.
     static let s3Uploads = 4
     static let s3Answer = 1 << 20
+    /// Objects named by one answer to a list, and such answers looked through for a name that is a hash.
+    static let s3Listed = 1_000
+    static let s3PagesAtOnce = 100
     static let s3Attempts = 4
     static let s3Timeout = Duration.seconds(120)
 

@@ -21,10 +21,11 @@ final class GatewayTurns: Sendable {
                 return true
             }
             // Who is not kept here is found by looking through all.
-            if state.waiting.count < PushLimits.gatewaysKept,
-                state.waiting[gateway, default: []].count < PushLimits.page
+            let waiting = state.waiting[gateway] ?? []
+            if state.waiting.count < PushLimits.gatewaysKept, waiting.count < PushLimits.page,
+                !waiting.contains(pusher)
             {
-                state.waiting[gateway, default: []].append(pusher)
+                state.waiting[gateway] = waiting + [pusher]
             }
             return false
         }

@@ -24,6 +24,13 @@ struct PushEvaluation: Sendable {
                 WHERE user_id = \(user.text) AND room_id = '' AND type = 'm.push_rules'
                 """
             ).first?.integer(0) ?? 0
+        return try rules(of: user, at: position, connection)
+    }
+
+    /// A user's rules, of which is known when they last changed.
+    /// - Parameter position: of the stream `account_data`; where other changes count as well, always those.
+    /// - Throws: `DatabaseError`.
+    func rules(of user: UserID, at position: Int64, _ connection: any SQLConnection) throws -> PushRuleset {
         if let known = rulesets.value(user), known.position == position { return known.rules }
         let found =
             try AccountDataStore(connection, rooms.sealer).pushRules(of: [user])[user] ?? PushRuleset(user: user)
@@ -31,17 +38,38 @@ struct PushEvaluation: Sendable {
         return found
     }
 
+    /// Whether a user follows the threads that events of a room are in: only of those that are in one.
+    /// - Throws: `DatabaseError`.
+    func follows(
+        _ events: some Sequence<StoredEvent>, in room: SyncRoom, _ user: UserID, _ connection: any SQLConnection
+    ) throws -> [Int64: Bool] {
+        var relations: [Int64: (type: String, target: String)] = [:]
+        for event in events where !event.pdu.isState {
+            if let relation = Relation(event.pdu.content) {
+                relations[event.nid] = (relation.type, relation.target.text)
+            }
+        }
+        guard !relations.isEmpty else { return [:] }
+        let roots = try ThreadFinding.threads(of: relations, rooms.log(connection))
+        let followed = try ThreadSubscriptionStore(connection).followed(
+            by: user, room: room.nid, of: Set(roots.values))
+        return roots.mapValues(followed.contains)
+    }
+
     /// What the rules say about an event of a room in its current state; nil when they say nothing, and for what the user
     /// sent.
+    /// - Parameter followsThread: whether the user follows the thread that the event is in; nil where it is in none.
     /// - Throws: `DatabaseError`, `CorruptState`.
     func outcome(
-        of event: PDU, in room: SyncRoom, for user: UserID, by rules: PushRuleset, _ connection: any SQLConnection
+        of event: PDU, in room: SyncRoom, for user: UserID, by rules: PushRuleset, followsThread: Bool?,
+        _ connection: any SQLConnection
     ) throws -> PushOutcome? {
         guard event.sender != user else { return nil }
         let members = try summaries.counts(room: room.nid, state: room.state, connection).joined
         var pushed = PushedEvent(
             event.document.root, sender: event.sender, roomID: room.id, memberCount: members
         ) { key in mayNotify(event.sender, key, room, connection) }
+        pushed.followsThread = followsThread
         return pushed.outcome(for: user, by: rules)
     }
 

@@ -28,6 +28,14 @@ final class PushHints: Sendable {
         var looked: [Int64: Int64] = [:]
         /// What of that is not written down.
         var unsaved: Set<Int64> = []
+        /// Pushers that could not be looked at, through no fault of a gateway.
+        var troubles: [Int64: Trouble] = [:]
+    }
+
+    private struct Trouble {
+        var failures: Int
+        /// Left alone until this monotonic time.
+        var until: Duration
     }
 
     private let state = Mutex(State())
@@ -44,8 +52,32 @@ final class PushHints: Sendable {
     /// Takes a pusher's hint.
     func take(_ pusher: Int64) -> Hint? { state.withLock { $0.hints.removeValue(forKey: pusher) } }
 
-    /// The pushers that have hints.
-    var waiting: [Int64] { state.withLock { Array($0.hints.keys) } }
+    /// The pushers that have hints and are not left alone.
+    /// - Parameter now: a monotonic time.
+    func waiting(at now: Duration) -> [Int64] {
+        state.withLock { state in
+            guard !state.troubles.isEmpty else { return Array(state.hints.keys) }
+            return state.hints.keys.filter { pusher in state.troubles[pusher].map { $0.until <= now } ?? true }
+        }
+    }
+
+    /// Whether a pusher is left alone.
+    func isPaused(_ pusher: Int64, at now: Duration) -> Bool {
+        state.withLock { $0.troubles[pusher].map { $0.until > now } ?? false }
+    }
+
+    /// Leaves a pusher alone that could not be looked at.
+    /// - Parameter pause: how long, in milliseconds, after so many failures before.
+    func failed(_ pusher: Int64, now: Duration, pause: (Int) -> Int64) {
+        state.withLock { state in
+            if state.troubles[pusher] == nil, state.troubles.count >= PushLimits.hints { state.troubles.removeAll() }
+            let failures = state.troubles[pusher]?.failures ?? 0
+            state.troubles[pusher] = Trouble(failures: failures + 1, until: now + .milliseconds(pause(failures)))
+        }
+    }
+
+    /// A pusher was looked at.
+    func succeeded(_ pusher: Int64) { state.withLock { $0.troubles[pusher] = nil } }
 
     /// How far a pusher was looked through.
     func looked(_ pusher: Int64) -> Int64? { state.withLock { $0.looked[pusher] } }

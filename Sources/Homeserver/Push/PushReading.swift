@@ -90,10 +90,17 @@ struct PushReading: Sendable {
         let log = rooms.log(connection)
         let stored = try rooms.events.events(places.map(\.place.nid), from: log)
         var visibility: [Int64: TimelineVisibility] = [:]
+        var follows: [Int64: Bool] = [:]
+        for inRoom in Dictionary(grouping: places, by: \.room.nid).values {
+            guard let room = inRoom.first?.room else { continue }
+            let events = inRoom.compactMap { stored[$0.place.nid] }
+            follows.merge(try evaluation.follows(events, in: room, user, connection)) { $1 }
+        }
         var found: [PushableEvent] = []
         for (place, room) in places where place.position <= end {
             guard let event = stored[place.nid], event.pdu.sender != user, !ignored.contains(event.pdu.sender.text),
-                let outcome = try evaluation.outcome(of: event.pdu, in: room, for: user, by: rules, connection),
+                let outcome = try evaluation.outcome(
+                    of: event.pdu, in: room, for: user, by: rules, followsThread: follows[event.nid], connection),
                 outcome.notifies
             else { continue }
             if room.membership == .join {

@@ -20,11 +20,16 @@ extension PushSender {
 
     /// Sends what there is for a pusher, until there is no more or it fails.
     func serve(_ nid: Int64) async {
-        guard let hint = hints.take(nid) else { return }
+        // The hint stays for when it is tried again.
+        guard !hints.isPaused(nid, at: environment.clock.monotonic()), let hint = hints.take(nid) else { return }
+        var user: UserID?
         do {
-            guard let pusher = try await environment.database.read({ try PusherStore($0).pusher(nid: nid) }),
-                pusher.isEnabled, pusher.isConfirmed
-            else { return hints.forget(nid) }
+            let known = try await environment.database.read { try PusherStore($0).pusher(nid: nid) }
+            hints.succeeded(nid)
+            guard let pusher = known, pusher.isEnabled, pusher.isConfirmed, holds(Pusher.shard(of: pusher.user)) else {
+                return hints.forget(nid)
+            }
+            user = pusher.user
             if pusher.kind == .email {
                 try await mail?.serve(pusher, hints)
                 return
@@ -50,7 +55,8 @@ extension PushSender {
             // Another time, when it is looked through again.
             hints.forget(nid)
             _ = hints.add(.init(rooms: nil, checksBadge: true), for: nid)
-            badge.forgetAll()
+            hints.failed(nid, now: environment.clock.monotonic()) { failing.pauseOfOurs(failures: $0) }
+            user.map(badge.forget)
         }
     }
 
@@ -131,23 +137,9 @@ extension PushSender {
 
     private func pause(_ step: Step, _ cause: String, _ retryAfter: Int64) async throws {
         let pusher = step.pusher
-        let timeouts = environment.configuration.timeouts
         environment.logger.debug(
             "not pushed", metadata: ["gateway": "\(step.gateway.host)", "cause": "\(cause)"])
-        let now = environment.clock.now()
-        var pause = backoff.pause(failures: pusher.failures, chance: environment.random.bytes(1).first ?? 128)
-        pause = max(pause, min(retryAfter, timeouts.pushBackoffMaximum))
-        let dueAt = now + pause
-        let isHopeless = pusher.failingSince.map { now - $0 > timeouts.pushGiveUp } ?? false
-        try await environment.database.groupedWrite { connection in
-            let store = PusherStore(connection)
-            if isHopeless {
-                try store.gaveUp(pusher.nid, upTo: step.upTo, dueAt: dueAt)
-            } else {
-                try store.failed(pusher.nid, now: now, dueAt: dueAt)
-            }
-        }
-        if isHopeless {
+        if try await failing.note(pusher, upTo: step.upTo, retryAfter: retryAfter) == .hopeless {
             environment.logger.info(
                 "gave up on notifications", metadata: ["gateway": "\(step.gateway.host)", "user": "\(pusher.user)"])
         }

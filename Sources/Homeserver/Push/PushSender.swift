@@ -25,6 +25,8 @@ final class PushSender: Sendable {
 
     private struct Place {
         var shards: Set<Int> = []
+        /// The monotonic time from which others may have them; nil for never.
+        var until: Duration?
         /// Everything read up to it in the stream `receipts` was looked at.
         var receipts: Int64 = 0
         /// The position of `events` at the last poll; nil before the first.
@@ -41,7 +43,7 @@ final class PushSender: Sendable {
     let mail: MailPushing?
     let hints = PushHints()
     let gateways: GatewayTurns
-    let backoff: Backoff
+    let failing: PusherFailing
     private let node: String
     let turns: WorkTurns
     private let heard = Mutex(Notes())
@@ -61,7 +63,7 @@ final class PushSender: Sendable {
         let limits = environment.configuration.limits
         gateways = GatewayTurns(limit: limits.pushConcurrentPerGateway)
         turns = WorkTurns(limit: limits.pushConcurrentPushers)
-        backoff = Backoff(maximum: environment.configuration.timeouts.pushBackoffMaximum, grows: true)
+        failing = PusherFailing(environment: environment)
         node = Hex.encode(environment.random.bytes(8))
         (notes, note) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
         (starts, start) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(PushLimits.notes))
@@ -159,8 +161,14 @@ final class PushSender: Sendable {
         for (pusher, hint) in concerned { add(hint, pusher) }
     }
 
+    /// Whether this node serves a shard. A node that could not keep what it held up does not know who serves it now.
+    func holds(_ shard: Int) -> Bool {
+        let now = environment.clock.monotonic()
+        return place.withLock { place in place.shards.contains(shard) && place.until.map { now < $0 } ?? true }
+    }
+
     private func add(_ hint: PushHints.Hint, _ pusher: PusherReference) {
-        guard place.withLock({ $0.shards.contains(pusher.shard) }) else { return }
+        guard holds(pusher.shard) else { return }
         if hints.add(hint, for: pusher.nid) {
             start.yield(pusher.nid)
         } else {
@@ -201,6 +209,7 @@ final class PushSender: Sendable {
     }
 
     private func poll(isSaving: Bool) async throws {
+        let asked = environment.clock.monotonic()
         let held = try await heldShards()
         let now = environment.clock.now()
         let (due, positions, isEmpty) = try await environment.database.read { connection in
@@ -212,10 +221,14 @@ final class PushSender: Sendable {
             )
         }
         let events = positions["events"] ?? 0
+        let isOnlyNode = environment.database.dialect == .sqlite
         let (gained, before, hadPushers) = place.withLock { place in
+            // What was not held for a while was not followed either.
+            if let until = place.until, until <= asked { place.shards = [] }
             defer {
                 if place.events == nil { place.receipts = positions["receipts"] ?? 0 }
                 place.shards = held
+                place.until = isOnlyNode ? nil : asked + .milliseconds(PushLimits.lease)
                 place.events = events
                 if !isEmpty { place.hasPushers = true }
             }
@@ -234,7 +247,7 @@ final class PushSender: Sendable {
         }
         for pusher in due { add(.init(rooms: nil, checksBadge: true), pusher) }
         // What found no turn when it was told.
-        for pusher in hints.waiting.prefix(PushLimits.notes) { start.yield(pusher) }
+        for pusher in hints.waiting(at: environment.clock.monotonic()).prefix(PushLimits.notes) { start.yield(pusher) }
         if heard.withLock({ $0.isLost }) { note.yield() }
         try await badge.save(environment.database)
         if isSaving {

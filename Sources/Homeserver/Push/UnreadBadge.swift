@@ -50,18 +50,37 @@ final class UnreadBadge: Sendable {
             counts.invites += try RoomStore(connection).invites(of: user, sealer: rooms.sealer)
                 .count { $0.membership == .invite }
         }
-        if !looked.isEmpty {
-            let ignored = try IgnoredUsers.of(user, rooms.sealer, connection)
-            let position = try unread.rulesPosition(of: user, connection)
-            for room in looked {
-                let count = try unread.counts(
-                    of: room, for: user, rulesPosition: position, ignoring: ignored, connection
-                ).notifications
-                if count > 0 { counts.rooms[room.nid] = count }
-            }
+        if try add(looked, of: user, to: &counts, connection) {
+            kept.put(key, counts, cost: 64 + counts.rooms.count * 32)
+        } else {
+            // What is not counted to its end is gone on with when it is asked for again.
+            kept.remove(key)
         }
-        kept.put(key, counts, cost: 64 + counts.rooms.count * 32)
         return counts.sum
+    }
+
+    /// Counts rooms, as far as one asking may look. Returns whether that was all.
+    private func add(
+        _ list: [SyncRoom], of user: UserID, to counts: inout Kept, _ connection: any SQLConnection
+    ) throws -> Bool {
+        guard !list.isEmpty else { return true }
+        let asking = UnreadCounts.Asking(
+            user: user, rules: try unread.rulesPosition(of: user, connection),
+            ignored: try IgnoredUsers.of(user, rooms.sealer, connection))
+        var batch = try unread.batch(list.map(\.nid), of: user, connection)
+        var budget = UnreadBudget()
+        var isWhole = true
+        for (index, room) in list.enumerated() {
+            if index % SyncLimits.roomsAhead == 0, !budget.isSpent {
+                let next = list[index..<min(index + SyncLimits.roomsAhead, list.count)]
+                try unread.readAhead(Array(next), for: asking, &batch, connection)
+            }
+            let tally = try unread.tally(of: room, for: asking, batch, budget: &budget, connection)
+            if !tally.isComplete { isWhole = false }
+            let count = tally.total.notifications
+            if count > 0 { counts.rooms[room.nid] = count }
+        }
+        return isWhole
     }
 
     /// Writes down what was counted, where that is worth it.

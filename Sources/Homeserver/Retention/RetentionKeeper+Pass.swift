@@ -96,11 +96,15 @@ extension RetentionKeeper {
             for (room, lifetime) in policies {
                 let before = now - lifetime
                 let upTo = try await database.read { try PositionTimes($0).position(of: "events", before: before) }
-                let removed = try await purge(
-                    room, HistoryCut(before: before, upTo: upTo), fromBeginning: false, &state)
-                if removed > 0 {
-                    environment.logger.info(
-                        "old messages removed", metadata: ["room": "\(room.id)", "count": "\(removed)"])
+                do {
+                    let removed = try await purge(
+                        room, HistoryCut(before: before, upTo: upTo), fromBeginning: false, &state)
+                    if removed > 0 {
+                        environment.logger.info(
+                            "old messages removed", metadata: ["room": "\(room.id)", "count": "\(removed)"])
+                    }
+                } catch let error where !(error is LeaseLost || error is CancellationError) {
+                    note(error, of: room.nid)
                 }
             }
             try await pause(&state)
@@ -117,12 +121,24 @@ extension RetentionKeeper {
         let isSaid = try !reader.states.numbers(of: [key], connection).isEmpty
         guard isSaid || configuration.defaultDays != nil else { return [] }
         var found: [(room: RoomRecord, lifetime: Int64)] = []
-        for room in try RoomStore(connection).rooms(nids: nids).values where !room.isPartial {
-            let event = isSaid ? try reader.state(at: room.state, keys: [key], in: connection)[key] : nil
-            let content = event?.pdu.content
-            if let lifetime = RetentionPolicy(content, configuration).lifetime { found.append((room, lifetime)) }
+        for nid in nids {
+            // Of a room that cannot be read nothing is taken out; the others do not wait for it.
+            do {
+                guard let room = try RoomStore(connection).room(nid: nid), !room.isPartial else { continue }
+                let event = isSaid ? try reader.state(at: room.state, keys: [key], in: connection)[key] : nil
+                let content = event?.pdu.content
+                if let lifetime = RetentionPolicy(content, configuration).lifetime { found.append((room, lifetime)) }
+            } catch let error where error is CorruptState || (error as? DatabaseError)?.kind == .corrupt {
+                note(error, of: nid)
+            }
         }
         return found
+    }
+
+    private func note(_ error: any Error, of room: Int64) {
+        environment.logger.warning(
+            "a room's old messages are kept, for it cannot be read",
+            metadata: ["room": "\(room)", "cause": "\(error)"])
     }
 
     /// Asks for the purge of rooms that all users here have forgotten long ago.

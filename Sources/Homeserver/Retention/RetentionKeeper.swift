@@ -12,6 +12,8 @@ internal import SQLDatabase
 /// What it walks through by time is in `RetentionKeeper+Pass.swift`.
 struct RetentionKeeper: Sendable {
     static let poll = Duration.seconds(5)
+    /// What is done by one node at a time.
+    private static let work = "retention"
     static let stepPause = Duration.milliseconds(20)
     /// How long the right to do it holds, milliseconds; it is kept up with each step.
     static let lease: Int64 = 60_000
@@ -54,7 +56,12 @@ struct RetentionKeeper: Sendable {
             }
             do { try await environment.clock.sleep(for: Self.poll) } catch { break }
         }
-        try? await environment.database.write { try PurgeJobs($0).release(holder: node) }
+        try? await release()
+    }
+
+    /// Gives the right to do it back.
+    func release() async throws {
+        try await environment.database.write { try WorkLeases($0).release(Self.work, holder: node) }
     }
 
     /// Does what is due: jobs, then the walk through all rooms.
@@ -83,7 +90,8 @@ struct RetentionKeeper: Sendable {
         let (node, until) = (node, now + Self.lease)
         guard
             try await environment.database.write({
-                try PurgeJobs($0).lease(holder: node, now: now, until: until)
+                // The command line does it too.
+                try WorkLeases($0).take(Self.work, holder: node, now: now, until: until, isShared: true)
             })
         else {
             state.leaseEnds = 0
@@ -112,8 +120,7 @@ struct RetentionKeeper: Sendable {
     func work(alone job: PurgeJob, _ state: inout State) async throws {
         try await hold(&state)
         try await work(on: job, &state)
-        let node = node
-        try await environment.database.write { try PurgeJobs($0).release(holder: node) }
+        try await release()
     }
 
     private func purgeHistory(_ job: PurgeJob, _ state: inout State) async throws {

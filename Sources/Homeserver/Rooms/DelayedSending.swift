@@ -198,13 +198,13 @@ final class DelayedSending: Sendable {
                     user: event.user, device: event.device, scope: "delayed",
                     transactionID: Self.transactionPrefix + event.id),
                 timestamp: event.timestamp)
-            try await environment.database.groupedWrite { try DelayedEventStore($0, sealer).remove(event.nid) }
+            try await environment.database.groupedWrite { try DelayedEventStore($0, sealer).remove(event) }
             return id
         } catch {
             // What is refused stays refused; what the server itself could not do is tried again.
             let isFinal = (error as? MatrixError).map { $0.status < 500 && $0.code != .limitExceeded } ?? false
             if isFinal || now - event.sendAt > Self.longestLateness {
-                try await environment.database.groupedWrite { try DelayedEventStore($0, sealer).remove(event.nid) }
+                try await environment.database.groupedWrite { try DelayedEventStore($0, sealer).remove(event) }
             }
             throw error
         }

@@ -43,7 +43,8 @@ struct EventDelivery: Sendable {
             guard let target = try? UserID(stateKey) else {
                 throw MatrixError(.badJSON, "The state key is not a user ID")
             }
-            return try await memberships.invite(target, to: wish.room, by: wish.sender, content: wish.content)
+            return try await memberships.invite(
+                target, to: wish.room, by: wish.sender, content: wish.content, origin: origin, timestamp: timestamp)
         }
         if wish.type == .member, stateKey != wish.sender.text {
             try await writer.reader.waitUntilWhole(wish.room, writer.environment.clock)

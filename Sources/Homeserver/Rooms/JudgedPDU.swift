@@ -27,6 +27,8 @@ public struct JudgedPDU: Sendable {
     public var isPartial: Bool
     /// The servers it is to be sent to: for events of ours that were signed elsewhere too.
     public var destinations: [ServerName]
+    /// The request of ours that it was made for.
+    var origin: SendOrigin?
 
     /// Makes a judged event.
     public init(

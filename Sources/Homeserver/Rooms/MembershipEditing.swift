@@ -39,36 +39,48 @@ public struct MembershipEditing: Sendable {
 
     /// Sends a membership event in a room of ours.
     @discardableResult
-    func set(_ content: JSONValue, of target: UserID, by sender: UserID, in room: RoomID) async throws -> StoredEvent {
+    func set(
+        _ content: JSONValue, of target: UserID, by sender: UserID, in room: RoomID, origin: SendOrigin? = nil,
+        timestamp: Int64? = nil
+    ) async throws -> StoredEvent {
         try await writer.send(
-            EventDraft(type: .member, sender: sender, stateKey: target.text, content: content, roomID: room))
+            EventDraft(type: .member, sender: sender, stateKey: target.text, content: content, roomID: room),
+            origin: origin, timestamp: timestamp)
     }
 
     // MARK: Inviting
 
     /// Invites a user of any server.
+    /// - Parameters:
+    ///   - origin: device and transaction id, so that a repeated request gets the first event.
+    ///   - timestamp: milliseconds since 1970, where an application service sets it.
     /// - Throws: `MatrixError`: `M_FORBIDDEN`, `M_INVITE_BLOCKED`; what the invited user's server answers.
     @discardableResult
     public func invite(
         _ target: UserID, to room: RoomID, by sender: UserID, content extra: JSONValue = [:], reason: String? = nil,
-        isDirect: Bool = false
+        isDirect: Bool = false, origin: SendOrigin? = nil, timestamp: Int64? = nil
     ) async throws -> EventID {
         if environment.isLocal(target) { try await checkInvitesAllowed(target) }
         try await reader.waitUntilWhole(room, environment.clock)
         var content = try await content(.invite, of: target, reason: reason, isDirect: isDirect)
         for (key, value) in extra.members where content[key] == nil { content[key] = value }
-        guard !environment.isLocal(target) else { return try await set(content, of: target, by: sender, in: room).id }
+        guard !environment.isLocal(target) else {
+            return try await set(content, of: target, by: sender, in: room, origin: origin, timestamp: timestamp).id
+        }
         guard environment.configuration.federation.isEnabled, let sending = collaborators.inviteSending else {
             throw MatrixError(.forbidden, "This server does not speak to other servers")
         }
+        // The other server is not asked twice.
+        if let origin, let first = try await writer.answered(origin) { return first.id }
         let built = try await writer.build(
             EventDraft(type: .member, sender: sender, stateKey: target.text, content: content, roomID: room))
         let signed = try await sending.sendInvite(built.pdu, state: built.describingState)
         guard signed.id == built.pdu.id else {
             throw MatrixError(.unknown, "The other server changed the invite", status: 502)
         }
-        let judged = JudgedPDU(
+        var judged = JudgedPDU(
             pdu: signed, verdict: .accepted, stateBefore: built.stateBefore, destinations: built.servers)
+        judged.origin = origin
         _ = try await writer.append([judged], to: room)
         return signed.id
     }

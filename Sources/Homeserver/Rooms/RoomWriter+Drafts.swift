@@ -325,7 +325,9 @@ extension RoomWriter {
         return try await environment.database.read { try EventLog($0, environment.sealer).events(ids: ids) }
     }
 
-    private func answered(_ origin: SendOrigin) async throws -> StoredEvent? {
+    /// The event that a request got before.
+    /// - Throws: `DatabaseError`.
+    func answered(_ origin: SendOrigin) async throws -> StoredEvent? {
         let response = try await environment.database.read { try ReplyLog($0).response(to: origin) }
         guard let response else { return nil }
         return try await event(in: response)

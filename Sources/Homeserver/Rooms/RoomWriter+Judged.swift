@@ -135,8 +135,8 @@ struct JudgedPlanning {
         append.events.append(
             EventInsertion(
                 nid: nid, pdu: stored, place: place, flags: flags, stateAfter: stateAfter, replaces: replaces,
-                authNIDs: try numbers(of: pdu.authEvents).values.sorted(), destinations: judged.destinations,
-                isKnown: existing != nil))
+                authNIDs: try numbers(of: pdu.authEvents).values.sorted(), origin: judged.origin,
+                destinations: judged.destinations, isKnown: existing != nil))
         guard place != .none else { return }
         try link(event, isLive: place == .live)
         try redact(event, before: judged.stateBefore ?? state)

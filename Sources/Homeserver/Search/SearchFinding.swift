@@ -120,11 +120,7 @@ struct SearchFinding {
             if let known = accesses[room] { return known }
             var access: RoomAccess?
             if let record = try RoomStore(connection).room(nid: room) {
-                do {
-                    access = try RoomAccess(record.id, user: user, rooms: rooms, connection)
-                } catch let error as MatrixError where error.code == .forbidden {
-                    access = nil
-                }
+                access = try RoomAccess.ifAllowed(record.id, user: user, rooms: rooms, connection)
             }
             accesses[room] = .some(access)
             return access

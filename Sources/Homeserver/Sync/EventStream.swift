@@ -97,6 +97,7 @@ struct EventStream: Sendable {
             return [Stretch(visibility: access.visibility, room: room, end: min(access.end ?? upTo, upTo))]
         }
         var stretches: [Stretch] = []
+        let blocksInvites = try InviteBlocking.isOn(for: user, environment.sealer, connection)
         let log = reading.rooms.log(connection)
         for room in try SyncRooms(connection).changed(of: user, after: start.events) {
             guard let event = try reading.rooms.events.events([room.memberNID], from: log)[room.memberNID] else {
@@ -105,9 +106,7 @@ struct EventStream: Sendable {
             let place = try event.position ?? log.position(of: event.id) ?? room.memberPosition
             switch room.membership {
             case .invite, .knock:
-                let isShown =
-                    try !ignored.contains(event.pdu.sender.text)
-                    && !InviteBlocking.isOn(for: user, environment.sealer, connection)
+                let isShown = !blocksInvites && !ignored.contains(event.pdu.sender.text)
                 if isShown, place > start.events, place <= upTo {
                     invites.append(.init(event: event, position: place, membership: room.membership))
                 }

@@ -28,14 +28,25 @@ struct MembershipHistory {
     /// Whether a membership event, or one that it replaced, is a join.
     /// - Throws: `DatabaseError`.
     func hasJoined(_ nid: Int64) throws -> Bool {
-        var next: Int64? = nid
-        var steps = 0
-        while let nid = next, steps < SyncLimits.membershipSteps, let event = try event(nid) {
-            if (try? RoomMember(event.pdu).membership) == .join { return true }
-            next = event.replaces
-            steps += 1
+        var found = false
+        try walk(from: nid) { _, membership in
+            found = membership == .join
+            return !found
         }
-        return false
+        return found
+    }
+
+    /// Goes through a membership event and those that it replaced, the newest first, as far as is bounded.
+    /// - Parameter visit: is given each with the membership that it says, and tells whether to go on.
+    /// - Throws: `DatabaseError`, what `visit` throws.
+    func walk(from nid: Int64?, _ visit: (StoredEvent, Membership?) throws -> Bool) throws {
+        var next = nid
+        for _ in 0..<SyncLimits.membershipSteps {
+            guard let nid = next, let event = try event(nid),
+                try visit(event, try? RoomMember(event.pdu).membership)
+            else { return }
+            next = event.replaces
+        }
     }
 
     private func event(_ nid: Int64) throws -> StoredEvent? {

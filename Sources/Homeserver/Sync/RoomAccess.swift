@@ -34,6 +34,16 @@ struct RoomAccess {
     let end: Int64?
     let visibility: TimelineVisibility
 
+    /// What a user may see of a room; nil where that is nothing. What the database cannot tell is no "nothing".
+    /// - Throws: `DatabaseError`, `CorruptState`.
+    static func ifAllowed(
+        _ room: RoomID, user: UserID, rooms: RoomReader, _ connection: any SQLConnection
+    ) throws -> RoomAccess? {
+        do { return try RoomAccess(room, user: user, rooms: rooms, connection) } catch let error as MatrixError
+            where error.code == .forbidden
+        { return nil }
+    }
+
     /// - Throws: `M_FORBIDDEN` for who never was in the room, unless everybody may read it; `DatabaseError`.
     init(_ roomID: RoomID, user: UserID, rooms: RoomReader, _ connection: any SQLConnection) throws {
         let store = RoomStore(connection)

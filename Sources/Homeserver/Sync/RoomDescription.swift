@@ -52,7 +52,7 @@ struct RoomDescription: Sendable {
         version = room.version
         texts = [:]
         texts["name"] = state(.name)?.content["name"]?.string
-        texts["topic"] = state(.topic)?.content["topic"]?.string
+        texts["topic"] = state(.topic).flatMap { RoomTopic($0.content).plainText }
         texts["canonical_alias"] = state(.canonicalAlias).flatMap { CanonicalAlias($0).alias?.text }
         texts["avatar_url"] = state(.avatar)?.content["url"]?.string
         texts["encryption"] = state(.encryption)?.content["algorithm"]?.string

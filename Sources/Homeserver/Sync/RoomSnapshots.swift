@@ -50,20 +50,20 @@ struct RoomSnapshots {
         writer.endArray()
         writer.key("rooms")
         writer.beginArray()
+        let blocksInvites = try InviteBlocking.isOn(for: user, reading.environment.sealer, connection)
         for room in try SyncRooms(connection).all(of: user, includingLeft: includingLeft).sorted(by: { $0.nid < $1.nid }
         )
         where !room.isPartial {
             switch room.membership {
-            case .invite, .knock: try writeInvited(room, into: &writer)
+            case .invite, .knock: if !blocksInvites { try writeInvited(room, into: &writer) }
             case .join, .leave, .ban:
-                guard let access = try? RoomAccess(room.id, user: user, rooms: reading.rooms, connection) else {
-                    continue
-                }
+                guard let access = try RoomAccess.ifAllowed(room.id, user: user, rooms: reading.rooms, connection)
+                else { continue }
                 try write(access, into: &writer)
             }
         }
         let invites =
-            try InviteBlocking.isOn(for: user, reading.environment.sealer, connection)
+            try blocksInvites
             ? [] : RoomStore(connection).invites(of: user, sealer: reading.environment.sealer)
         for invite in invites where invite.membership == .invite && !ignored.contains(invite.sender.text) {
             guard
@@ -124,8 +124,7 @@ struct RoomSnapshots {
         guard room.membership == .invite,
             let event = try reading.rooms.events.events([room.memberNID], from: reading.rooms.log(connection))[
                 room.memberNID],
-            !ignored.contains(event.pdu.sender.text),
-            try !InviteBlocking.isOn(for: reader.user, reading.environment.sealer, connection)
+            !ignored.contains(event.pdu.sender.text)
         else { return }
         writeInvite(event.pdu, into: &writer)
     }

@@ -24,18 +24,39 @@ struct RoomSummaries: Sendable {
     /// - Throws: `DatabaseError`, `CorruptState`.
     func counts(room: Int64, state: StateRoot, _ connection: any SQLConnection) throws -> Counts {
         if let known = counts.value(state) { return known }
-        let members = try RoomStore(connection).memberCounts(room: room)
-        let named = try rooms.state(
-            at: state, keys: [StateKey(.name, ""), StateKey(.canonicalAlias, "")], in: connection)
-        var found = Counts(
-            joined: members[.join] ?? 0, invited: members[.invite] ?? 0,
-            hasName: named.values.contains { Self.isName($0.pdu) })
-        if !found.hasName {
-            let (rooms, limit) = (SyncRooms(connection), SyncLimits.heroes + 1)
-            found.first = try rooms.first([.join, .invite], room: room, limit: limit)
-            if found.first.count < 2 { found.first += try rooms.first([.leave, .ban], room: room, limit: limit) }
+        return try read([room: state], connection)[room] ?? Counts(joined: 0, invited: 0, hasName: false)
+    }
+
+    /// Reads the counts of several rooms at once, so that each is there when it is asked for.
+    /// - Throws: `DatabaseError`, `CorruptState`.
+    func prepare(_ rooms: [SyncRoom], _ connection: any SQLConnection) throws {
+        let unknown = rooms.filter { counts.value($0.state) == nil }
+        guard !unknown.isEmpty else { return }
+        _ = try read(Dictionary(unknown.map { ($0.nid, $0.state) }) { $1 }, connection)
+    }
+
+    /// - Parameter states: the current states, by `room_nid`.
+    private func read(_ states: [Int64: StateRoot], _ connection: any SQLConnection) throws -> [Int64: Counts] {
+        let members = try RoomStore(connection).memberCounts(rooms: states.keys)
+        let reader = StateReader(connection, rooms.states)
+        let naming = try reader.events(at: states, keys: [StateKey(.name, ""), StateKey(.canonicalAlias, "")])
+        let events = try rooms.events.events(Set(naming.values.joined()), from: rooms.log(connection))
+        var found: [Int64: Counts] = [:]
+        for nid in states.keys {
+            found[nid] = Counts(
+                joined: members[nid]?[.join] ?? 0, invited: members[nid]?[.invite] ?? 0,
+                hasName: (naming[nid] ?? []).contains { events[$0].map { Self.isName($0.pdu) } ?? false })
         }
-        counts.put(state, found, cost: 96 + found.first.count * 64)
+        let (store, limit) = (SyncRooms(connection), SyncLimits.heroes + 1)
+        let unnamed = found.filter { !$0.value.hasName }.map(\.key)
+        for (nid, first) in try store.first([.join, .invite], rooms: unnamed, limit: limit) {
+            found[nid]?.first = first
+        }
+        let lonely = unnamed.filter { (found[$0]?.first.count ?? 0) < 2 }
+        for (nid, gone) in try store.first([.leave, .ban], rooms: lonely, limit: limit) { found[nid]?.first += gone }
+        for (nid, state) in states {
+            if let known = found[nid] { counts.put(state, known, cost: 96 + known.first.count * 64) }
+        }
         return found
     }
 

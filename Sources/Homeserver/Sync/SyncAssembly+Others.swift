@@ -28,12 +28,14 @@ extension SyncAssembly {
             window.entries = [.init(event: event, position: place, membership: room.membership)]
         }
         hasNews = true
+        var writer = JSONWriter()
+        writer.beginObject()
+        try write(window, state, into: &writer)
+        writer.key("account_data")
+        writer.events(accountData) { $0.accountData($1) }
+        writer.endObject()
         left.key(room.id.text)
-        left.beginObject()
-        try write(window, state, into: &left)
-        left.key("account_data")
-        left.events(accountData) { $0.accountData($1) }
-        left.endObject()
+        left.raw(writer.bytes)
     }
 
     // MARK: Invites and knocks

@@ -30,8 +30,11 @@ extension SyncAssembly {
         rooms += try found.joined(others, of: request.user)
         if showsInvitesAnew { rooms += try found.invited(of: request.user).filter { !known.contains($0.id) } }
         try prepareCounting(&rooms)
-        rooms.sort { $0.nid < $1.nid }
-        for room in rooms where request.filter.rooms.allows(room: room.id) {
+        rooms = rooms.filter { request.filter.rooms.allows(room: $0.id) }.sorted { $0.nid < $1.nid }
+        for (index, room) in rooms.enumerated() {
+            if index % SyncLimits.roomsAhead == 0 {
+                try readAhead(rooms[index..<min(index + SyncLimits.roomsAhead, rooms.count)])
+            }
             switch room.membership {
             case .join where isHidden(room): break
             case .join:
@@ -43,6 +46,18 @@ extension SyncAssembly {
             }
         }
         try addReceivedInvites(besides: Set(rooms.map(\.id)))
+    }
+
+    /// Reads what is needed of the next rooms.
+    private mutating func readAhead(_ rooms: ArraySlice<SyncRoom>) throws {
+        let joined = rooms.filter { $0.membership == .join && !isHidden($0) }
+        // Of one room nothing is won.
+        guard joined.count > 1 else { return ahead = RoomsAhead() }
+        ahead = try RoomsAhead(
+            joined.map { room in
+                (room, request.since.flatMap { room.memberPosition <= $0.events ? $0.events : nil })
+            }, for: self)
+        try countAhead(joined)
     }
 
     private func isNew(_ room: SyncRoom) -> Bool {
@@ -87,13 +102,15 @@ extension SyncAssembly {
         let since = request.since
         let isWholeNow = isCompleted(room)
         let wasJoined = try self.wasJoined(room)
+        let known = wasJoined ? since : nil
         if !wasJoined {
-            extras.receipts = try ReceiptStore(connection).receipts(
-                room: room.nid, readableBy: request.user, limit: SyncLimits.receiptsPerRoom)
+            extras.receipts = try ahead.receipts(of: room.nid, known: known) {
+                try ReceiptStore(connection).receipts(
+                    room: room.nid, readableBy: request.user, limit: SyncLimits.receiptsPerRoom)
+            }
         } else if let since {
             extras.accountData.removeAll { $0.position <= since.accountData }
         }
-        let known = wasJoined ? since : nil
         let hasEvents = known.map { room.lastPosition > $0.events } ?? true
         var window = TimelineWindow(end: current.events)
         if hasEvents { window = try timeline(room, after: known?.events, upTo: current.events) }
@@ -103,37 +120,41 @@ extension SyncAssembly {
         let state = try stateChanges(
             room, window,
             StateSpan(end: StatePoint(root: room.state), known: hasEvents ? old : nil, isFull: isFull))
-        let sticky = hasEvents ? try stickyEvents(room.nid, window, after: known?.events) : []
+        let sticky =
+            hasEvents && ahead.mayHaveSticky(room.nid) ? try stickyEvents(room.nid, window, after: known?.events) : []
         let hasExtras = !sticky.isEmpty || !extras.receipts.isEmpty || extras.hasTyping || !extras.accountData.isEmpty
         let isSilent = window.entries.isEmpty && !window.isLimited && state.isEmpty && !hasExtras
         if isSilent, !isFull, !isWholeNow, !counting.partial.contains(room.nid) { return }
         hasNews = true
-        joined.key(room.id.text)
-        joined.beginObject()
-        try write(window, state, into: &joined)
-        try writeSticky(sticky, into: &joined)
-        joined.key("ephemeral")
-        try writeEphemeral(room, extras, into: &joined)
-        joined.key("account_data")
-        joined.events(extras.accountData) { $0.accountData($1) }
+        // Apart from the others: what is written while `self` is used is copied, and all of them grow long.
+        var writer = JSONWriter()
+        writer.beginObject()
+        try write(window, state, into: &writer)
+        try writeSticky(sticky, into: &writer)
+        writer.key("ephemeral")
+        try writeEphemeral(room, extras, into: &writer)
+        writer.key("account_data")
+        writer.events(extras.accountData) { $0.accountData($1) }
         let counts = try sync.summaries.counts(room: room.nid, state: room.state, connection)
         let heroes = try sync.summaries.heroes(of: room, for: request.user, connection)
-        joined.key("summary")
-        joined.beginObject()
+        writer.key("summary")
+        writer.beginObject()
         if !heroes.isEmpty {
-            joined.key("m.heroes")
-            joined.beginArray()
-            for hero in heroes { joined.string(hero.text) }
-            joined.endArray()
+            writer.key("m.heroes")
+            writer.beginArray()
+            for hero in heroes { writer.string(hero.text) }
+            writer.endArray()
         }
-        joined.key("m.joined_member_count")
-        joined.integer(counts.joined)
-        joined.key("m.invited_member_count")
-        joined.integer(counts.invited)
-        joined.endObject()
+        writer.key("m.joined_member_count")
+        writer.integer(counts.joined)
+        writer.key("m.invited_member_count")
+        writer.integer(counts.invited)
+        writer.endObject()
         let unread = try tally(room)
-        Self.write(unread, isByThread: request.filter.timeline.countsThreads, into: &joined)
-        joined.endObject()
+        Self.write(unread, isByThread: request.filter.timeline.countsThreads, into: &writer)
+        writer.endObject()
+        joined.key(room.id.text)
+        joined.raw(writer.bytes)
     }
 
     /// What the user was in rooms.
@@ -141,15 +162,19 @@ extension SyncAssembly {
         MembershipHistory(rooms: sync.rooms, connection: connection, user: request.user)
     }
 
+    /// Events of one timeline.
+    var timelineLimit: Int {
+        let limits = sync.environment.configuration.limits
+        return min(request.filter.timeline.limit ?? limits.syncTimelineDefault, limits.syncTimelineMaximum)
+    }
+
     func timeline(_ room: SyncRoom, after: Int64?, upTo: Int64) throws -> TimelineWindow {
         let filter = request.filter.timeline
         var window = TimelineWindow(end: upTo)
         guard filter.allows(room: room.id) else { return window }
-        let limits = sync.environment.configuration.limits
-        let limit = min(filter.limit ?? limits.syncTimelineDefault, limits.syncTimelineMaximum)
         let reading = try TimelineReading(
-            room, for: request.user, filter: filter, ignoring: ignored, sync.rooms, connection)
-        let found = try reading.read(after: after, upTo: upTo, limit: limit, newestFirst: true)
+            room, for: request.user, filter: filter, ignoring: ignored, sync.rooms, connection, ahead: ahead)
+        let found = try reading.read(after: after, upTo: upTo, limit: timelineLimit, newestFirst: true)
         window.entries = found.entries.reversed()
         window.isLimited = found.hasMore
         return window
@@ -160,7 +185,7 @@ extension SyncAssembly {
         let relations = try Aggregations(
             rooms: sync.rooms, texts: sync.texts, reader: reader, sealer: sync.environment.sealer,
             connection: connection
-        ).of(window.entries.map(\.event))
+        ).of(window.entries.map(\.event).filter { ahead.mayBeRelated($0) })
         writer.key("timeline")
         writer.beginObject()
         writer.key("events")

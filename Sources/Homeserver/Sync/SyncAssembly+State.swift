@@ -28,8 +28,9 @@ extension SyncAssembly {
         var changes: [StateKey: Int64] = [:]
         var haveMembersChanged = false
         if let known = span.known {
-            if isAfter || window.isLimited { changes = try point.changes(since: known, states) }
             let all = try span.end.changes(since: known, states)
+            // What is told after the timeline is all that there is; before it, what a gap left out.
+            if isAfter { changes = all } else if window.isLimited { changes = try point.changes(since: known, states) }
             haveMembersChanged = all.contains { $0.key.type == .member }
             if !isAfter {
                 // What the timeline does not tell: a filter left it out, or a fork was decided so.

@@ -18,13 +18,21 @@ extension SyncAssembly {
         counting = try sync.unread.batch(wanted.map(\.nid), of: request.user, partial: partial, connection)
     }
 
-    /// What is unread of a room.
-    mutating func tally(_ room: SyncRoom) throws -> UnreadTally {
+    /// Reads at once what is to be counted of some rooms.
+    mutating func countAhead(_ rooms: [SyncRoom]) throws {
+        guard !budget.isSpent else { return }
+        try sync.unread.readAhead(rooms, for: asking(), &counting, connection)
+    }
+
+    private mutating func asking() throws -> UnreadCounts.Asking {
         let rules = try pushRulesPosition ?? sync.unread.rulesPosition(of: request.user, connection)
         pushRulesPosition = rules
-        let tally = try sync.unread.tally(
-            of: room, for: .init(user: request.user, rules: rules, ignored: ignored), counting, budget: &budget,
-            connection)
+        return .init(user: request.user, rules: rules, ignored: ignored)
+    }
+
+    /// What is unread of a room.
+    mutating func tally(_ room: SyncRoom) throws -> UnreadTally {
+        let tally = try sync.unread.tally(of: room, for: asking(), counting, budget: &budget, connection)
         if !tally.isComplete { isCounting = true }
         return tally
     }

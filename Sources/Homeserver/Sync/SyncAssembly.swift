@@ -21,6 +21,8 @@ struct SyncAssembly {
     /// What was known of the rooms' unread counts, and how much may still be looked at for them.
     var counting = UnreadCounts.Batch()
     var budget = UnreadBudget()
+    /// What was read of the rooms that come next.
+    var ahead = RoomsAhead()
     /// Whether invites are blocked, once that was asked for.
     private var invitesAreBlocked: Bool?
     /// Whether some counts are not finished.
@@ -79,9 +81,12 @@ struct SyncAssembly {
         try writeDevices(into: &writer)
         writer.key("rooms")
         writer.beginObject()
-        for (name, section) in [("join", joined), ("invite", invited), ("knock", knocked), ("leave", left)] {
+        for (name, section) in [
+            ("join", \SyncAssembly.joined), ("invite", \.invited), ("knock", \.knocked), ("leave", \.left),
+        ] {
+            self[keyPath: section].endObject()
             writer.key(name)
-            writer.raw(section.bytes + [0x7D])
+            writer.raw(self[keyPath: section].bytes)
         }
         writer.endObject()
         writer.endObject()

@@ -24,6 +24,12 @@ enum SyncLimits {
     static let unreadRows = 20_000
     /// The same, at once.
     static let unreadRowsPerStep = 1_000
+    /// Rooms of which a sync reads at once what it needs.
+    static let roomsAhead = 100
+    /// Entries of a room's state above which it is read by itself.
+    static let stateEntriesAhead = 2_000
+    /// Rows of one room's events read at once with those of others, for unread counts.
+    static let unreadRowsAhead = 100
     /// Events judged by push rules for the unread counts of one answer.
     static let unreadEvents = 2_000
     /// Events judged for a user's counts of a room after which these are written down.

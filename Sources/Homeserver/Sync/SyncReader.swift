@@ -1,4 +1,5 @@
 internal import HomeserverStorage
+internal import Logging
 internal import MatrixModel
 internal import MatrixRooms
 internal import SQLDatabase
@@ -63,8 +64,17 @@ struct SyncReader: Sendable {
         }
         if !answer.acknowledges { noteAcknowledged(request) }
         // Whoever answers next, at whatever node, finds how far it came.
-        if answer.isCounting { try await unread.flush(environment.database) }
+        if answer.isCounting { await keepCounts() }
         return answer
+    }
+
+    /// Writes unread counts down. If that fails they are counted again some day: no answer depends on it.
+    func keepCounts() async {
+        do {
+            try await unread.flush(environment.database)
+        } catch {
+            environment.logger.debug("unread counts are not written", metadata: ["cause": "\(error)"])
+        }
     }
 
     /// Whether nothing waits for a device up to a position, as far as this node knows.

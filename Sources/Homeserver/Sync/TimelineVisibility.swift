@@ -29,16 +29,13 @@ struct TimelineVisibility {
         self.membership = membership
         var settled: Int64?
         var lastJoin: Int64?
-        var next = memberNID
-        var steps = 0
-        while let nid = next, steps < SyncLimits.membershipSteps, lastJoin == nil {
-            guard let event = try rooms.events.events([nid], from: rooms.log(connection))[nid] else { break }
+        try MembershipHistory(rooms: rooms, connection: connection, user: user).walk(from: memberNID) {
+            event, became in
             // A place may have been given to the event after it was read.
             let place = try event.position ?? rooms.log(connection).position(of: event.id)
-            if nid == memberNID { settled = place }
-            if (try? RoomMember(event.pdu).membership) == .join { lastJoin = place }
-            next = event.replaces
-            steps += 1
+            if event.nid == memberNID { settled = place }
+            if became == .join { lastJoin = place }
+            return lastJoin == nil
         }
         self.settled = settled
         self.lastJoin = lastJoin

@@ -35,6 +35,8 @@ struct TimelineReading {
     let ignored: Set<String>
     /// Events that are not here, with those before them: a stretch begins behind such a gap.
     var gaps: Set<EventID> = []
+    /// Places that were read already.
+    var ahead: RoomsAhead.Places?
 
     init(
         rooms: RoomReader, connection: any SQLConnection, visibility: TimelineVisibility, filter: EventFilter,
@@ -52,14 +54,18 @@ struct TimelineReading {
     /// - Throws: `DatabaseError`.
     init(
         _ room: SyncRoom, for user: UserID, filter: EventFilter, ignoring ignored: Set<String>, _ rooms: RoomReader,
-        _ connection: any SQLConnection
+        _ connection: any SQLConnection, ahead: RoomsAhead = RoomsAhead()
     ) throws {
+        let gaps =
+            ahead.rooms.contains(room.nid)
+            ? ahead.gaps[room.nid] ?? [] : try rooms.log(connection).backwardExtremities(room: room.nid)
         self.init(
             rooms: rooms, connection: connection,
             visibility: try TimelineVisibility(
                 rooms: rooms, connection: connection, user: user, roomNID: room.nid, membership: room.membership,
                 memberNID: room.memberNID),
-            filter: filter, ignored: ignored, gaps: Set(try rooms.log(connection).backwardExtremities(room: room.nid)))
+            filter: filter, ignored: ignored, gaps: Set(gaps))
+        self.ahead = ahead.places[room.nid]
     }
 
     /// A stretch of events: `after` < position <= `upTo`.
@@ -77,8 +83,10 @@ struct TimelineReading {
         while scanned < SyncLimits.eventsScanned {
             // One more than asked for tells whether there is more.
             let count = limit - entries.count + 1
-            let places = try log.places(
-                room: visibility.roomNID, after: low, upTo: high, limit: count, newestFirst: newestFirst)
+            let places =
+                try placesAhead(after: low, upTo: high, count, newestFirst)
+                ?? log.places(
+                    room: visibility.roomNID, after: low, upTo: high, limit: count, newestFirst: newestFirst)
             scanned += places.count
             let events = try events(places, log)
             for place in places {
@@ -99,6 +107,11 @@ struct TimelineReading {
             if newestFirst { high = last.position - 1 } else { low = last.position }
         }
         return (entries, true, reached, nil)
+    }
+
+    private func placesAhead(after: Int64?, upTo: Int64?, _ limit: Int, _ newestFirst: Bool) -> [EventLog.Place]? {
+        guard newestFirst, let ahead, ahead.after == after, ahead.upTo == upTo, ahead.limit == limit else { return nil }
+        return ahead.list
     }
 
     private func allows(_ event: StoredEvent) throws -> Bool {

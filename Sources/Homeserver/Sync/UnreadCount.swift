@@ -6,7 +6,7 @@ internal import SQLDatabase
 /// Brings the counts of one user and room up to date: walks the timeline from where they end, oldest first.
 struct UnreadCount {
     let rooms: RoomReader
-    let summaries: RoomSummaries
+    let evaluation: PushEvaluation
     let connection: any SQLConnection
     let room: SyncRoom
     let asking: UnreadCounts.Asking
@@ -17,19 +17,23 @@ struct UnreadCount {
     let main: Int64?
     /// The same for threads that were asked for.
     private var threadPlaces: [String: Int64] = [:]
+    /// The first events that are to be looked at, if they were read already.
+    private let ahead: UnreadCounts.Arrivals?
 
     init(
-        rooms: RoomReader, summaries: RoomSummaries, connection: any SQLConnection, room: SyncRoom,
-        asking: UnreadCounts.Asking, rules: PushRuleset, whole: Int64?, main: Int64?
+        rooms: RoomReader, evaluation: PushEvaluation, connection: any SQLConnection, room: SyncRoom,
+        asking: UnreadCounts.Asking, rules: PushRuleset, whole: Int64?, main: Int64?,
+        ahead: UnreadCounts.Arrivals? = nil
     ) {
         self.rooms = rooms
-        self.summaries = summaries
+        self.evaluation = evaluation
         self.connection = connection
         self.room = room
         self.asking = asking
         self.rules = rules
         self.whole = whole
         self.main = main
+        self.ahead = ahead
     }
 
     /// The record of a room that was never counted: it begins where the user joined, or has read to.
@@ -65,14 +69,12 @@ struct UnreadCount {
     /// Where the user joined; changes of the profile since then are passed over.
     private func joined() throws -> Int64 {
         let log = rooms.log(connection)
-        var nid: Int64? = room.memberNID
         var place: Int64?
-        for _ in 0..<SyncLimits.membershipSteps {
-            guard let current = nid, let event = try rooms.events.events([current], from: log)[current],
-                (try? RoomMember(event.pdu).membership) == .join
-            else { break }
+        try MembershipHistory(rooms: rooms, connection: connection, user: asking.user).walk(from: room.memberNID) {
+            event, membership in
+            guard membership == .join else { return false }
             place = try event.position ?? log.position(of: event.id) ?? place
-            nid = event.replaces
+            return true
         }
         return place ?? room.memberPosition
     }
@@ -88,8 +90,14 @@ struct UnreadCount {
     private mutating func step(_ record: inout UnreadRecord, _ budget: inout UnreadBudget) throws {
         let log = rooms.log(connection)
         let start = record.complete
-        let limit = min(SyncLimits.unreadRowsPerStep, budget.rows)
-        let arrivals = try log.arrivals(room: room.nid, after: start, upTo: room.lastPosition, limit: limit)
+        var limit = min(SyncLimits.unreadRowsPerStep, budget.rows)
+        let arrivals: [EventLog.Arrival]
+        if let ahead, ahead.after == start {
+            limit = min(limit, SyncLimits.unreadRowsAhead)
+            arrivals = Array(ahead.list.prefix(limit))
+        } else {
+            arrivals = try log.arrivals(room: room.nid, after: start, upTo: room.lastPosition, limit: limit)
+        }
         budget.rows -= max(1, arrivals.count)
         var end = room.lastPosition
         if arrivals.count == limit, let last = arrivals.last { end = last.position }
@@ -171,10 +179,14 @@ struct UnreadCount {
     private func count(_ candidates: [Candidate], _ record: inout UnreadRecord, _ log: EventLog) throws {
         guard !candidates.isEmpty else { return }
         let events = try rooms.events.events(candidates.map(\.arrival.nid), from: log)
-        let members = try summaries.counts(room: room.nid, state: room.state, connection).joined
+        let roots = Set(candidates.map(\.thread)).subtracting([UnreadRecord.main])
+        let followed = try ThreadSubscriptionStore(connection).followed(by: asking.user, room: room.nid, of: roots)
         for candidate in candidates {
             guard let event = events[candidate.arrival.nid], event.redactedBy == nil,
-                let outcome = outcome(event, members: members), outcome.notifies
+                let outcome = try evaluation.outcome(
+                    of: event.pdu, in: room, for: asking.user, by: rules,
+                    followsThread: roots.contains(candidate.thread) ? followed.contains(candidate.thread) : nil,
+                    connection), outcome.notifies
             else { continue }
             var name = candidate.thread
             if record.threads[name] == nil {
@@ -191,24 +203,5 @@ struct UnreadCount {
             let last = record.threads[name]?.last ?? candidate.arrival.position
             record.threads[name]?.last = max(last, candidate.arrival.position)
         }
-    }
-
-    private func outcome(_ event: StoredEvent, members: Int) -> PushOutcome? {
-        var pushed = PushedEvent(
-            event.pdu.document.root, sender: event.pdu.sender, roomID: room.id, memberCount: members
-        ) { key in mayNotify(event.pdu.sender, key) }
-        return pushed.outcome(for: asking.user, by: rules)
-    }
-
-    private func mayNotify(_ sender: UserID, _ key: String) -> Bool {
-        let keys = [StateKey(.create, ""), StateKey(.powerLevels, "")]
-        guard let state = try? rooms.state(at: room.state, keys: keys, in: connection),
-            let create = state[keys[0]]?.pdu
-        else { return false }
-        let levels = PowerLevels(state[keys[1]]?.pdu, create: create)
-        guard let level = try? levels.level(of: sender), let required = try? levels.requiredForNotification(key) else {
-            return false
-        }
-        return level >= required
     }
 }

@@ -14,6 +14,15 @@ struct UnreadCounts: Sendable {
         var rooms: Set<Int64> = []
         /// Of these the counts were left unfinished.
         var partial: Set<Int64> = []
+        /// Events that are to be counted, of some of the rooms.
+        var arrivals: [Int64: Arrivals] = [:]
+    }
+
+    /// The first events of a room behind a place, read at once with those of others.
+    struct Arrivals: Sendable {
+        var after: Int64
+        /// At most `SyncLimits.unreadRowsAhead`.
+        var list: [EventLog.Arrival]
     }
 
     /// Who asks, and by which rules.
@@ -26,14 +35,12 @@ struct UnreadCounts: Sendable {
     }
 
     let rooms: RoomReader
-    let summaries: RoomSummaries
+    private let evaluation: PushEvaluation
     private let kept = UnreadKept()
-    private let rulesets = BoundedCache<UserID, (position: Int64, rules: PushRuleset)>(
-        budget: SyncLimits.unreadBytes / 2)
 
     init(rooms: RoomReader, summaries: RoomSummaries) {
         self.rooms = rooms
-        self.summaries = summaries
+        evaluation = PushEvaluation(rooms: rooms, summaries: summaries)
     }
 
     /// When what decides about counting changed, the user's push rules and whom the user ignores: a position of the stream
@@ -53,12 +60,47 @@ struct UnreadCounts: Sendable {
     func batch(
         _ nids: [Int64], of user: UserID, partial: [Int64] = [], _ connection: any SQLConnection
     ) throws -> Batch {
-        guard !nids.isEmpty else { return Batch() }
+        guard !nids.isEmpty else { return Batch(partial: Set(partial)) }
         let unknown = nids.filter { kept.record(.init(user: user, room: $0)) == nil }
         return Batch(
             records: try UnreadStore(connection).records(of: user, rooms: unknown + partial),
             places: try ReceiptStore(connection).places(of: user, rooms: nids, threads: [UnreadRecord.main]),
             rooms: Set(nids), partial: Set(partial))
+    }
+
+    /// Reads the events of rooms that are going to be counted, in place of those of other rooms.
+    /// - Throws: `DatabaseError`, `CorruptState`.
+    func readAhead(
+        _ list: [SyncRoom], for asking: Asking, _ batch: inout Batch, _ connection: any SQLConnection
+    ) throws {
+        batch.arrivals = [:]
+        let rules = try evaluation.rules(of: asking.user, at: asking.rules, connection)
+        var stretches: [EventLog.ArrivalStretch] = []
+        for room in list {
+            let known = record(.init(user: asking.user, room: room.nid), batch)
+            let record = try known ?? count(room, asking, rules, batch, connection).fresh()
+            let after = max(record.complete, batch.places[room.nid]?[""] ?? Int64.min)
+            guard after < room.lastPosition, known.map({ $0.rules == asking.rules }) ?? true else { continue }
+            stretches.append(.init(room: room.nid, after: after, upTo: room.lastPosition))
+        }
+        // Of one room nothing is won.
+        guard stretches.count > 1 else { return }
+        let log = rooms.log(connection)
+        let found = try log.arrivals(of: stretches, limit: SyncLimits.unreadRowsAhead)
+        for stretch in stretches {
+            batch.arrivals[stretch.room] = Arrivals(after: stretch.after, list: found[stretch.room] ?? [])
+        }
+        let judged = found.values.joined().lazy.filter { $0.sender != asking.user.text }.map(\.nid)
+        _ = try rooms.events.events(Array(judged.prefix(SyncLimits.unreadEvents)), from: log)
+    }
+
+    private func count(
+        _ room: SyncRoom, _ asking: Asking, _ rules: PushRuleset, _ batch: Batch, _ connection: any SQLConnection
+    ) -> UnreadCount {
+        UnreadCount(
+            rooms: rooms, evaluation: evaluation, connection: connection, room: room, asking: asking, rules: rules,
+            whole: batch.places[room.nid]?[""], main: batch.places[room.nid]?[UnreadRecord.main],
+            ahead: batch.arrivals[room.nid])
     }
 
     /// The counts of a room that the user is joined to.
@@ -71,10 +113,8 @@ struct UnreadCounts: Sendable {
         let batch =
             batch.rooms.contains(room.nid) ? batch : try self.batch([room.nid], of: asking.user, connection)
         let key = UnreadKept.Key(user: asking.user, room: room.nid)
-        var count = UnreadCount(
-            rooms: rooms, summaries: summaries, connection: connection, room: room, asking: asking,
-            rules: try rules(of: asking.user, at: asking.rules, connection),
-            whole: batch.places[room.nid]?[""], main: batch.places[room.nid]?[UnreadRecord.main])
+        var count = count(
+            room, asking, try evaluation.rules(of: asking.user, at: asking.rules, connection), batch, connection)
         let known = record(key, batch)
         var record = try known ?? count.fresh()
         let before = known
@@ -82,25 +122,12 @@ struct UnreadCounts: Sendable {
         try count.bringUpToDate(&record, &budget)
         let isPartial = record.complete < room.lastPosition
         let wasPartial = batch.partial.contains(room.nid)
-        if record != before || wasPartial {
+        if record != before || wasPartial || isPartial {
             kept.keep(
                 record, key, looked: max(spent.events - budget.events, (spent.rows - budget.rows) / 16),
                 isPartial: isPartial, mustSave: wasPartial)
         }
         return tally(of: record, isComplete: !isPartial)
-    }
-
-    /// The counts of a room with its threads, as far as one request may look.
-    /// - Throws: `DatabaseError`, `CorruptState`.
-    func counts(
-        of room: SyncRoom, for user: UserID, rulesPosition: Int64, ignoring ignored: Set<String>,
-        _ connection: any SQLConnection
-    ) throws -> UnreadTally.Counts {
-        var budget = UnreadBudget()
-        return try tally(
-            of: room, for: Asking(user: user, rules: rulesPosition, ignored: ignored), Batch(), budget: &budget,
-            connection
-        ).total
     }
 
     /// Writes down what was counted, if there is enough of it. Nothing depends on it but the cost of counting again.
@@ -123,13 +150,5 @@ struct UnreadCounts: Sendable {
             if name == UnreadRecord.main { tally.main = counts } else { tally.threads[name] = counts }
         }
         return tally
-    }
-
-    private func rules(of user: UserID, at position: Int64, _ connection: any SQLConnection) throws -> PushRuleset {
-        if let known = rulesets.value(user), known.position == position { return known.rules }
-        let rules =
-            try AccountDataStore(connection, rooms.sealer).pushRules(of: [user])[user] ?? PushRuleset(user: user)
-        rulesets.put(user, (position, rules), cost: rules.rules.count * 512)
-        return rules
     }
 }

@@ -114,25 +114,4 @@ public struct PurgeJobs {
     public func blocked() throws -> [String] {
         try connection.query("SELECT room_id FROM blocked_rooms ORDER BY room_id").map { try $0.text(0) }
     }
-
-    // MARK: Who does it
-
-    /// Takes or keeps the right to do it: one node at a time.
-    /// - Throws: `DatabaseError`.
-    public func lease(holder: String, now: Int64, until: Int64) throws -> Bool {
-        try connection.execute(
-            """
-            INSERT INTO room_leases (lane, holder, until) VALUES (\(Self.lane), \(holder), \(until))
-            ON CONFLICT (lane) DO UPDATE SET holder = excluded.holder, until = excluded.until
-            WHERE room_leases.until <= \(now) OR room_leases.holder = \(holder)
-            """) == 1
-    }
-
-    /// Gives the right back.
-    /// - Throws: `DatabaseError`.
-    public func release(holder: String) throws {
-        try connection.execute("DELETE FROM room_leases WHERE lane = \(Self.lane) AND holder = \(holder)")
-    }
-
-    private static let lane = "retention"
 }

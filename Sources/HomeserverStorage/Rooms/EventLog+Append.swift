@@ -241,7 +241,8 @@ extension EventLog {
                 continue
             }
             let member = RoomMember(pdu)
-            if membership == .join, !append.replacesAllMembers {
+            // Users of ours are told of in any case.
+            if membership == .join, !append.replacesAllMembers, !append.concerned.contains(change.user) {
                 statements += StickyEventStore.resending(in: append.roomNID, to: change.user, now: append.now)
             }
             statements.append(

@@ -161,6 +161,20 @@ public struct EventLog {
         ).compactMap { try? EventID($0.text(0)) }
     }
 
+    /// The same of several rooms, by `room_nid`: only of those that refer to such events.
+    /// - Throws: `DatabaseError`.
+    public func backwardExtremities(rooms: some Collection<Int64>) throws -> [Int64: [EventID]] {
+        var found: [Int64: [EventID]] = [:]
+        for chunk in Array(rooms).chunks(of: Limits.bindsPerStatement) {
+            for row in try connection.query(
+                "SELECT room_nid, event_id FROM backward_extremities WHERE room_nid IN \(list: chunk) AND purged = 0")
+            {
+                if let id = try? EventID(row.text(1)) { found[try row.integer(0), default: []].append(id) }
+            }
+        }
+        return found
+    }
+
     /// Events at which what this server has of a room ends: those that may be fetched, and those that were taken out.
     /// - Throws: `DatabaseError`.
     public func historyEnds(room: Int64) throws -> [(id: EventID, isPurged: Bool)] {

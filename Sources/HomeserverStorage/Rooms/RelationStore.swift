@@ -122,6 +122,22 @@ public struct RelationStore {
 
     // MARK: Aggregations
 
+    /// Those of some events, by `event_nid`, to which others relate.
+    public func related(among nids: some Collection<Int64>) throws -> Set<Int64> {
+        var found: Set<Int64> = []
+        for chunk in Array(nids).chunks(of: Limits.bindsPerStatement) {
+            for row in try connection.query(
+                """
+                SELECT e.event_nid FROM events e WHERE e.event_nid IN \(list: chunk) AND EXISTS (
+                    SELECT 1 FROM event_relations r WHERE r.room_nid = e.room_nid AND r.target = e.event_id)
+                """)
+            {
+                found.insert(try row.integer(0))
+            }
+        }
+        return found
+    }
+
     /// By which types of relation others relate to events: only for those to which any do.
     public func relationTypes(to targets: [EventID], room: Int64) throws -> [EventID: Set<String>] {
         var found: [EventID: Set<String>] = [:]

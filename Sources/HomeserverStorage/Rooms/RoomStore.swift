@@ -24,19 +24,6 @@ public struct RoomStore {
         try connection.query(Self.rooms + "WHERE room_nid = \(nid)").first.map(Self.record)
     }
 
-    /// The rooms of numbers.
-    /// - Throws: `DatabaseError`.
-    public func rooms(nids: [Int64]) throws -> [Int64: RoomRecord] {
-        var found: [Int64: RoomRecord] = [:]
-        for chunk in nids.chunks(of: Limits.bindsPerStatement) {
-            for row in try connection.query(Self.rooms + "WHERE room_nid IN \(list: chunk)") {
-                let record = try Self.record(row)
-                found[record.nid] = record
-            }
-        }
-        return found
-    }
-
     /// The rooms of this server's directory, the lowest number first.
     /// - Throws: `DatabaseError`.
     public func publishedRooms() throws -> [RoomRecord] {
@@ -113,11 +100,23 @@ public struct RoomStore {
     /// How many members a room has, by membership.
     /// - Throws: `DatabaseError`.
     public func memberCounts(room: Int64) throws -> [Membership: Int] {
-        var counts: [Membership: Int] = [:]
-        for row in try connection.query(
-            "SELECT membership, COUNT(*) FROM room_members WHERE room_nid = \(room) GROUP BY membership")
-        {
-            if let membership = Membership(rawValue: try row.text(0)) { counts[membership] = try row.int(1) }
+        try memberCounts(rooms: [room])[room] ?? [:]
+    }
+
+    /// The same of several rooms, by `room_nid`.
+    /// - Throws: `DatabaseError`.
+    public func memberCounts(rooms: some Collection<Int64>) throws -> [Int64: [Membership: Int]] {
+        var counts: [Int64: [Membership: Int]] = [:]
+        for chunk in Array(rooms).chunks(of: Limits.bindsPerStatement) {
+            for row in try connection.query(
+                """
+                SELECT room_nid, membership, COUNT(*) FROM room_members WHERE room_nid IN \(list: chunk)
+                GROUP BY room_nid, membership
+                """)
+            {
+                guard let membership = Membership(rawValue: try row.text(1)) else { continue }
+                counts[try row.integer(0), default: [:]][membership] = try row.int(2)
+            }
         }
         return counts
     }

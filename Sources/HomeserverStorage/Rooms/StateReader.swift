@@ -44,6 +44,17 @@ public struct StateReader {
         return numbers.compactMapValues { values[$0] }
     }
 
+    /// The events that hold any of `keys` in several states.
+    /// - Parameter roots: the states, by a number of the caller's.
+    /// - Throws: `DatabaseError`, `CorruptState`.
+    public func events(at roots: [Int64: StateRoot], keys: some Collection<StateKey>) throws -> [Int64: [Int64]] {
+        // Once for all states: a key that no state has is never in the cache.
+        let numbers = Array(try cache.numbers(of: keys, connection).values)
+        guard !numbers.isEmpty else { return [:] }
+        _ = try nodes.nodes(Array(Set(roots.values)))
+        return try roots.mapValues { Array(try StateTree.values(of: numbers, at: $0, from: nodes).values) }
+    }
+
     /// The whole state.
     /// - Throws: `DatabaseError`, `CorruptState`.
     public func all(at root: StateRoot) throws -> [StateKey: Int64] {
@@ -53,6 +64,39 @@ public struct StateReader {
         state.reserveCapacity(entries.count)
         for entry in entries { if let key = keys[entry.key] { state[key] = entry.event } }
         return state
+    }
+
+    /// Reads the nodes of several states into the cache, each level by one question: what is asked about them afterwards
+    /// costs none of its own.
+    /// - Parameters:
+    ///   - whole: of which everything is read.
+    ///   - tops: of which only the uppermost node is read: all of it in small rooms.
+    ///   - limit: states with more entries than this are left out.
+    /// - Returns: the entries of `whole`, without those of states that are too large.
+    /// - Throws: `DatabaseError`, `CorruptState`.
+    public func load(
+        whole: Set<StateRoot>, tops: Set<StateRoot>, limit: Int
+    ) throws -> [StateRoot: [(key: StateKey, event: Int64)]] {
+        let top = try self.nodes.nodes(Array(whole.union(tops)))
+        var level = whole.filter { top[$0].map { $0.count <= limit } ?? false }
+        var found: [StateRoot: [(key: StateKey, event: Int64)]] = [:]
+        let small = level
+        while !level.isEmpty {
+            let nodes = try self.nodes.nodes(Array(level))
+            var below: Set<StateRoot> = []
+            for case .branch(let children) in nodes.values {
+                below.formUnion(children.filter { $0.count > 0 }.map(\.root))
+            }
+            level = below
+        }
+        let entries = try small.reduce(into: [StateRoot: [StateEntry]]()) { entries, root in
+            entries[root] = try StateTree.entries(at: root, from: nodes)
+        }
+        let keys = try cache.keys(of: Set(entries.values.joined().map(\.key)), connection)
+        for (root, list) in entries {
+            found[root] = list.compactMap { entry in keys[entry.key].map { ($0, entry.event) } }
+        }
+        return found
     }
 
     /// The events of the whole state, without their keys.

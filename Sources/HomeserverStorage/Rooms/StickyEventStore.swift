@@ -45,6 +45,23 @@ public struct StickyEventStore {
         ]
     }
 
+    /// Those of some rooms that have events which are sticky now.
+    /// - Parameter now: milliseconds since 1970.
+    /// - Throws: `DatabaseError`.
+    public func rooms(among rooms: some Collection<Int64>, now: Int64) throws -> Set<Int64> {
+        var found: Set<Int64> = []
+        for chunk in Array(rooms).chunks(of: Limits.bindsPerStatement) {
+            for row in try connection.query(
+                """
+                SELECT DISTINCT room_nid FROM sticky_events WHERE room_nid IN \(list: chunk) AND expires > \(now)
+                """)
+            {
+                found.insert(try row.integer(0))
+            }
+        }
+        return found
+    }
+
     /// The places of a room's events that are sticky now, the oldest first.
     /// - Parameters:
     ///   - after: only later places.

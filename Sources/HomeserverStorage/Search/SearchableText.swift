@@ -49,7 +49,7 @@ public struct SearchableText: Sendable, Hashable {
             switch kind {
             case .body: [content["body"]?.string]
             case .name: [content["name"]?.string]
-            case .topic: [content["topic"]?.string, Self.plainTopic(content)]
+            case .topic: [content["topic"]?.string, RoomTopic(content).blockText]
             }
         var parts = texts.compactMap(\.self)
         if parts.count == 2, parts[0] == parts[1] { parts.removeLast() }
@@ -59,9 +59,4 @@ public struct SearchableText: Sendable, Hashable {
         self.text = text
     }
 
-    private static func plainTopic(_ content: JSONView) -> String? {
-        content["m.topic"]?["m.text"]?.array?.first { block in
-            block["mimetype"]?.string.map { $0 == "text/plain" } ?? true
-        }?["body"]?.string
-    }
 }

@@ -18,6 +18,20 @@ extension EventLog {
         var target: String?
     }
 
+    /// A stretch of a room's timeline: `after` < position <= `upTo`.
+    public struct ArrivalStretch: Sendable {
+        /// `room_nid`
+        public var room: Int64
+        public var after: Int64
+        public var upTo: Int64
+
+        public init(room: Int64, after: Int64, upTo: Int64) {
+            self.room = room
+            self.after = after
+            self.upTo = upTo
+        }
+    }
+
     /// The events of a stretch of a room's timeline, oldest first: `after` < position <= `upTo`, the first `limit`.
     /// - Throws: `DatabaseError`.
     public func arrivals(room: Int64, after: Int64, upTo: Int64, limit: Int) throws -> [Arrival] {
@@ -28,11 +42,44 @@ extension EventLog {
             WHERE e.room_nid = \(room) AND e.position > \(after) AND e.position <= \(upTo)
             ORDER BY e.position LIMIT \(limit)
             """
-        ).map { row in
-            Arrival(
-                position: try row.integer(0), nid: try row.integer(1), sender: try row.text(2),
-                type: try row.text(3), relationType: try row.optionalText(4), target: try row.optionalText(5))
+        ).map { try Self.arrival($0, from: 0) }
+    }
+
+    /// The events of stretches of several rooms' timelines, oldest first: of each room the first `limit` of what
+    /// `arrivals(room:after:upTo:limit:)` gives.
+    /// - Throws: `DatabaseError`.
+    public func arrivals(of stretches: [ArrivalStretch], limit: Int) throws -> [Int64: [Arrival]] {
+        var found: [Int64: [Arrival]] = [:]
+        for stretch in stretches { found[stretch.room] = [] }
+        for chunk in stretches.chunks(of: Limits.stretchesPerStatement) {
+            let wanted = chunk.map { stretch in
+                """
+                (CAST(\(stretch.room) AS BIGINT), CAST(\(stretch.after) AS BIGINT), CAST(\(stretch.upTo) AS BIGINT))
+                """ as SQL
+            }
+            for row in try connection.query(
+                """
+                WITH wanted (room, low, high) AS (VALUES \(wanted.joined(separator: ", ")))
+                SELECT DISTINCT e.room_nid, e.position, e.event_nid, e.sender, e.type, r.rel_type, r.target
+                FROM wanted w CROSS JOIN events e LEFT JOIN event_relations r ON r.event_nid = e.event_nid
+                WHERE e.room_nid = w.room AND e.position > w.low
+                AND e.position <= COALESCE((SELECT x.position FROM events x WHERE x.room_nid = w.room
+                    AND x.position > w.low AND x.position <= w.high ORDER BY x.position
+                    LIMIT 1 OFFSET \(max(1, limit) - 1)), w.high)
+                ORDER BY e.room_nid, e.position
+                """)
+            {
+                found[try row.integer(0), default: []].append(try Self.arrival(row, from: 1))
+            }
         }
+        return found
+    }
+
+    private static func arrival(_ row: SQLRow, from first: Int) throws -> Arrival {
+        Arrival(
+            position: try row.integer(first), nid: try row.integer(first + 1), sender: try row.text(first + 2),
+            type: try row.text(first + 3), relationType: try row.optionalText(first + 4),
+            target: try row.optionalText(first + 5))
     }
 
     /// What events relate to, and how: only for those that do.

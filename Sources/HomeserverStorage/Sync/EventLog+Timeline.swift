@@ -29,6 +29,31 @@ extension EventLog {
         return try connection.query(statement).map { Place(position: try $0.integer(0), nid: try $0.integer(1)) }
     }
 
+    /// The newest places of several rooms' timelines, the newest first, of each at most `limit`.
+    /// - Parameters:
+    ///   - rooms: by `room_nid`, after which position; nil for the whole timeline.
+    /// - Throws: `DatabaseError`.
+    public func newestPlaces(of rooms: [Int64: Int64?], upTo: Int64, limit: Int) throws -> [Int64: [Place]] {
+        var found = rooms.mapValues { _ in [Place]() }
+        for chunk in rooms.map({ ($0.key, $0.value ?? Int64.min) }).chunks(of: Limits.stretchesPerStatement) {
+            let wanted = chunk.map { room, after in "(CAST(\(room) AS BIGINT), CAST(\(after) AS BIGINT))" as SQL }
+            for row in try connection.query(
+                """
+                WITH wanted (room, low) AS (VALUES \(wanted.joined(separator: ", ")))
+                SELECT DISTINCT e.room_nid, e.position, e.event_nid FROM wanted w CROSS JOIN events e
+                WHERE e.room_nid = w.room AND e.position IS NOT NULL AND e.position <= \(upTo)
+                AND e.position >= COALESCE((SELECT x.position FROM events x WHERE x.room_nid = w.room
+                    AND x.position > w.low AND x.position <= \(upTo) ORDER BY x.position DESC
+                    LIMIT 1 OFFSET \(max(1, limit) - 1)), w.low + 1)
+                ORDER BY e.room_nid, e.position DESC
+                """)
+            {
+                found[try row.integer(0)]?.append(Place(position: try row.integer(1), nid: try row.integer(2)))
+            }
+        }
+        return found
+    }
+
     /// The last place of a room's timeline before a position; nil when there is none.
     /// - Throws: `DatabaseError`.
     public func lastPosition(room: Int64, before position: Int64) throws -> Int64? {

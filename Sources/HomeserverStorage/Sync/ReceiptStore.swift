@@ -83,6 +83,28 @@ public struct ReceiptStore {
         ).compactMap(Self.receipt)
     }
 
+    /// The same of several rooms, by `room_nid`: of each the newest `limit`.
+    /// - Throws: `DatabaseError`.
+    public func receipts(
+        rooms: some Collection<Int64>, readableBy reader: UserID, limit: Int
+    ) throws -> [Int64: [Receipt]] {
+        var found: [Int64: [Receipt]] = [:]
+        for chunk in Array(rooms).chunks(of: Limits.bindsPerStatement) {
+            for row in try connection.query(
+                """
+                SELECT room_nid, user_id, type, thread, event_id, event_position, ts FROM (
+                    SELECT r.*, ROW_NUMBER() OVER (PARTITION BY r.room_nid ORDER BY r.position DESC) AS place
+                    FROM receipts r WHERE r.room_nid IN \(list: chunk)
+                    AND (r.type <> 'm.read.private' OR r.user_id = \(reader.text))) newest
+                WHERE place <= \(limit) ORDER BY room_nid, place
+                """)
+            {
+                if let receipt = try Self.receipt(row) { found[receipt.roomNID, default: []].append(receipt) }
+            }
+        }
+        return found
+    }
+
     /// The receipts that changed between two positions in the rooms that `reader` is joined to and may see.
     /// - Throws: `DatabaseError`.
     public func changes(for reader: UserID, after: Int64, upTo: Int64) throws -> [Receipt] {

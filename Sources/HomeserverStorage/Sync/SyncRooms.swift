@@ -133,6 +133,33 @@ public struct SyncRooms {
         ).compactMap { try? UserID($0.text(0)) }
     }
 
+    /// The same of several rooms, by `room_nid`, of each at most `limit`.
+    /// - Throws: `DatabaseError`.
+    public func first(
+        _ memberships: [Membership], rooms: some Collection<Int64>, limit: Int
+    ) throws -> [Int64: [UserID]] {
+        // Of one room the database need not number all members.
+        if rooms.count == 1, let room = rooms.first {
+            return [room: try first(memberships, room: room, limit: limit)]
+        }
+        var found: [Int64: [UserID]] = [:]
+        for chunk in Array(rooms).chunks(of: Limits.bindsPerStatement) {
+            for row in try connection.query(
+                """
+                SELECT room_nid, user_id FROM (
+                    SELECT room_nid, user_id, ROW_NUMBER() OVER (
+                        PARTITION BY room_nid ORDER BY position, event_nid) AS place
+                    FROM room_members WHERE room_nid IN \(list: chunk)
+                    AND membership IN \(list: memberships.map(\.rawValue))) members
+                WHERE place <= \(limit) ORDER BY room_nid, place
+                """)
+            {
+                if let user = try? UserID(row.text(1)) { found[try row.integer(0), default: []].append(user) }
+            }
+        }
+        return found
+    }
+
     /// Members of a room who may stand for its name: who came first among the joined and invited, or if there are none among
     /// those who left. `limit` at most, `user` left aside.
     /// - Throws: `DatabaseError`.

@@ -15,6 +15,9 @@ public struct PushCondition: Sendable, Hashable {
         case roomMemberCount(MemberCount)
         /// The sender has the power level that such a notification takes.
         case senderNotificationPermission(String)
+        /// The event is in a thread, and the user follows that, or does not.
+        /// Proposal: <https://github.com/matrix-org/matrix-spec-proposals/pull/4306>
+        case threadSubscription(Bool)
         /// Something else, which holds of no event.
         case unknown
     }
@@ -29,6 +32,8 @@ public struct PushCondition: Sendable, Hashable {
         self.json = json
         test = Self.test(of: json) ?? .unknown
     }
+
+    static let threadSubscription = "io.element.msc4306.thread_subscription"
 
     /// `nil` if it is of a known kind, but with odd parameters.
     private static func test(of json: JSONValue) -> Test? {
@@ -47,6 +52,8 @@ public struct PushCondition: Sendable, Hashable {
             return json["is"]?.string.flatMap(MemberCount.init).map(Test.roomMemberCount)
         case "sender_notification_permission":
             return json["key"]?.string.map(Test.senderNotificationPermission)
+        case threadSubscription:
+            return json["subscribed"]?.bool.map(Test.threadSubscription)
         default:
             return .unknown
         }

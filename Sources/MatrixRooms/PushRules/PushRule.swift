@@ -5,10 +5,14 @@ public import MatrixModel
 public struct PushRule: Sendable, Hashable {
     /// The kinds, in the order in which they are asked.
     public enum Kind: String, Sendable, Hashable, CaseIterable {
-        case override, content, room, sender, underride
+        case override, content
+        /// Of thread subscriptions, by the server alone.
+        /// Proposal: <https://github.com/matrix-org/matrix-spec-proposals/pull/4306>
+        case postcontent
+        case room, sender, underride
 
         /// Whether its rules say themselves when they match.
-        var hasConditions: Bool { self == .override || self == .underride }
+        var hasConditions: Bool { self == .override || self == .postcontent || self == .underride }
     }
 
     public let kind: Kind
@@ -18,7 +22,7 @@ public struct PushRule: Sendable, Hashable {
     public let isDefault: Bool
     public internal(set) var isEnabled: Bool
     public internal(set) var actions: [PushAction]
-    /// All must hold; only of `override` and `underride`.
+    /// All must hold; only of `override`, `postcontent` and `underride`.
     public let conditions: [PushCondition]
     /// Which words the body must have; only of `content`.
     public let pattern: String?
@@ -44,6 +48,7 @@ public struct PushRule: Sendable, Hashable {
     /// - Throws: `PushRuleError.invalid`.
     public init(_ kind: Kind, id: String, _ json: JSONValue) throws(PushRuleError) {
         guard !id.isEmpty, id.utf8.count <= PushRuleLimits.idBytes else { throw .invalid("the rule ID is too long") }
+        guard kind != .postcontent else { throw .invalid("rules of this kind are the server's") }
         guard !id.hasPrefix(".") else { throw .invalid("rule IDs that start with . are the specification's") }
         guard !id.utf8.contains(0x2F), !id.utf8.contains(0x5C) else {
             throw .invalid("rule IDs have neither / nor \\")
@@ -59,7 +64,7 @@ public struct PushRule: Sendable, Hashable {
 
     /// A rule of a user as we stored it; `nil` if it is none. What we do not know in it does nothing.
     init?(stored json: JSONValue, kind: Kind) {
-        guard let id = json["rule_id"]?.string, !id.hasPrefix(".") else { return nil }
+        guard kind != .postcontent, let id = json["rule_id"]?.string, !id.hasPrefix(".") else { return nil }
         self.init(
             kind, id, isEnabled: json["enabled"]?.bool ?? true,
             conditions: kind.hasConditions ? (json["conditions"]?.elements ?? []).map(PushCondition.init) : [],

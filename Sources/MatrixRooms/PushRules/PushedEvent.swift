@@ -10,6 +10,8 @@ public struct PushedEvent {
     private let senderMayNotify: (String) -> Bool
     private var properties: [String: Property] = [:]
     private var steps = 0
+    /// Whether the user who is asked next follows the thread that the event is in; nil where it is in none.
+    public var followsThread: Bool?
 
     /// What a property of the event is to a condition.
     private enum Property {
@@ -47,7 +49,7 @@ public struct PushedEvent {
 
     private mutating func matches(_ rule: PushRule) -> Bool {
         switch rule.kind {
-        case .override, .underride:
+        case .override, .postcontent, .underride:
             for condition in rule.conditions where !holds(condition.test) { return false }
             return true
         case .content: return matches(Self.body, rule.glob)
@@ -75,6 +77,8 @@ public struct PushedEvent {
             return count.allows(memberCount)
         case .senderNotificationPermission(let key):
             return senderMayNotify(key)
+        case .threadSubscription(let isFollowed):
+            return followsThread == isFollowed
         case .unknown:
             return false
         }

@@ -195,7 +195,7 @@ struct TwoServers: Sendable {
     }
 }
 
-/// Waits until something holds, and fails the test when it does not for half a minute.
+/// Waits until something holds, and fails the test when it does not for two minutes: many tests share two cores.
 func eventually(
     _ location: SourceLocation = #_sourceLocation, _ condition: () async throws -> Bool
 ) async throws {

@@ -95,6 +95,14 @@ import Testing
             case .put:
                 objects.withLock { $0[path] = request.body }
                 return ClientResponse(status: 200, fields: [.eTag: "\"x\""])
+            case .get where query["list-type"] == "2":
+                let (prefix, after) = (query["prefix"] ?? "", query["start-after"] ?? "")
+                let all = objects.withLock { $0.keys }.map { String($0.dropFirst("/files/".count)) }.sorted()
+                let rest = all.filter { $0.hasPrefix(prefix) && $0 > after }
+                return xml(
+                    "<ListBucketResult><IsTruncated>\(rest.count > 2)</IsTruncated>"
+                        + rest.prefix(2).map { "<Contents><Key>\($0)</Key></Contents>" }.joined()
+                        + "</ListBucketResult>")
             case .delete:
                 _ = objects.withLock { $0.removeValue(forKey: path) }
                 return ClientResponse(status: 204)
@@ -162,6 +170,26 @@ import Testing
         let name = try await server.upload(Array("x".utf8))
         #expect(try await server.download(name).bytes == Array("x".utf8))
         #expect(server.network.asked.withLock { $0.allSatisfy { $0.host == "files.store.test" } })
+    }
+
+    @Test func `objects that no row knows are found, page by page, and nothing else goes`() async throws {
+        let bucket = Bucket()
+        let server = try await server(bucket)
+        let name = try await server.upload(Array("known".utf8))
+        let known = Hex.encode(SHA256.hash(Array("known".utf8)))
+        let first = known.prefix(2)
+        let before = bucket.objects.withLock { Set($0.keys) }
+        let others = ["/files/\(first)/zz/note", "/files/\(first)/ab/\(known)", "/files/other/\(known)"]
+        let orphans = (0..<5).map { "/files/\(first)/0\($0)/\(first)0\($0)" + String(repeating: "a", count: 60) }
+        bucket.objects.withLock { objects in
+            for path in others + orphans { objects[path] = [1] }
+        }
+        for _ in 0..<256 / MediaLimits.foldersAtOnce {
+            try await server.routes.sweep()
+            server.clock.advance(milliseconds: Int64(Housekeeping.interval / .milliseconds(1)))
+        }
+        #expect(bucket.objects.withLock { Set($0.keys) } == before.union(others))
+        #expect(try await server.download(name).status == 200)
     }
 
     @Test func `a store that stumbles is asked again, one that is down is an error and leaves no row`() async throws {

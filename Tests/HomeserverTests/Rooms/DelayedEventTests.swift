@@ -183,6 +183,69 @@ import Testing
         }
     }
 
+    @Test func `an invite that was sent before its node died is not sent again, here or elsewhere`() async throws {
+        try await TwoServers.run { servers in
+            let room = try await servers.alice.createRoom("12")
+            let carol = try await servers.a.register("carol")
+            let environment = servers.a.environment
+            for (target, home) in [(carol, servers.a), (servers.bob, servers.b)] {
+                let answer = try await servers.alice.ask(
+                    .put,
+                    "/_matrix/client/v3/rooms/\(percent(room.text))/state/m.room.member/\(percent(target.user.text))?org.matrix.msc4140.delay=100000",
+                    ["membership": "invite"])
+                let id = try #require(answer["delay_id"]?.string)
+                let waiting = try await environment.database.read { [alice = servers.alice.user] connection in
+                    try DelayedEventStore(connection, .plain).list(of: alice, now: environment.clock.now()).first
+                }
+                let event = try #require(waiting)
+                _ = try await servers.a.ask(.post, "\(Self.base)/\(id)/send", [:])
+                try await target.join(room, via: servers.a)
+                // As it is found where the node died before it could note that it was done.
+                try await environment.database.write { _ = try DelayedEventStore($0, .plain).add(event, limit: 10) }
+                _ = try await servers.a.ask(.post, "\(Self.base)/\(id)/send", [:])
+                try await eventually {
+                    try await home.reader.membership(of: target.user, in: room)?.membership == .join
+                }
+                let left = try await environment.database.read { [alice = servers.alice.user] connection in
+                    try DelayedEventStore(connection, .plain).list(of: alice, now: Int64.max)
+                }
+                #expect(left == [])
+            }
+        }
+    }
+
+    @Test(arguments: TestStore.available)
+    func `who lost a claim takes nothing out, and what is due next is known`(_ store: TestStore) async throws {
+        try await store.run { database, _ in
+            try await Instance.migrate(database)
+            let (alice, room) = (try UserID("@alice:a.test"), try RoomID("!room:a.test"))
+            try await database.write { connection in
+                let store = DelayedEventStore(connection, .plain)
+                #expect(try store.nextDue() == nil)
+                for (id, time) in [("a", Int64(100)), ("b", 200), ("c", 300)] {
+                    let event = DelayedEventStore.Event(
+                        id: id, user: alice, device: nil, room: room, type: .message, stateKey: nil,
+                        content: Array("{}".utf8), delay: 10, sendAt: time)
+                    #expect(try store.add(event, limit: 10) == nil)
+                }
+                #expect(try store.nextDue() == 100)
+                let first = try #require(try store.claim("a", now: 110, until: 150))
+                #expect(first.claimedUntil == 150)
+                #expect(try store.nextDue() == 150)
+                let due = try store.claimDue(now: 210, until: 400, limit: 10)
+                #expect(due.map(\.id) == ["a", "b"])
+                #expect(try store.nextDue() == 300)
+                // Its claim ended, and another has it.
+                try store.remove(first)
+                #expect(try store.list(of: alice, now: 1_000).map(\.id) == ["a", "b", "c"])
+                try store.remove(try #require(due.first))
+                #expect(try store.list(of: alice, now: 1_000).map(\.id) == ["b", "c"])
+                #expect(try store.cancel("c", now: 1_000))
+                #expect(try store.nextDue() == 400)
+            }
+        }
+    }
+
     @Test func `too long a delay, too many, and rooms one is not in are refused`() async throws {
         let server = try await TestHomeserver("a.test", on: LoopNetwork()) {
             $0.limits.delayedEventsPerUser = 2

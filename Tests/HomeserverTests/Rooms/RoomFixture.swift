@@ -53,14 +53,17 @@ struct RoomFixture {
     static let carol = try! UserID("@carol:elsewhere")
 
     init(
-        database: (any Database)? = nil, sealer: StorageSealer = .plain, clock: any ServerClock = TickingClock()
+        database: (any Database)? = nil, sealer: StorageSealer = .plain, clock: any ServerClock = TickingClock(),
+        _ configure: (inout HomeserverConfiguration) -> Void = { _ in }
     ) async throws {
+        var configuration = HomeserverConfiguration(publicBaseURL: "https://test")
+        configure(&configuration)
         let database = if let database { database } else { try await Self.database() }
         try await Migrator.migrate(database, Schema.migrations, oldestCompatible: Schema.oldestCompatible)
         let key = try Ed25519.SigningKey(seed: [UInt8](repeating: 7, count: 32))
         environment = Environment(
             serverName: try ServerName("test"),
-            configuration: HomeserverConfiguration(publicBaseURL: "https://test"), database: database, sealer: sealer,
+            configuration: configuration, database: database, sealer: sealer,
             clock: clock, random: SystemRandomSource(),
             signingKeys: SigningKeys(keyID: "ed25519:a", current: key), httpClient: SilentNetwork(),
             logger: Logger(label: "test"))

@@ -13,8 +13,35 @@ import Testing
         var state = RetentionKeeper.State()
         let record = try #require(try await server.reader.record(room))
         let removed = try await keeper.purge(record, cut, fromBeginning: false, &state)
-        try await server.environment.database.write { try PurgeJobs($0).release(holder: keeper.node) }
+        try await keeper.release()
         return removed
+    }
+
+    @Test func `a room that cannot be read keeps its messages, and no other room's`() async throws {
+        let clock = SyncClock()
+        let server = try await RoomFixture(clock: clock) { $0.retention.defaultDays = 1 }
+        var rooms: [RoomRecord] = []
+        for _ in 0..<3 {
+            let room = try await server.room()
+            for number in 0..<3 { _ = try await server.message("\(number)", room.id) }
+            rooms.append(room)
+        }
+        let first = rooms[0].nid
+        try await server.environment.database.write { connection in
+            _ = try connection.execute(
+                "UPDATE rooms SET version = 'none' WHERE room_nid = \(first)")
+        }
+        clock.advance(milliseconds: 3 * 86_400_000)
+        let keeper = RetentionKeeper(
+            environment: server.environment, reader: RoomReader(environment: server.environment), memberships: nil)
+        var state = RetentionKeeper.State()
+        try await keeper.turn(&state)
+        try await keeper.release()
+        for room in rooms.dropFirst() { #expect(try await bodies(server, room).contains("0") == false) }
+        let kept = try await server.environment.database.read { connection in
+            try connection.query("SELECT 1 FROM events WHERE room_nid = \(first) AND type = 'm.room.message'").count
+        }
+        #expect(kept == 3)
     }
 
     private func bodies(_ server: RoomFixture, _ room: RoomRecord) async throws -> [String] {

@@ -36,7 +36,7 @@ import Testing
         for _ in 0..<20 {
             try await keeper.turn(&state)
             if try await server.environment.database.read({ try PurgeJobs($0).open(limit: 1) }).isEmpty {
-                try await server.environment.database.write { try PurgeJobs($0).release(holder: keeper.node) }
+                try await keeper.release()
                 // As a notification would have it.
                 server.reader.received("")
                 return
@@ -183,7 +183,7 @@ import Testing
                 let job = try await database.read { try PurgeJobs($0).open(limit: 1).first }
                 if job?.kind == .leftovers, job?.phase == 2 { break }
             }
-            try await database.write { try PurgeJobs($0).release(holder: keeper.node) }
+            try await keeper.release()
             server.reader.received("")
             try await server.join(mallory, other.id)
             try await work(server)

@@ -12,6 +12,7 @@ import Testing
 @Suite("Syncing on both engines") struct SyncEnginesTests {
     private let alice = SyncServer.alice
     private let bob = SyncServer.bob
+    private let carol = SyncServer.carol
 
     @Test(arguments: TestStore.available)
     func `unread counts are kept, taken up again and taken out`(_ store: TestStore) async throws {
@@ -47,6 +48,62 @@ import Testing
             try await database.write { try UnreadStore($0).forgetLeft() }
             let left = try await database.read { try $0.query("SELECT COUNT(*) FROM unread_counts").first?.integer(0) }
             #expect(left == 0)
+        }
+    }
+
+    @Test(arguments: TestStore.available)
+    func `stretches of several timelines are what they are one by one`(_ store: TestStore) async throws {
+        try await store.run { database, _ in
+            let server = try await SyncServer(on: database)
+            var nids: [Int64] = []
+            for count in [0, 3, 12, 30] {
+                let room = try await server.room(with: [bob])
+                for number in 0..<count { nids.append(try await server.message("\(number)", room).roomNID) }
+                nids.append(try await server.message("last", room).roomNID)
+            }
+            let sync = try await server.sync(bob)
+            let rooms = Set(nids)
+            try await database.read { [alice, bob] connection in
+                let log = server.rooms.log(connection)
+                let top = try StreamPositions(connection).current("events")
+                for (low, high, limit) in [(nil, top, 5), (top - 20, top, 100), (top / 2, top - 3, 1), (-1, 0, 9)] {
+                    let wanted = Dictionary(uniqueKeysWithValues: rooms.map { ($0, low) })
+                    let found = try log.newestPlaces(of: wanted, upTo: high, limit: limit)
+                    let arrivals = try log.arrivals(
+                        of: rooms.map { .init(room: $0, after: low ?? 0, upTo: high) }, limit: limit)
+                    for room in rooms {
+                        let places = try log.places(
+                            room: room, after: low, upTo: high, limit: limit, newestFirst: true)
+                        #expect(found[room] == places)
+                        let alone = try log.arrivals(room: room, after: low ?? 0, upTo: high, limit: limit)
+                        #expect(arrivals[room] == alone)
+                    }
+                }
+                let receipts = ReceiptStore(connection)
+                try #require(rooms.count == 4)
+                #expect(try receipts.receipts(rooms: rooms, readableBy: bob, limit: 10) == [:])
+                let members = try SyncRooms(connection).first([.join], rooms: rooms, limit: 1)
+                #expect(members == Dictionary(uniqueKeysWithValues: rooms.map { ($0, [alice]) }))
+                let counts = try RoomStore(connection).memberCounts(rooms: rooms)
+                #expect(counts == Dictionary(uniqueKeysWithValues: rooms.map { ($0, [.join: 2]) }))
+            }
+            let (first, last) = (try #require(nids.first), try #require(nids.last))
+            let id = try #require(try await database.read { try RoomStore($0).room(nid: last)?.id })
+            let event = try #require(sync.room(id)?["timeline"]?["events"]?.elements.last?["event_id"]?.string)
+            try await database.write { [alice, bob, carol] connection in
+                let receipts = ReceiptStore(connection)
+                for (user, type) in [(alice, "m.read"), (bob, "m.read.private"), (carol, "m.read.private")] {
+                    try receipts.take([
+                        .init(
+                            roomNID: last, user: user, type: type, thread: nil, eventID: try EventID(event),
+                            eventPosition: 5, timestamp: 1)
+                    ])
+                }
+                let seen = try receipts.receipts(rooms: [first, last], readableBy: bob, limit: 10)
+                #expect(seen == [last: try receipts.receipts(room: last, readableBy: bob, limit: 10)])
+                #expect(seen[last]?.map(\.user) == [bob, alice])
+                #expect(try receipts.receipts(rooms: [first, last], readableBy: bob, limit: 1)[last]?.count == 1)
+            }
         }
     }
 

@@ -3,6 +3,7 @@ import HTTPTypes
 import HomeserverStorage
 import MatrixAPI
 import MatrixModel
+import MatrixRooms
 import SQLDatabase
 import Testing
 
@@ -25,6 +26,37 @@ import Testing
                     "msgtype": "m.text", "body": "reply",
                     "m.relates_to": ["rel_type": "m.thread", "event_id": .string(root.id.text)],
                 ], roomID: room))
+    }
+
+    @Test func `in a muted room followed threads are told of, and others nowhere once that is switched on`()
+        async throws
+    {
+        let server = try await SyncServer()
+        let (muted, loud) = (try await server.room(with: [bob, carol]), try await server.room(with: [bob, carol]))
+        var rules = PushRuleset(user: bob)
+        try rules.put(PushRule(.room, id: muted.text, ["actions": []]))
+        try await server.setAccountData("m.push_rules", rules.content, of: bob)
+        let (root, other) = (try await server.message("root", muted), try await server.message("other", muted))
+        let loudRoot = try await server.message("root", loud)
+        #expect(try await server.call(.put, path(muted, root), as: bob, [:]).status == 200)
+        for (root, room) in [(root, muted), (other, muted), (loudRoot, loud)] {
+            _ = try await reply(root, server, room)
+        }
+        let filter: JSONValue = ["room": ["timeline": ["unread_thread_notifications": true]]]
+        func counts(_ room: RoomID) async throws -> [String: Int64] {
+            let joined = try await server.sync(bob, filter: filter).room(room)
+            var found = ["main": joined?["unread_notifications"]?["notification_count"]?.integer ?? -1]
+            for (root, count) in joined?["unread_thread_notifications"]?.object ?? [:] {
+                found[root] = count["notification_count"]?.integer
+            }
+            return found
+        }
+        #expect(try await counts(muted) == ["main": 0, root.id.text: 1])
+        #expect(try await counts(loud) == ["main": 1, loudRoot.id.text: 1])
+        try rules.setEnabled(.postcontent, ".io.element.msc4306.rule.unsubscribed_thread", true)
+        try await server.setAccountData("m.push_rules", rules.content, of: bob)
+        #expect(try await counts(loud) == ["main": 1])
+        #expect(try await counts(muted) == ["main": 0, root.id.text: 1])
     }
 
     @Test func `a thread is followed, read and left`() async throws {

@@ -28,8 +28,20 @@ import Testing
         let text = String(decoding: file, as: UTF8.self).replacing("[the user's Matrix ID]", with: alice.text)
         let vectors = try JSONValue.parse(Array(text.utf8))
 
-        #expect(ruleset.global == vectors["global"])
-        #expect(ruleset.rules.count == 15)
+        var global = ruleset.global
+        let threads = global["postcontent"]
+        global["postcontent"] = nil
+        let encrypted = global["override"]?.elements.first { $0["rule_id"] == ".org.matrix.msc4028.encrypted_event" }
+        #expect(encrypted?["enabled"] == false)
+        global["override"] = .array((global["override"]?.elements ?? []).filter { $0 != encrypted })
+        #expect(global == vectors["global"])
+        #expect(ruleset.rules.count { $0.id.hasPrefix(".m.rule.") } == 15)
+        // And those of thread subscriptions, of which the one that silences is off.
+        #expect(
+            threads?.elements.map { $0["rule_id"] } == [
+                ".io.element.msc4306.rule.unsubscribed_thread", ".io.element.msc4306.rule.subscribed_thread",
+            ])
+        #expect(threads?.elements.map { $0["enabled"] } == [false, true])
         #expect(ruleset.rules.first?.id == ".m.rule.master")
     }
 
@@ -39,10 +51,25 @@ import Testing
         try put(.underride, "three")
         #expect(
             ruleset.rules(of: .override).prefix(4).map(\.id) == [
-                ".m.rule.master", "two", "one", ".m.rule.suppress_notices",
+                ".m.rule.master", "two", "one", ".org.matrix.msc4028.encrypted_event",
             ])
         #expect(ruleset.rules(of: .underride).first?.id == "three")
         #expect(ruleset.rules.map(\.kind).last == .underride)
+    }
+
+    @Test func `nobody adds rules about threads, but they can be switched`() throws {
+        let id = ".io.element.msc4306.rule.unsubscribed_thread"
+        #expect(throws: PushRuleError.self) {
+            try PushRule(.postcontent, id: "mine", ["actions": ["notify"], "conditions": []])
+        }
+        var changed = ruleset
+        try changed.setEnabled(.postcontent, id, true)
+        #expect(PushRuleset(user: alice, content: changed.content) == changed)
+        #expect(changed.rule(.postcontent, id)?.isEnabled == true)
+        #expect(throws: PushRuleError.self) { try changed.remove(.postcontent, id) }
+        var stored = ruleset.content
+        stored["global"] = ["postcontent": [["rule_id": "mine", "actions": ["notify"], "conditions": []]]]
+        #expect(PushRuleset(user: alice, content: stored) == ruleset)
     }
 
     @Test mutating func `rules stand before and after others`() throws {

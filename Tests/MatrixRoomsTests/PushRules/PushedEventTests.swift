@@ -14,12 +14,14 @@ import Testing
     }
 
     func outcome(
-        _ event: JSONValue, by ruleset: PushRuleset? = nil, members: Int = 3, mayNotify: Bool = true
+        _ event: JSONValue, by ruleset: PushRuleset? = nil, members: Int = 3, mayNotify: Bool = true,
+        followsThread: Bool? = nil
     ) throws -> PushOutcome? {
         let document = try JSONDocument(event.serialized())
         var pushed = PushedEvent(document.root, sender: bob, roomID: room, memberCount: members) {
             $0 == "room" && mayNotify
         }
+        pushed.followsThread = followsThread
         return pushed.outcome(for: alice, by: ruleset ?? PushRuleset(user: alice))
     }
 
@@ -35,6 +37,35 @@ import Testing
         var ruleset = PushRuleset(user: alice)
         try ruleset.put(PushRule(.override, id: "test", ["actions": ["notify"], "conditions": [condition]]))
         return try outcome(event, by: ruleset, members: members)?.ruleID == "test"
+    }
+
+    @Test func `a thread that is followed is told of in a muted room, another only where that is not switched off`()
+        throws
+    {
+        let subscribed = ".io.element.msc4306.rule.subscribed_thread"
+        let unsubscribed = ".io.element.msc4306.rule.unsubscribed_thread"
+        var ruleset = PushRuleset(user: alice)
+        try ruleset.put(PushRule(.room, id: room.text, ["actions": []]))
+        #expect(try outcome(message("x"), by: ruleset, followsThread: true)?.ruleID == subscribed)
+        #expect(try outcome(message("x"), by: ruleset, followsThread: true)?.notifies == true)
+        #expect(try outcome(message("x"), by: ruleset, followsThread: false)?.ruleID == room.text)
+        #expect(try outcome(message("x"), by: ruleset, followsThread: nil)?.ruleID == room.text)
+        #expect(try outcome(message("x"), followsThread: false)?.ruleID == ".m.rule.message")
+        try ruleset.remove(.room, room.text)
+        try ruleset.setEnabled(.postcontent, unsubscribed, true)
+        #expect(try outcome(message("x"), by: ruleset, followsThread: false)?.ruleID == unsubscribed)
+        #expect(try outcome(message("x"), by: ruleset, followsThread: false)?.notifies == false)
+        #expect(try outcome(message("x"), by: ruleset, followsThread: nil)?.ruleID == ".m.rule.message")
+        // A mention comes first, and words that are watched for.
+        let mention: JSONValue = ["m.mentions": ["user_ids": [.string(alice.text)]]]
+        #expect(
+            try outcome(message("x", mention), by: ruleset, followsThread: false)?.ruleID == ".m.rule.is_user_mention")
+        try ruleset.put(PushRule(.content, id: "word", ["actions": ["notify"], "pattern": "x"]))
+        #expect(try outcome(message("x"), by: ruleset, followsThread: false)?.ruleID == "word")
+        let odd: JSONValue = ["kind": "io.element.msc4306.thread_subscription", "subscribed": "yes"]
+        #expect(throws: PushRuleError.self) {
+            try PushRule(.override, id: "odd", ["actions": ["notify"], "conditions": [odd]])
+        }
     }
 
     @Test func `the default rules decide as the specification says`() throws {

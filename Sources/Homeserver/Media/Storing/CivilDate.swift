@@ -12,9 +12,9 @@ struct CivilDate: Equatable, Sendable {
 
     /// Counts in eras of 400 years, each year from March on, so that the leap day is the last.
     init(daysSince1970 days: Int) {
-        let shifted = max(0, days) + 719_468
-        let era = shifted / 146_097
-        let dayOfEra = shifted % 146_097
+        let shifted = days + 719_468
+        let era = (shifted >= 0 ? shifted : shifted - 146_096) / 146_097
+        let dayOfEra = shifted - era * 146_097
         let yearOfEra = (dayOfEra - dayOfEra / 1460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
         let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
         let part = (5 * dayOfYear + 2) / 153

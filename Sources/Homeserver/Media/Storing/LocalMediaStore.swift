@@ -34,6 +34,8 @@ struct LocalMediaStore: MediaStoring {
         MediaFiles.place(of: hash).map { "\(directory)/\($0.folder)/\(hash)" }
     }
 
+    func hashes(beginning digits: String, after: String?) async throws -> [String] { [] }
+
     /// Moves the file aside first. Whoever keeps the same bytes after that makes a file anew; whoever did before left a
     /// file that is too new to go, or a row by which it is wanted.
     func remove(

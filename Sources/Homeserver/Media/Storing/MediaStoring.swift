@@ -10,6 +10,11 @@ protocol MediaStoring: Sendable {
     /// The same as a file of this machine, for a program to read. At most `maximum` bytes: `nil` beyond them.
     func localFile(_ hash: String, maximum: Int64) async throws -> OpenedFile?
 
+    /// The next hashes, in order, of what lies elsewhere than in a folder of this machine; none at the end. What there is
+    /// beside media is left out.
+    /// - Parameter digits: what the hashes begin with: two digits.
+    func hashes(beginning digits: String, after: String?) async throws -> [String]
+
     /// Removes what lies under a hash, unless it was kept at or after a time (milliseconds since 1970), or somebody still
     /// wants it: who asked before the bytes are out of reach could be told yes by a row that comes after.
     func remove(

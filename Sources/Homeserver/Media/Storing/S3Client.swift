@@ -64,6 +64,17 @@ struct S3Client: Sendable {
         do { _ = try await call("delete", .delete, key) } catch let failure as Failure where failure.isMissing {}
     }
 
+    /// The next names of objects that begin with something, in order: a thousand at most, and whether there are more.
+    func list(beginning prefix: String, after: String?) async throws -> (keys: [String], hasMore: Bool) {
+        var query = [(name: "list-type", value: "2"), (name: "prefix", value: prefix)]
+        if let after { query.append((name: "start-after", value: after)) }
+        let response = try await call("list", .get, [], query: query)
+        guard let hasMore = Self.element("IsTruncated", in: response.body) else {
+            throw Failure(operation: "list", status: response.status, code: "no list")
+        }
+        return (Self.elements("Key", in: response.body), hasMore == "true")
+    }
+
     // MARK: Large objects, in parts
 
     /// Begins an object of parts and gives the id of the upload.
@@ -161,13 +172,22 @@ struct S3Client: Sendable {
     }
 
     /// The text of the first XML element of a name, in a small answer.
-    static func element(_ name: String, in body: [UInt8]) -> String? {
-        let text = body.prefix(MediaLimits.s3Answer)
-        guard let start = text.firstRange(of: Array("<\(name)>".utf8)),
-            let end = text[start.upperBound...].firstRange(of: Array("</\(name)>".utf8))
-        else { return nil }
-        return String(decoding: text[start.upperBound..<end.lowerBound], as: UTF8.self)
-            .replacing("&quot;", with: "\"").replacing("&amp;", with: "&")
+    static func element(_ name: String, in body: [UInt8]) -> String? { elements(name, in: body, limit: 1).first }
+
+    /// The texts of the XML elements of a name.
+    static func elements(_ name: String, in body: [UInt8], limit: Int = MediaLimits.s3Listed) -> [String] {
+        let (opening, closing) = (Array("<\(name)>".utf8), Array("</\(name)>".utf8))
+        var rest = body.prefix(MediaLimits.s3Answer)
+        var found: [String] = []
+        while found.count < limit, let start = rest.firstRange(of: opening),
+            let end = rest[start.upperBound...].firstRange(of: closing)
+        {
+            found.append(
+                String(decoding: rest[start.upperBound..<end.lowerBound], as: UTF8.self)
+                    .replacing("&quot;", with: "\"").replacing("&amp;", with: "&"))
+            rest = rest[end.upperBound...]
+        }
+        return found
     }
 }
 

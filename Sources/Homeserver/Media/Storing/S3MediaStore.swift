@@ -86,6 +86,20 @@ struct S3MediaStore: MediaStoring {
         return try await threads.run { try copy.reopened() }
     }
 
+    func hashes(beginning digits: String, after: String?) async throws -> [String] {
+        var last = after.flatMap(Self.key)?.joined(separator: "/")
+        for _ in 0..<MediaLimits.s3PagesAtOnce {
+            let page = try await client.list(beginning: digits + "/", after: last)
+            let found = page.keys.compactMap { key -> String? in
+                let hash = String(key.suffix(64))
+                return Self.key(hash)?.joined(separator: "/") == key ? hash : nil
+            }
+            guard found.isEmpty, page.hasMore, let end = page.keys.last else { return found }
+            last = end
+        }
+        return []
+    }
+
     func remove(
         _ hash: String, unlessKeptSince time: Int64, orWanted: @Sendable () async throws -> Bool
     ) async throws {

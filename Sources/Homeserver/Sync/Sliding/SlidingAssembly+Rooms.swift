@@ -15,8 +15,13 @@ extension SlidingAssembly {
         (wanted, counts, matched) = try list.choose(request)
         let (known, connection) = (sync.rooms, connection)
         // Of very many rooms there is mostly something to say of few.
+        if request.shape == .simplified, from != nil, !wanted.isEmpty {
+            counting.partial = Set(try UnreadStore(connection).partialRooms(of: request.user))
+        }
         let all = wanted
-        for (id, wanted) in all.filter({ !isSettled($0.value) }).sorted(by: { $0.key < $1.key }) {
+        let open = all.filter { !isSettled($0.value) }.sorted { $0.key < $1.key }
+        try readAhead(open.map(\.value.entry))
+        for (id, wanted) in open {
             switch wanted.entry.kind {
             case .room(let room) where room.membership == .invite || room.membership == .knock:
                 try addInvited(id, wanted) {
@@ -39,7 +44,8 @@ extension SlidingAssembly {
         guard let from, let record = state[wanted.entry.id], record.events == .now, !record.isInvite,
             let room = wanted.entry.room, room.membership == .join, wanted.entry.activity <= from.events,
             record.state == room.state, wanted.config.timelineLimit <= record.timeline, changedReceipts.isEmpty,
-            changedData?.contains(where: { $0.room == nil }) == false, wanted.lists.count == 1, !wanted.isSubscribed,
+            changedData?.contains(where: { $0.room == nil }) == false, !counting.partial.contains(room.nid),
+            wanted.lists.count == 1, !wanted.isSubscribed,
             let list = wanted.lists.first
         else { return false }
         let pair = Coverage(config: record.stateConfig, list: list)
@@ -226,17 +232,7 @@ extension SlidingAssembly {
         if hasNewMembers {
             result.members = try sync.summaries.counts(room: room.nid, state: room.state, connection)
         }
-        if request.shape == .simplified, result.isNews {
-            result.unread = try sync.unread.counts(
-                of: room, for: request.user, rulesPosition: rulesPosition(), ignoring: ignored, connection)
-        }
-    }
-
-    private mutating func rulesPosition() throws -> Int64 {
-        if let pushRulesPosition { return pushRulesPosition }
-        let position = try sync.unread.rulesPosition(of: request.user, connection)
-        pushRulesPosition = position
-        return position
+        if request.shape == .simplified, result.isNews { result.unread = try unread(room) }
     }
 
     private func bumpStamp(_ room: SyncRoom, _ result: SlidingRoom) throws -> Int64? {
@@ -251,9 +247,10 @@ extension SlidingAssembly {
         return max(0, newest ?? room.memberPosition)
     }
 
-    /// Whether the user's own receipts went on in a room.
+    /// Whether the user's own receipts went on in a room, or counting what is unread there.
     private func hasReadOn(_ room: SyncRoom) -> Bool {
-        changedReceipts.contains { $0.roomNID == room.nid && $0.user == request.user }
+        counting.partial.contains(room.nid)
+            || changedReceipts.contains { $0.roomNID == room.nid && $0.user == request.user }
     }
 
     /// Whether a room is direct. Read anew only where that may not be what the client was told.

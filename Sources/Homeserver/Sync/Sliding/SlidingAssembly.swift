@@ -52,6 +52,9 @@ struct SlidingAssembly {
     var hasNews = false
     /// When the push rules changed, once that was asked for.
     var pushRulesPosition: Int64?
+    /// What was known of the rooms' unread counts, and how much may still be looked at for them.
+    var counting = UnreadCounts.Batch()
+    var budget = UnreadBudget()
     /// Whether what was wanted of states covers what lists want now.
     var coverage: [Coverage: Bool] = [:]
     /// The keys of types of state, once they were asked for; nil for very many.

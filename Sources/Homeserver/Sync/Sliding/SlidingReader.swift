@@ -94,7 +94,7 @@ struct SlidingReader: Sendable {
         let session = answer.session
         let database = sync.environment.database
         // Whoever answers next, at whatever node, finds how far counting came.
-        try await sync.unread.flush(database)
+        await sync.keepCounts()
         let changes = session.state.changes
         let connection: Int64
         let number: Int64

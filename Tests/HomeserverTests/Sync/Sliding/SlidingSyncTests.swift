@@ -229,6 +229,23 @@ import Testing
         #expect(here["chunk"]?.elements.map(SyncServer.Answer.name) == ["m3"])
     }
 
+    @Test func `counting that was left unfinished goes on, without anything new`() async throws {
+        let server = try await SyncServer()
+        let room = try await server.room(named: "tea", with: [bob])
+        for number in 0..<20 { try await server.message("\(number)", room) }
+        var client = SlidingClient(server, bob)
+        client.follow()
+        _ = try await client.sync()
+        #expect(try await client.sync().slidingRooms == [])
+        try await server.environment.database.write { connection in
+            _ = try connection.execute("UPDATE unread_counts SET is_partial = 1")
+        }
+        let next = try await client.sync()
+        #expect(next.sliding(room)?["notification_count"] == 20)
+        #expect(next.sliding(room)?["timeline"] == nil)
+        #expect(try await client.sync().slidingRooms == [])
+    }
+
     @Test func `what is not as it should be is refused`() async throws {
         let server = try await SyncServer()
         func code(_ shape: SlidingShape, _ lists: JSONValue, _ rooms: JSONValue = [:]) async throws -> String? {
