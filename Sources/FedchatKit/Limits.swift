@@ -85,12 +85,22 @@ public enum ClientLimits {
     public static let rememberedCallEvents = 4_096
     /// Ids of calls that are kept in the store, so that none rings again.
     public static let rememberedCalls = 256
+    /// Notices that calls give in a minute.
+    public static let noticesPerMinute = 60
+    /// What a call says and nobody has read yet; then it is hung up.
+    public static let waitingCallOutput = 4_096
+    /// How long a call waits for the homeserver's ICE servers before it begins without.
+    public static let iceServersPatience = Duration.seconds(5)
+    /// Bytes of the candidates in one event of ours.
+    public static let candidateBytesPerEvent = 24_000
     /// URLs of ICE servers.
     public static let iceServerURLs = 16
     /// Events of a room's last minutes that are kept for a call's sake.
     public static let recentEventsOfRoom = 64
     /// The same of all rooms together.
     public static let recentEvents = 1_024
+    /// Their bytes.
+    public static let recentEventBytes = 8 << 20
     /// Rooms that are read back for calls when the client has just started.
     public static let callRoomsReadBack = 20
     /// Events that are read back in one of them.

@@ -196,11 +196,17 @@ extension CallMachine {
         guard let call = active else { return }
         active?.flushAt = nil
         active?.candidates = []
-        var rest = call.candidates[...]
-        while !rest.isEmpty {
-            let batch = Array(rest.prefix(ClientLimits.candidatesPerEvent))
-            rest = rest.dropFirst(batch.count)
-            send(.candidates(batch), in: call.key, as: call.ourParty)
+        var batch: [ICECandidate] = []
+        var bytes = 0
+        for candidate in call.candidates {
+            let size = candidate.json.serialized().count
+            if batch.count == ClientLimits.candidatesPerEvent || bytes + size > ClientLimits.candidateBytesPerEvent {
+                send(.candidates(batch), in: call.key, as: call.ourParty)
+                (batch, bytes) = ([], 0)
+            }
+            batch.append(candidate)
+            bytes += size
         }
+        if !batch.isEmpty { send(.candidates(batch), in: call.key, as: call.ourParty) }
     }
 }

@@ -26,6 +26,9 @@ public struct CallMachine: Sendable {
     var isFetchingICEServers = false
     var iceServersExpire: Duration?
 
+    private var noticesSince = Duration.zero
+    private var noticeCount = 0
+
     var now = Duration.zero
     var actions: [CallAction] = []
 
@@ -164,6 +167,8 @@ public struct CallMachine: Sendable {
     private mutating func sendFailed(_ key: CallKey, _ body: CallEvent.Body) {
         guard let call = active, call.key == key else { return }
         switch body {
+        // Whoever answered or chose us has got it all the same.
+        case .invite where call.phase != .inviteSent, .answer where call.isConfirmed || call.phase == .connected: break
         case .invite, .answer:
             // Its answer may have been lost, not the event itself.
             send(.hangup(.unknownError), in: key, as: call.ourParty)
@@ -238,7 +243,16 @@ public struct CallMachine: Sendable {
 
     mutating func report(_ report: CallReport) { actions.append(.report(report)) }
 
+    /// A flood of them is told of once a minute.
     mutating func notice(_ notice: CallNotice, _ room: RoomID, _ call: CallID?, user: UserID?, _ detail: String) {
+        if now - noticesSince >= .seconds(60) { (noticesSince, noticeCount) = (now, 0) }
+        noticeCount += 1
+        guard noticeCount < ClientLimits.noticesPerMinute else {
+            if noticeCount == ClientLimits.noticesPerMinute {
+                report(.notice(.tooMany, room, nil, user: nil, detail: "notices: for a minute no more of them"))
+            }
+            return
+        }
         report(.notice(notice, room, call, user: user, detail: detail))
     }
 }

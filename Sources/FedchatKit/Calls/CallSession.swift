@@ -35,7 +35,8 @@ public actor CallSession {
     private var sendFailure: (any Error)?
     private let sends = AsyncStream<Outgoing>.makeStream()
     private let fetches = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
-    private let emissions = AsyncStream<Emission>.makeStream()
+    private let emissions = AsyncStream<Emission>.makeStream(
+        bufferingPolicy: .bufferingOldest(ClientLimits.waitingCallOutput))
     /// Finished when the call is over.
     private let ending = AsyncStream<Void>.makeStream()
 
@@ -188,15 +189,14 @@ public actor CallSession {
                 events = []
                 feed(.left(user, room))
             case .publicRoom(let room, let sender):
-                emissions.continuation.yield(
+                say(
                     .report(
                         .notice(.publicRoom, room, nil, user: sender, detail: "a call in a room that anybody may join"))
                 )
             case .unreadable(let room, let sender, let reason):
                 // That a key is missing is of interest in a call's room; that an event was altered, everywhere.
                 guard !areOld, roomsInCall.contains(room) || reason != "no_room_key" else { continue }
-                emissions.continuation.yield(
-                    .report(.notice(.unreadable, room, nil, user: sender, detail: reason)))
+                say(.report(.notice(.unreadable, room, nil, user: sender, detail: reason)))
             }
         }
         if !events.isEmpty { feed(.received(events)) }
@@ -215,13 +215,22 @@ public actor CallSession {
             case .send(let event, let room, let life):
                 sends.continuation.yield(Outgoing(event: event, room: room, life: life))
             case .fetchICEServers: fetches.continuation.yield()
-            case .media(let key, let command): emissions.continuation.yield(.media(key, command))
-            case .remember(let key): emissions.continuation.yield(.remember(key))
+            case .media(let key, let command): say(.media(key, command))
+            case .remember(let key): say(.remember(key))
             case .report(let report):
-                emissions.continuation.yield(.report(report))
+                say(.report(report))
                 react(to: report)
             }
         }
+    }
+
+    /// To be brought out in its turn. Who does not read what a call says has no call.
+    private func say(_ emission: Emission) {
+        guard case .dropped = emissions.continuation.yield(emission), outcome == nil else { return }
+        client.logger.warning("nobody reads what a call says: it is hung up")
+        outcome = CallEnd(.local, .unknownError)
+        abandon()
+        finish(nil)
     }
 
     private func react(to report: CallReport) {
@@ -269,14 +278,17 @@ public actor CallSession {
 
     private func fetchICEServers() async {
         do {
-            let (servers, life) = try ICEServer.read(try await client.call(APICall(.getTurnServer)))
+            let client = client
+            let answer = try await client.within(ClientLimits.iceServersPatience, "ICE servers") {
+                try await client.call(APICall(.getTurnServer))
+            }
+            let (servers, life) = try ICEServer.read(answer)
             feed(.iceServers(servers, life: life))
         } catch ClientError.server(let refusal) where refusal.status == 404 {
             feed(.iceServers([], life: nil))
         } catch {
             if let room = machine.activeCall?.room {
-                emissions.continuation.yield(
-                    .report(.notice(.noICEServers, room, nil, user: nil, detail: "\(error)")))
+                say(.report(.notice(.noICEServers, room, nil, user: nil, detail: "\(error)")))
             }
             // Asked again later; meanwhile direct connections may do.
             feed(.iceServers([], life: .seconds(30)))

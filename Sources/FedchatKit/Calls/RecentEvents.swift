@@ -24,6 +24,8 @@ struct RecentEvents: Sendable {
             }
         }
         if entries.count > ClientLimits.recentEvents { entries.removeFirst(entries.count - ClientLimits.recentEvents) }
+        var bytes = entries.reduce(0) { $0 + $1.event.count }
+        while bytes > ClientLimits.recentEventBytes, !entries.isEmpty { bytes -= entries.removeFirst().event.count }
     }
 
     /// In the order in which they came, of one room or of all.

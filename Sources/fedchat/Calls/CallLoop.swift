@@ -55,7 +55,7 @@ final class CallLoop {
     private func readDaemon(_ id: Int64) throws -> Int32? {
         for message in try daemon.received() {
             if message["method"]?.string == "event", let params = message["params"] {
-                if let report = params["report"] { options.show(report, Self.text(of: report)) }
+                if let report = params["report"] { show(report) }
                 if let line = params["media"] { try tellMedia(line) }
             } else if message["id"]?.integer == id {
                 if let result = message["result"] { return Int32(clamping: result["status"]?.integer ?? 2) }
@@ -80,7 +80,7 @@ final class CallLoop {
         guard let media else { return }
         for line in media.read() {
             if line["type"]?.string == "note" {
-                options.show(["event": "note", "note": line["note"] ?? .null], "")
+                show(["event": "note", "note": line["note"] ?? .null])
             } else {
                 try daemon.tell("command", ["do": "media", "line": line])
             }
@@ -139,6 +139,8 @@ final class CallLoop {
     private func catchSignals() throws -> Int32 {
         let (readEnd, writeEnd) = try PipeEnds.make()
         signalPipe = writeEnd
+        // In the background there is no keyboard: reading fails, and the call goes on.
+        signal(SIGTTIN, SIG_IGN)
         for number in [SIGINT, SIGTERM, SIGHUP, SIGALRM] {
             signal(number) { number in
                 var byte = UInt8(truncatingIfNeeded: number)
@@ -149,6 +151,11 @@ final class CallLoop {
     }
 
     // MARK: Words
+
+    private func show(_ event: JSONValue) {
+        let text = Self.text(of: event)
+        if options.json || !text.isEmpty { options.show(event, text) }
+    }
 
     private static func text(of report: JSONValue) -> String {
         let user = report["user_id"]?.string ?? ""

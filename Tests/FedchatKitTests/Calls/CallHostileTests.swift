@@ -124,7 +124,7 @@ private let bob = "@bob:b.test"
     @Test func `events before an answer or an invite are bounded`() throws {
         var (phone, call) = try calling()
         for number in 0..<2_000 {
-            let event = try event(.candidates([.end]), call, party: "P\(number % 100)")
+            let event = try FedchatKitTests.event(.candidates([.end]), call, party: "P\(number % 100)")
             _ = phone.hears([try received(event, from: bob)])
         }
         #expect(phone.actions.notices.contains(.tooMany))
@@ -138,6 +138,18 @@ private let bob = "@bob:b.test"
             _ = number
         }
         #expect(ringing.hears([try received(try invite("c1999"), from: alice)]).reports.count >= 1)
+    }
+
+    @Test func `a flood of nonsense is told of, but not flooded on`() throws {
+        var phone = try TestPhone(bob)
+        func flood() throws -> Int {
+            try (0..<500).reduce(0) { count, _ in
+                count + phone.hears([try raw("m.call.invite", [:], from: alice)]).notices.count
+            }
+        }
+        #expect(try flood() == ClientLimits.noticesPerMinute)
+        phone.wait(.seconds(60))
+        #expect(try flood() == ClientLimits.noticesPerMinute)
     }
 
     @Test func `an invite's offer gets to the program as an offer, whatever its type says`() throws {

@@ -255,6 +255,26 @@ private let carol = "@carol:c.test"
         #expect(phone.on(.sendFailed(key, invite.body)).ends == ["local send_failed"])
     }
 
+    @Test func `an invite whose answer came is not lost, whatever its sending says`() throws {
+        var (phone, call) = try answered()
+        let key = try #require(phone.machine.activeCall)
+        #expect(phone.on(.sendFailed(key, try invite(call).body)).isEmpty)
+        #expect(phone.machine.activeCall == key)
+    }
+
+    @Test func `many and long candidates go out in several events`() throws {
+        var (phone, _) = try calling()
+        let long = try (0..<100).map { number in
+            try ICECandidate(
+                [
+                    "candidate": .string("candidate:\(number) " + String(repeating: "x", count: 900)), "sdpMid": "0",
+                ] as JSONValue)
+        }
+        let found = phone.media(.candidates(long + [.end])).sent
+        #expect(found.allSatisfy { $0.content.serialized().count < ClientLimits.contentBytes })
+        #expect(found.reduce(0) { $0 + ($1.content["candidates"]?.count ?? 0) } == 101)
+    }
+
     @Test func `who leaves the room hangs up`() throws {
         var (phone, _) = try answered()
         #expect(phone.on(.left(try UserID(carol), room)).isEmpty)
