@@ -134,7 +134,7 @@ let testTargets: [Target] = [
         "FedchatKitTests",
         [
             "FedchatKit", "ClientEncryption", "Ratchet", "MatrixAPI", "MatrixModel", "HTTPMessages", "SQLDatabase",
-            "SQLiteEngine", "Cryptography", httpTypes,
+            "SQLiteEngine", "Cryptography", "FedchatTesting", httpTypes,
         ]),
     tests("SimulationTests", ["Simulation", "SQLiteEngine", "SQLDatabase", "FedchatTesting", "fedchat-simulate"]),
     tests("FedchatdTests", ["fedchatd", "Homeserver", "Cryptography", "MatrixModel"]),

@@ -1,6 +1,7 @@
 public import ClientEncryption
 public import HTTPMessages
 public import MatrixAPI
+public import MatrixModel
 
 /// Why the client could not do what it was asked.
 public enum ClientError: Error, Sendable {
@@ -26,6 +27,10 @@ public enum ClientError: Error, Sendable {
     case unsupportedFlow([String])
     /// It took too long.
     case timedOut(String)
+    /// The message was worth nothing any more before it could be sent.
+    case expired
+    /// The room is not encrypted, and what was to be sent is only ever sent encrypted.
+    case notEncrypted(RoomID)
 }
 
 extension ClientError: CustomStringConvertible {
@@ -49,6 +54,9 @@ extension ClientError: CustomStringConvertible {
         case .unsupportedFlow(let flows):
             "the server wants what this client cannot do: \(flows.joined(separator: ", "))"
         case .timedOut(let what): "timed out: \(what)"
+        case .expired: "it could not be sent in time"
+        case .notEncrypted(let room):
+            "\(room) is not encrypted: calls are only made in encrypted rooms, as servers would learn addresses and keys"
         }
     }
 

@@ -42,4 +42,73 @@ public enum ClientLimits {
     public static let roomArrival = Duration.seconds(15)
     /// Aliases and ids that a person may type, in bytes.
     public static let argumentBytes = 512
+
+    // MARK: Calls
+
+    /// How long an invite of ours is valid. The specification's least.
+    public static let inviteLifetime = Duration.seconds(90)
+    /// The longest that another's invite rings, whatever it says.
+    public static let longestRinging = Duration.seconds(600)
+    /// An invite that is valid for less does not ring: nobody could take it in time.
+    public static let leastRinging = Duration.seconds(3)
+    /// How long an offer within a call waits for its answer.
+    public static let negotiateLifetime = Duration.seconds(60)
+    /// Attempts to bring a change of the call about.
+    public static let negotiationAttempts = 3
+    /// How long the media program may take for a description: it may have to ask for a camera.
+    public static let mediaPatience = Duration.seconds(30)
+    /// How long a connection may take to come about once there is an answer.
+    public static let connectPatience = Duration.seconds(40)
+    /// How long a connection that is lost may take to come back.
+    public static let reconnectPatience = Duration.seconds(30)
+    /// How long a caller may take to confirm our answer, once media flows.
+    public static let confirmPatience = Duration.seconds(15)
+    /// How long candidates are gathered after the invite, before they are sent in one event.
+    public static let callerBatching = Duration.seconds(2)
+    /// The same after the answer, and later in a call.
+    public static let calleeBatching = Duration.milliseconds(500)
+    /// Clocks may differ by so much before an event counts as held back.
+    public static let clockSkew = Duration.seconds(300)
+    /// Calls that ring at once.
+    public static let ringingCalls = 8
+    /// Clients whose events are kept until one of them is chosen.
+    public static let waitingParties = 8
+    /// Events of one client that are kept until it is chosen, or of a call until its invite comes.
+    public static let waitingCallEvents = 32
+    /// Calls of which events are kept until their invites come.
+    public static let earlyCalls = 16
+    /// Candidates of one side in one call.
+    public static let candidatesOfOneSide = 512
+    /// Candidates in one event of ours.
+    public static let candidatesPerEvent = 48
+    /// Ids of events and of calls that are over, which a machine remembers.
+    public static let rememberedCallEvents = 4_096
+    /// Ids of calls that are kept in the store, so that none rings again.
+    public static let rememberedCalls = 256
+    /// Notices that calls give in a minute.
+    public static let noticesPerMinute = 60
+    /// What a call says and nobody has read yet; then it is hung up.
+    public static let waitingCallOutput = 4_096
+    /// How long a call waits for the homeserver's ICE servers before it begins without.
+    public static let iceServersPatience = Duration.seconds(5)
+    /// Bytes of the candidates in one event of ours.
+    public static let candidateBytesPerEvent = 24_000
+    /// URLs of ICE servers.
+    public static let iceServerURLs = 16
+    /// Events of a room's last minutes that are kept for a call's sake.
+    public static let recentEventsOfRoom = 64
+    /// The same of all rooms together.
+    public static let recentEvents = 1_024
+    /// Their bytes.
+    public static let recentEventBytes = 8 << 20
+    /// Rooms that are read back for calls when the client has just started.
+    public static let callRoomsReadBack = 20
+    /// Events that are read back in one of them.
+    public static let callEventsReadBack = 30
+    /// How long the last events of a call may take to go out.
+    public static let callFarewell = Duration.seconds(10)
+    /// How often a call looks at the time.
+    public static let callTick = Duration.milliseconds(100)
+    /// Bytes of a line of the media program.
+    public static let mediaLineBytes = 262_144
 }

@@ -19,3 +19,17 @@ public enum GlobLimits {
     /// pattern matches none; and matching takes at most this many steps for each letter of a text.
     public static let tokens = 512
 }
+
+/// What an event of a call may hold. Counts unless said otherwise; an event of ``EventLimits/bytes`` must hold it encrypted.
+public enum CallContentLimits {
+    /// Bytes of a session description's SDP.
+    public static let sdpBytes = 32_768
+    /// Bytes of a candidate, and of what it belongs to.
+    public static let candidateBytes = 1_024
+    /// Candidates in one event.
+    public static let candidatesPerEvent = 128
+    /// Streams of one side.
+    public static let streams = 16
+    /// Bytes of a stream's id.
+    public static let streamIDBytes = 255
+}

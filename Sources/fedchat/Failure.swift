@@ -47,10 +47,10 @@ struct Failure: Error, Sendable {
     private static func status(of error: ClientError) -> Int32 {
         switch error {
         case .server(let refusal): status(of: refusal)
-        case .network, .malformedAnswer, .queued, .unsupportedFlow, .timedOut: Status.server
+        case .network, .malformedAnswer, .queued, .unsupportedFlow, .timedOut, .expired: Status.server
         case .notLoggedIn: Status.notLoggedIn
         case .notFound: Status.notFound
-        case .ambiguous, .usage: Status.usage
+        case .ambiguous, .usage, .notEncrypted: Status.usage
         case .encryption(let error): status(of: error)
         }
     }

@@ -15,7 +15,7 @@ struct Fedchat: ParsableCommand {
             started on demand, owns the keys; it ends when nobody has used it for some minutes.
 
             Environment: FEDCHAT_PROFILE, FEDCHAT_CONFIG_DIR, FEDCHAT_CA_FILE, FEDCHAT_PASSPHRASE_FILE, \
-            FEDCHAT_IDLE_SECONDS.
+            FEDCHAT_IDLE_SECONDS, FEDCHAT_MEDIA.
 
             Exit status: 0 ok, 1 usage, 2 unexpected, 3 server or network, 4 untrusted or changed key, 5 rate limited, \
             6 not logged in, 7 not found or forbidden, 8 partly sent, 9 could not decrypt, 124 timeout, 130 interrupted.
@@ -23,6 +23,7 @@ struct Fedchat: ParsableCommand {
         version: "fedchat 0.1.0",
         subcommands: [
             Register.self, Login.self, Logout.self, WhoAmI.self, Rooms.self, Create.self, Join.self, Invite.self,
-            Leave.self, Send.self, Listen.self, Members.self, Devices.self, Doctor.self, Daemon.self,
+            Leave.self, Send.self, Listen.self, Call.self, Answer.self, Members.self, Devices.self, Doctor.self,
+            Daemon.self,
         ])
 }

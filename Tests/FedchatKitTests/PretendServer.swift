@@ -230,7 +230,7 @@ final class PretendServer: HTTPClient, Sendable {
         let id = "$event\(state.events.count)"
         var event: JSONValue = [
             "type": .string(type), "sender": .string(sender), "content": content, "event_id": .string(id),
-            "origin_server_ts": .integer(Int64(state.events.count)),
+            "origin_server_ts": .integer(Int64(state.events.count)), "unsigned": ["age": 5],
         ]
         event["state_key"] = stateKey.map { .string($0) }
         state.events.append((room, event))

@@ -73,6 +73,17 @@ for number, kind in enumerate(kinds):
         seed("pdu", bytes([version]) + json.dumps(old).encode())
     for version in range(2, 12):
         seed("pdu", bytes([version]) + json.dumps(new).encode())
+call = {"call_id": "c1", "party_id": "p1", "version": "1"}
+streams = {"sdp_stream_metadata": {"s": {"purpose": "m.usermedia", "audio_muted": True, "video_muted": False}}}
+for number, content in enumerate([
+    {"offer": {"type": "offer", "sdp": "v=0"}, "lifetime": 90000, "invitee": "@b:test", **streams},
+    {"candidates": [{"candidate": "candidate:1 1 udp 1 192.0.2.1 9 typ host", "sdpMid": "0", "sdpMLineIndex": 0},
+                    {"candidate": ""}]},
+    {"answer": {"type": "answer", "sdp": "v=0"}, **streams}, {"selected_party_id": "p2"}, {}, {"reason": "ice_failed"},
+    {"description": {"type": "offer", "sdp": "v=0"}, "lifetime": 10000}, streams,
+]):
+    for common in (call, {"call_id": "c1", "version": 0}):
+        seed("call-event", bytes([number]) + json.dumps(common | content).encode())
 for version in range(12):
     events = [base | kind for kind in kinds[1:]] + [base]
     if version < 2:

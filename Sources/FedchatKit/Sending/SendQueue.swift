@@ -9,9 +9,14 @@ extension Client {
     /// Sends a message, encrypted where the room is. It is in the store before anything else happens, keeps its
     /// transaction id, and survives a crash; messages of a room go out in the order in which they were accepted.
     ///
+    /// One that is worth nothing after a time, `within`, is sent within it or never: it does not wait for a server that
+    /// cannot be reached, nor for the next start.
+    ///
     /// Throws ``ClientError``: `queued` if the server cannot be reached now, `encryption(.changedKey)` if a device shows
-    /// other keys than before, `notFound` for a room we are not in.
-    public func send(_ type: String, _ content: JSONValue, to room: RoomID) async throws -> EventID {
+    /// other keys than before, `notFound` for a room we are not in, `expired` for what was not sent within its time.
+    public func send(
+        _ type: String, _ content: JSONValue, to room: RoomID, within life: Duration? = nil
+    ) async throws -> EventID {
         guard content.serialized().count <= ClientLimits.contentBytes else {
             throw ClientError.usage("the message is too long: at most \(ClientLimits.contentBytes) bytes")
         }
@@ -22,8 +27,10 @@ extension Client {
         }
         expected[transaction] = room
         defer { expected[transaction] = nil }
+        let expiresAt = life.map { now() + $0.wholeMilliseconds }
         try await database.groupedWrite {
-            try store.enqueue(type, content, to: room, transactionID: transaction, in: $0)
+            try store.enqueue(
+                type, content, to: room, transactionID: transaction, expiresAt: expiresAt, in: $0)
         }
         if draining.insert(room).inserted { await drain(room) } else { grown.insert(room) }
         if let outcome = outcomes.removeValue(forKey: transaction) { return try outcome.get() }
@@ -56,13 +63,20 @@ extension Client {
                 logger.warning("sending failed", metadata: ["error": "\(error)"])
                 isStopped = true
             }
-            if isStopped { failWaiting(in: room) }
+            if isStopped {
+                failWaiting(in: room)
+                try? await database.groupedWrite { try store.dequeueExpiring(in: room, $0) }
+            }
         } while grown.contains(room) && !isStopped
         draining.remove(room)
     }
 
     /// - Returns: whether to go on.
     private func send(_ batch: [QueuedMessage], to room: RoomID) async throws -> Bool {
+        let now = now()
+        let expired = batch.filter { $0.expiresAt ?? .max <= now }
+        for message in expired { try await finish(message, .failure(ClientError.expired), forGood: true) }
+        guard expired.isEmpty else { return true }
         let prepared: [QueuedMessage]
         do {
             prepared = try await encrypted(batch, for: room)
@@ -135,7 +149,7 @@ extension Client {
     private func finish(
         _ message: QueuedMessage, _ outcome: Result<EventID, any Error>, forGood: Bool
     ) async throws {
-        if forGood {
+        if forGood || message.expiresAt != nil {
             let store = store
             try await database.groupedWrite { try store.dequeue(message.id, in: $0) }
         }

@@ -46,6 +46,8 @@ public actor Client {
     nonisolated let store: ClientStore
     nonisolated let machine: EncryptionMachine
     nonisolated let clock: any Clock<Duration>
+    /// Milliseconds since 1970.
+    nonisolated let now: @Sendable () -> Int64
     nonisolated let random: any RandomSource
     nonisolated let logger: Logger
     /// Queries, claims, shares and their to-device messages: one at a time.
@@ -57,6 +59,9 @@ public actor Client {
     var hasSynced = false
     var listeners: [Int: AsyncStream<ClientUpdate>.Continuation] = [:]
     var nextListener = 0
+    /// When this object began, in milliseconds since 1970.
+    nonisolated let started: Int64
+    var recent = RecentEvents()
     /// Woken when keys may have to be uploaded, or messages to be sent again.
     nonisolated let upkeep = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
     var draining: Set<RoomID> = []
@@ -76,6 +81,8 @@ public actor Client {
         machine = EncryptionMachine(
             user: credentials.user, device: credentials.device, key: parts.key, random: parts.random, now: parts.now)
         clock = parts.clock
+        now = parts.now
+        started = parts.now()
         random = parts.random
         logger = parts.logger
     }
@@ -88,7 +95,10 @@ public actor Client {
             throw ClientError.notLoggedIn
         }
         let client = Client(parts, homeserver, credentials)
-        try await parts.database.write { try client.machine.begin(in: $0) }
+        try await parts.database.write { connection in
+            try client.machine.begin(in: connection)
+            try store.dequeueExpiring(in: connection)
+        }
         return client
     }
 

@@ -10,7 +10,11 @@ public enum ClientSchema {
     public static let migrations = [
         Migration(1, "keys, session, rooms, queue") { dialect in
             EncryptionSchema.initial(dialect) + initial(dialect)
-        }
+        },
+        Migration(20, "messages that are worth nothing later") { _ in
+            // Milliseconds since 1970; null for what keeps its worth.
+            ["ALTER TABLE send_queue ADD COLUMN expires_at BIGINT"]
+        },
     ]
 
     private static func initial(_ dialect: Dialect) -> [SQL] {

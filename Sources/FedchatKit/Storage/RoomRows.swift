@@ -18,6 +18,8 @@ public struct RoomSummary: Sendable, Hashable {
     public var encryption: JSONValue?
     /// Who invited us.
     public var inviter: String?
+    /// `m.room.join_rules`
+    public var joinRule: String?
 
     /// Whether messages are encrypted.
     public var isEncrypted: Bool { encryption != nil }
@@ -36,13 +38,14 @@ public struct RoomSummary: Sendable, Hashable {
         historyVisibility = details["history_visibility"]?.string
         encryption = details["encryption"]
         inviter = details["inviter"]?.string
+        joinRule = details["join_rule"]?.string
     }
 
     var details: JSONValue {
         .fields([
             "name": name.map { .string($0) }, "alias": alias.map { .string($0) },
             "history_visibility": historyVisibility.map { .string($0) }, "encryption": encryption,
-            "inviter": inviter.map { .string($0) },
+            "inviter": inviter.map { .string($0) }, "join_rule": joinRule.map { .string($0) },
         ])
     }
 }

@@ -91,6 +91,8 @@ struct SyncApplying: Sendable {
             summary.alias = content["alias"]?.string.map { String($0.prefix(255)) }
         case "m.room.history_visibility" where key.isEmpty:
             summary.historyVisibility = content["history_visibility"]?.string.map { String($0.prefix(32)) }
+        case "m.room.join_rules" where key.isEmpty:
+            summary.joinRule = content["join_rule"]?.string.map { String($0.prefix(32)) }
         default:
             return
         }

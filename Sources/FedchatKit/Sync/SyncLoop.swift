@@ -50,6 +50,7 @@ extension Client {
         }
         report(update.outcome)
         hasSynced = true
+        recent.take(update, at: now())
         for listener in listeners.values { listener.yield(update) }
     }
 

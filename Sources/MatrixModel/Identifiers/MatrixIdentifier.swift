@@ -76,6 +76,12 @@ enum IdentifierGrammar {
         return server
     }
 
+    /// Spec: <https://spec.matrix.org/v1.19/appendices/#opaque-identifiers>
+    static func isOpaque(_ text: String) -> Bool {
+        (1...maximumBytes).contains(text.utf8.count)
+            && text.utf8.allSatisfy { isURLSafe($0) || $0 == 0x2E || $0 == 0x7E }
+    }
+
     /// `[A-Za-z0-9_-]`
     static func isURLSafe(_ byte: UInt8) -> Bool {
         switch byte {

@@ -3,9 +3,10 @@ import MatrixModel
 
 /// A command's connection to the process that owns the keys, which it starts if there is none.
 final class DaemonClient {
-    private let descriptor: Int32
+    let descriptor: Int32
     private var reader: LineReader
     private var nextID: Int64 = 0
+    private var lines = LineBuffer(limit: RPC.maximumLine)
 
     private init(_ descriptor: Int32) {
         self.descriptor = descriptor
@@ -57,19 +58,52 @@ final class DaemonClient {
     @discardableResult
     func ask(_ method: String, _ params: JSONValue = [:], event: (JSONValue) -> Void = { _ in }) throws -> JSONValue {
         nextID += 1
-        let lost = Failure("the background process ended unexpectedly", Failure.Status.unexpected)
-        guard UnixSocket.write(RPC.request(nextID, method, params), to: descriptor) else { throw lost }
+        guard UnixSocket.write(RPC.request(nextID, method, params), to: descriptor) else { throw Self.lost }
         while let line = reader.next() {
             let message = try JSONValue.parse(line)
             if message["method"]?.string == "event", let params = message["params"] {
                 event(params)
             } else if message["id"]?.integer == nextID {
                 if let result = message["result"] { return result }
-                throw Failure(
-                    message["error", "message"]?.string ?? "unexpected",
-                    Int32(clamping: message["error", "data", "exit"]?.integer ?? 2))
+                throw Self.failure(message)
             }
         }
-        throw lost
+        throw Self.lost
     }
+
+    /// Why a request failed.
+    static func failure(_ message: JSONValue) -> Failure {
+        Failure(
+            message["error", "message"]?.string ?? "unexpected",
+            Int32(clamping: message["error", "data", "exit"]?.integer ?? 2))
+    }
+
+    // MARK: Requests that go on while others wait
+
+    /// Makes a request; its answer comes among `received()`.
+    func begin(_ method: String, _ params: JSONValue) throws -> Int64 {
+        nextID += 1
+        guard UnixSocket.write(RPC.request(nextID, method, params), to: descriptor) else { throw Self.lost }
+        return nextID
+    }
+
+    /// Says something that has no answer.
+    func tell(_ method: String, _ params: JSONValue) throws {
+        guard UnixSocket.write(RPC.notification(method, params), to: descriptor) else { throw Self.lost }
+    }
+
+    /// Reads once, when there is something to read; the messages that are whole now.
+    func received() throws -> [JSONValue] {
+        var piece = [UInt8](repeating: 0, count: 65_536)
+        let count = piece.withUnsafeMutableBytes { read(descriptor, $0.baseAddress, $0.count) }
+        guard count > 0 else {
+            if count < 0, errno == EINTR { return [] }
+            throw Self.lost
+        }
+        let found = lines.take(piece[..<count])
+        guard !lines.isTooLong else { throw Self.lost }
+        return try found.map { try JSONValue.parse($0) }
+    }
+
+    private static let lost = Failure("the background process ended unexpectedly", Failure.Status.unexpected)
 }

@@ -1,3 +1,4 @@
+import FedchatKit
 import Foundation
 import MatrixModel
 import Synchronization
@@ -8,8 +9,14 @@ final class DaemonConnection: Sendable {
     private let descriptor: Int32
     private let writing = DispatchQueue(label: "fedchat.connection")
     private let listening = Mutex<[Task<Void, Never>]>([])
+    /// What the command says to the call that it has asked for, in order; it ends with the connection.
+    let callCommands: AsyncStream<CallCommand>
+    private let callInput: AsyncStream<CallCommand>.Continuation
 
-    init(_ descriptor: Int32) { self.descriptor = descriptor }
+    init(_ descriptor: Int32) {
+        self.descriptor = descriptor
+        (callCommands, callInput) = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(RPC.waitingCommands))
+    }
 
     deinit { close(descriptor) }
 
@@ -17,10 +24,15 @@ final class DaemonConnection: Sendable {
     func serve(_ requests: DaemonRequests) {
         var reader = LineReader(descriptor)
         while let line = reader.next() {
-            guard let request = try? JSONValue.parse(line), let id = request["id"]?.integer,
-                let method = request["method"]?.string
-            else { break }
+            guard let request = try? JSONValue.parse(line), let method = request["method"]?.string else { break }
             let params = request["params"] ?? [:]
+            if method == "command" {
+                guard let command = CallCommand(params) else { break }
+                // What comes after the call is over is late, and does no harm; too much at once is no honest command's.
+                if case .dropped = callInput.yield(command) { break }
+                continue
+            }
+            guard let id = request["id"]?.integer else { break }
             let task = Task {
                 let answer: [UInt8]
                 do {
@@ -33,6 +45,8 @@ final class DaemonConnection: Sendable {
             }
             if method == "listen" { listening.withLock { $0.append(task) } }
         }
+        // A call hangs up; it is not cancelled, for the other side is to be told.
+        callInput.finish()
         for task in listening.withLock({ $0 }) { task.cancel() }
         shutdown(descriptor, Int32(SHUT_RDWR))
     }

@@ -15,6 +15,8 @@ struct DaemonRequests: Sendable {
             ["version": .integer(RPC.version), "user_id": .string(client.user.text)]
         case "send": try await send(params)
         case "listen": try await listen(params, connection)
+        case "call": try await call(params, connection)
+        case "answer": try await answer(params, connection)
         case "create": try await create(params)
         case "join": try await join(params)
         case "invite":
@@ -38,12 +40,12 @@ struct DaemonRequests: Sendable {
         if method == "logout" || method == "stop" { end() }
     }
 
-    private func text(_ params: JSONValue, _ key: String) throws -> String {
+    func text(_ params: JSONValue, _ key: String) throws -> String {
         guard let text = params[key]?.string else { throw Failure("\(key) is missing", Failure.Status.unexpected) }
         return text
     }
 
-    private func user(_ params: JSONValue, _ key: String) throws -> UserID {
+    func user(_ params: JSONValue, _ key: String) throws -> UserID {
         do { return try UserID(try text(params, key)) } catch is InvalidIdentifier {
             throw Failure("not a user: @name:server is expected", Failure.Status.usage)
         }

@@ -3,16 +3,19 @@ import MatrixModel
 /// JSON-RPC 2.0, one message a line, between a command and the process that owns the keys.
 enum RPC {
     /// Both ends must have the same: a command ends a background process of another version and starts its own.
-    static let version: Int64 = 1
+    static let version: Int64 = 2
     /// Bytes of a line.
     static let maximumLine = 4 << 20
     /// Commands connected at once.
     static let maximumConnections = 256
+    /// Commands to a call that have not been taken in.
+    static let waitingCommands = 1_024
 
     static func request(_ id: Int64, _ method: String, _ params: JSONValue) -> [UInt8] {
         line(["jsonrpc": "2.0", "id": .integer(id), "method": .string(method), "params": params])
     }
 
+    /// What needs no answer, in either direction.
     static func notification(_ method: String, _ params: JSONValue) -> [UInt8] {
         line(["jsonrpc": "2.0", "method": .string(method), "params": params])
     }

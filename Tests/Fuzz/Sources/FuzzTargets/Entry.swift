@@ -11,7 +11,8 @@ private let chosen: @Sendable ([UInt8]) -> Void = {
 
 /// All targets, by name. Each is given any bytes and must neither trap nor break what it states with `hold`.
 let parsers: [String: @Sendable ([UInt8]) -> Void] = [
-    "json": fuzzJSON, "pdu": fuzzPDU, "authorization": fuzzAuthorization, "identifiers": fuzzIdentifiers,
+    "json": fuzzJSON, "pdu": fuzzPDU, "call-event": fuzzCallEvent, "authorization": fuzzAuthorization,
+    "identifiers": fuzzIdentifiers,
     "glob": fuzzGlob, "push-rules": fuzzPushRules, "x-matrix": fuzzRequestSignature, "path": fuzzPathAndQuery,
     "base64": fuzzBase64, "sync-token": fuzzSyncToken, "multipart": fuzzMultipart, "image-header": fuzzImageHeader,
     "page": fuzzPage, "disposition": fuzzContentDisposition, "olm-message": fuzzOlmMessage,

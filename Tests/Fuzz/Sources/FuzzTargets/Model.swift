@@ -30,6 +30,22 @@ private func visit(_ view: JSONView) {
     }
 }
 
+/// An event of a call, its type in the first byte: read, written, and read again as it was.
+func fuzzCallEvent(_ bytes: [UInt8]) {
+    let types = [
+        "invite", "candidates", "answer", "select_answer", "reject", "hangup", "negotiate",
+        "sdp_stream_metadata_changed",
+    ]
+    guard let first = bytes.first, let document = try? JSONDocument(Array(bytes.dropFirst())) else { return }
+    let type = "m.call." + types[Int(first) % types.count]
+    guard let event = (try? CallEvent(type: type, content: document.root)).flatMap(\.self) else { return }
+    hold(event.type == type, "an event keeps its type")
+    guard let again = (try? CallEvent(type: type, content: event.content)).flatMap(\.self) else {
+        return hold(false, "a call's event that was written is read")
+    }
+    hold(again == event, "a call's event that was written is read as it was")
+}
+
 /// An event of any room version, and all that is done with it before it is believed. The first byte chooses the version.
 func fuzzPDU(_ bytes: [UInt8]) {
     guard let first = bytes.first else { return }

@@ -1,0 +1,212 @@
+internal import ClientEncryption
+internal import MatrixAPI
+internal import MatrixModel
+internal import SQLDatabase
+
+/// What of a sync concerns calls.
+enum CallHappening: Sendable {
+    case event(ReceivedCallEvent)
+    case left(UserID, RoomID)
+    /// An invite in a room that anybody may join: it is not to ring.
+    /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#invitees>
+    case publicRoom(RoomID, sender: UserID)
+    /// An event that could not be read: it may have been of a call.
+    case unreadable(RoomID, sender: UserID?, reason: String)
+}
+
+/// Reads what syncs bring as far as it concerns calls: decrypted, each room in its order. An event whose key has not come
+/// holds those behind it for a moment; later it is passed over, and comes out of its order if its key does.
+actor CallReading {
+    private struct Held {
+        let event: JSONView
+        let arrival: Int64
+    }
+
+    private let client: Client
+    private let room: RoomID?
+    private var held: [RoomID: [Held]] = [:]
+    private var late: [RoomID: [Held]] = [:]
+    private let turns = Turns()
+
+    /// Of one room, or of all.
+    init(_ client: Client, of room: RoomID?) {
+        self.client = client
+        self.room = room
+    }
+
+    /// What was there before: events of the last minutes.
+    func before() async throws -> [CallHappening] {
+        try await turns.hold { try await self.takeBefore() }
+    }
+
+    /// What a sync brought. Rooms `inCall` are read without gaps.
+    func take(_ update: ClientUpdate, inCall: Set<RoomID>) async throws -> [CallHappening] {
+        try await turns.hold { try await self.takeInTurn(update, inCall) }
+    }
+
+    /// What has waited long enough for its key.
+    func release() async throws -> [CallHappening] {
+        guard !held.isEmpty else { return [] }
+        return try await turns.hold { try await self.drain() }
+    }
+
+    private func takeBefore() async throws -> [CallHappening] {
+        for entry in try await client.recentEvents(of: room) {
+            guard let event = try? JSONDocument(entry.event).root else { continue }
+            hold(event, in: entry.room, arrival: entry.arrival)
+        }
+        return try await drain()
+    }
+
+    private func takeInTurn(_ update: ClientUpdate, _ inCall: Set<RoomID>) async throws -> [CallHappening] {
+        var happenings: [CallHappening] = []
+        let now = client.now()
+        for (name, timeline) in update.timelines where room == nil || room == name {
+            if let gap = timeline.gap, inCall.contains(name) {
+                for event in try await client.callEvents(of: name, before: gap, limit: ClientLimits.pageEvents) {
+                    hold(event, in: name, arrival: now)
+                }
+            }
+            for event in timeline.events {
+                if event["type"]?.string == "m.room.member",
+                    ["leave", "ban"].contains(event["content", "membership"]?.string),
+                    let user = event["state_key"]?.string.flatMap({ try? UserID($0) })
+                {
+                    happenings.append(.left(user, name))
+                } else if event.mayBeOfCall {
+                    hold(event, in: name, arrival: now)
+                }
+            }
+        }
+        var found = try await drain()
+        for key in update.roomKeys where late[key.room] != nil {
+            let again = late.removeValue(forKey: key.room) ?? []
+            for each in again { hold(each.event, in: key.room, arrival: each.arrival) }
+            found += try await drain()
+        }
+        return found + happenings
+    }
+
+    private func hold(_ event: JSONView, in room: RoomID, arrival: Int64) {
+        guard held[room]?.count ?? 0 < ClientLimits.heldEvents else { return }
+        held[room, default: []].append(Held(event: event, arrival: arrival))
+    }
+
+    private func drain() async throws -> [CallHappening] {
+        var happenings: [CallHappening] = []
+        rooms: for room in held.keys {
+            while let first = held[room]?.first {
+                switch try await client.read(first.event, in: room) {
+                case .success(var readable):
+                    guard readable.event["type"]?.string.map(CallEvent.isCallType) == true else { break }
+                    if case .decrypted(device: nil) = readable.encryption {
+                        // The first that we hear of somebody is often that they call.
+                        await client.learnDevices(of: first.event["sender"]?.string)
+                        if case .success(let again) = try await client.read(first.event, in: room) { readable = again }
+                    }
+                    guard let event = happening(readable, first) else { break }
+                    var isSilent = false
+                    if event.type == "m.call.invite" { isSilent = try await self.isSilent(room) }
+                    happenings.append(isSilent ? .publicRoom(room, sender: event.sender) : .event(event))
+                case .failure(let failure):
+                    if failure.canCome, isFresh(first) { continue rooms }
+                    if failure.canCome, late[room]?.count ?? 0 < ClientLimits.waitingCallEvents {
+                        late[room, default: []].append(first)
+                    }
+                    let sender = first.event["sender"]?.string.flatMap { try? UserID($0) }
+                    happenings.append(.unreadable(room, sender: sender, reason: failure.reason))
+                }
+                held[room]?.removeFirst()
+            }
+            held[room] = nil
+        }
+        return happenings
+    }
+
+    /// Whether calls in it do not ring. In a room that the user has named they do.
+    private func isSilent(_ name: RoomID) async throws -> Bool {
+        guard room == nil else { return false }
+        let store = client.store
+        return try await client.database.read { try store.room(name, in: $0) }?.joinRule == "public"
+    }
+
+    /// Whether its key may be under way.
+    private func isFresh(_ event: Held) -> Bool {
+        client.now() - event.arrival < ClientLimits.keyPatience.wholeMilliseconds
+    }
+
+    private func happening(_ readable: TimelineEvent, _ raw: Held) -> ReceivedCallEvent? {
+        let event = readable.event
+        guard let type = event["type"]?.string, CallEvent.isCallType(type), let content = event["content"],
+            let sender = event["sender"]?.string.flatMap({ try? UserID($0) }),
+            let id = event["event_id"]?.string.flatMap({ try? EventID($0) })
+        else { return nil }
+        let now = client.now()
+        let told = raw.event["unsigned", "age"]?.integer
+        // Without an age, the two clocks must do.
+        let age = told.map { min(max($0, 0), 1 << 40) + now - raw.arrival } ?? now - (raw.event.timestamp ?? now)
+        var device: DeviceID?
+        var isEncrypted = false
+        if case .decrypted(let from) = readable.encryption { (device, isEncrypted) = (from, true) }
+        return ReceivedCallEvent(
+            room: readable.room, eventID: id, sender: sender, device: device, isEncrypted: isEncrypted, type: type,
+            content: content, age: .milliseconds(age),
+            claimedAge: content[CallSession.sentAt]?.integer.flatMap { sent in
+                (0...(1 << 50)).contains(sent) ? .milliseconds(now - sent) : nil
+            })
+    }
+}
+
+extension JSONView {
+    /// `origin_server_ts`, where it is sane.
+    fileprivate var timestamp: Int64? {
+        self["origin_server_ts"]?.integer.flatMap { (0...(1 << 50)).contains($0) ? $0 : nil }
+    }
+}
+
+extension Client {
+    /// What may be about calls of the last minutes, of one room or of all. A client that has just started asks the server
+    /// for what came before its first sync.
+    func recentEvents(of room: RoomID?) async throws -> [RecentEvents.Entry] {
+        var entries: [RecentEvents.Entry] = []
+        if now() - started < ClientLimits.longestRinging.wholeMilliseconds { entries = try await readBack(room) }
+        return entries + recent.of(room)
+    }
+
+    /// The small encrypted rooms: calls are for two.
+    private func readBack(_ only: RoomID?) async throws -> [RecentEvents.Entry] {
+        let (store, now) = (store, now())
+        let rooms = try await database.read { connection in
+            try store.rooms(in: connection).filter { room in
+                guard room.membership == "join", room.isEncrypted, only == nil || only == room.room else {
+                    return false
+                }
+                return try only != nil || store.members(of: room.room, ["join", "invite"], in: connection).count == 2
+            }.prefix(ClientLimits.callRoomsReadBack).map(\.room)
+        }
+        var entries: [RecentEvents.Entry] = []
+        for room in rooms {
+            for event in try await callEvents(of: room, before: nil, limit: ClientLimits.callEventsReadBack)
+            where event["unsigned", "age"]?.integer ?? .max < ClientLimits.longestRinging.wholeMilliseconds {
+                entries.append(RecentEvents.Entry(room: room, event: Array(event.rawBytes), arrival: now))
+            }
+        }
+        return entries
+    }
+
+    /// Asks for somebody's devices if that is due, for a moment.
+    func learnDevices(of name: String?) async {
+        guard let name, let user = try? UserID(name) else { return }
+        try? await within(ClientLimits.keyPatience, "devices of \(user)") {
+            try await self.keyTurns.hold { try await self.queryKeys(for: [user]) }
+        }
+    }
+
+    /// What may be about calls before a point of a room, in order.
+    func callEvents(of room: RoomID, before: String?, limit: Int) async throws -> [JSONView] {
+        var query = [("dir", "b"), ("limit", "\(limit)")]
+        if let before { query.append(("from", before)) }
+        let answer = try await call(APICall(.getRoomEvents, ["roomId": room.text], query: query))
+        return try answer.requiredArray("chunk").filter(\.mayBeOfCall).reversed()
+    }
+}

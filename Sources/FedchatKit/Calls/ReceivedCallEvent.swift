@@ -1,0 +1,33 @@
+public import MatrixModel
+
+/// An event about a call as it came: nothing of its content is believed yet.
+public struct ReceivedCallEvent: Sendable {
+    public let room: RoomID
+    public let eventID: EventID
+    public let sender: UserID
+    /// The device that made the Megolm session; nil where it is not known, or nothing was encrypted.
+    public let device: DeviceID?
+    public let isEncrypted: Bool
+    public let type: String
+    public let content: JSONValue
+    /// How old the homeserver says it is, and how long we have had it.
+    public let age: Duration
+    /// How old its sender says it is, by the two clocks; nil where it does not say. What the homeserver cannot change.
+    public let claimedAge: Duration?
+
+    /// An event of a room.
+    public init(
+        room: RoomID, eventID: EventID, sender: UserID, device: DeviceID?, isEncrypted: Bool, type: String,
+        content: JSONValue, age: Duration, claimedAge: Duration? = nil
+    ) {
+        self.room = room
+        self.eventID = eventID
+        self.sender = sender
+        self.device = device
+        self.isEncrypted = isEncrypted
+        self.type = type
+        self.content = content
+        self.age = max(age, .zero)
+        self.claimedAge = claimedAge
+    }
+}

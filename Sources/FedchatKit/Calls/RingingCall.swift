@@ -1,0 +1,24 @@
+internal import MatrixModel
+
+/// A call that somebody else has placed and nobody has taken yet.
+struct RingingCall: Sendable {
+    let key: CallKey
+    let invite: CallInvite
+    let caller: CallParty
+    var callerDevice: DeviceID?
+    let isVersion0: Bool
+    /// When it stops to ring.
+    let expires: Duration
+    /// Whether the user was told.
+    var isReported = false
+    /// What the caller sent besides: taken in when the call is.
+    var waiting: [WaitingEvent] = []
+}
+
+/// An event that is taken in later.
+struct WaitingEvent: Sendable {
+    let event: ReceivedCallEvent
+    let content: CallEvent
+    /// When it came.
+    let at: Duration
+}

@@ -1,0 +1,253 @@
+import ClientEncryption
+import Cryptography
+import FedchatKit
+import HTTPMessages
+import Logging
+import MatrixModel
+import SQLDatabase
+import SQLiteEngine
+import Synchronization
+import Testing
+
+/// Calls between clients on a pretended server, with media programs that are closures.
+@Suite("Calls: sessions") struct CallSessionTests {
+    let server = PretendServer()
+
+    private func open(_ name: String, _ database: SQLiteDatabase? = nil) async throws -> (Client, SQLiteDatabase) {
+        let isNew = database == nil
+        let database = try database ?? SQLiteDatabase.inMemory()
+        let key = try StoreKey([UInt8](repeating: 3, count: 32))
+        if isNew {
+            try await Migrator.migrate(database, ClientSchema.migrations, oldestCompatible: 1)
+            let store = ClientStore(key: key, random: SystemRandomSource())
+            let credentials = Credentials(
+                user: try UserID("@\(name):a"), device: try DeviceID("PHONE"), accessToken: "@\(name):a|PHONE")
+            try await database.write { try store.setCredentials(credentials, in: $0) }
+        }
+        let clock = PretendClock()
+        let client = try await Client.open(
+            Client.Parts(
+                database: database, key: key, http: server, clock: HastyClock(), now: { clock.now },
+                random: SystemRandomSource(), logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }),
+            homeserver: try Homeserver("https://a"))
+        try await client.publishKeys()
+        return (client, database)
+    }
+
+    private func running(_ clients: Client..., work: @escaping @Sendable () async throws -> Void) async throws {
+        try await withThrowingTaskGroup(of: Bool.self) { group in
+            for client in clients {
+                group.addTask {
+                    try await client.run()
+                    return false
+                }
+            }
+            group.addTask {
+                try await work()
+                return true
+            }
+            while let isDone = try await group.next() { if isDone { break } }
+            group.cancelAll()
+        }
+    }
+
+    /// A room of both.
+    private func room(_ alice: Client, _ bob: Client, encrypted: Bool = true) async throws -> RoomID {
+        var creation = RoomCreation()
+        creation.isEncrypted = encrypted
+        let room = try await alice.create(creation)
+        try await alice.invite(bob.user, to: room)
+        return try await bob.join(room.text)
+    }
+
+    /// One end: a media program in a few lines, and what was told.
+    private final class End: Sendable {
+        let told = Mutex<[JSONValue]>([])
+        let reports = Mutex<[JSONValue]>([])
+        let commands: AsyncStream<CallCommand>
+        private let input: AsyncStream<CallCommand>.Continuation
+
+        init() { (commands, input) = AsyncStream.makeStream() }
+
+        func say(_ command: CallCommand) { input.yield(command) }
+
+        func take(_ output: CallOutput) {
+            switch output {
+            case .report(_, let json): reports.withLock { $0.append(json) }
+            case .media(let line):
+                told.withLock { $0.append(line) }
+                let call = line["call_id"] ?? .null
+                func say(_ type: String, _ more: JSONValue) {
+                    var answer = more
+                    (answer["v"], answer["type"], answer["call_id"]) = (1, .string(type), call)
+                    self.say(.media(answer))
+                }
+                func describe(_ kind: String) {
+                    say(
+                        "description",
+                        [
+                            "request": line["request"] ?? 0,
+                            "description": ["type": .string(kind), "sdp": .string("SECRET \(kind)")],
+                        ])
+                }
+                switch line["type"] {
+                case "create_offer": describe("offer")
+                case "remote_description":
+                    if line["description", "type"] == "offer" { describe("answer") }
+                    say("candidates", ["candidates": [["candidate": "SECRET", "sdpMid": "0"], ["candidate": ""]]])
+                    say("state", ["state": "connected"])
+                default: break
+                }
+            }
+        }
+
+        /// The program's user ends the call that goes on at both ends.
+        func hangUp(after other: End) async throws {
+            while !events.contains("connected") || !other.events.contains("connected") {
+                try await Task.sleep(for: .milliseconds(5))
+            }
+            let call = told.withLock { $0.last?["call_id"] } ?? .null
+            say(.media(["v": 1, "type": "hangup", "call_id": call]))
+        }
+
+        var events: [String] {
+            reports.withLock { $0.compactMap { $0["event"]?.string } }
+        }
+
+        var notices: [String] {
+            reports.withLock { $0.compactMap { $0["notice"]?.string } }
+        }
+    }
+
+    private func session(_ purpose: CallPurpose, _ client: Client, _ end: End) async throws -> CallEnd? {
+        try await CallSession(purpose, client: client) { end.take($0) }.run(end.commands)
+    }
+
+    @Test func `a call goes through a room that holds nothing of it in the clear`() async throws {
+        let (alice, _) = try await open("alice")
+        let (bob, _) = try await open("bob")
+        try await running(alice, bob) {
+            let room = try await room(alice, bob)
+            let (calling, answering) = (End(), End())
+            async let one = session(.place(room, invitee: bob.user), alice, calling)
+            async let other = session(.answer(nil, .accept), bob, answering)
+            try await answering.hangUp(after: calling)
+            let ends = try await [one, other]
+            #expect(ends.map { $0?.by } == [.remote, .local])
+            #expect(ends.map { $0?.reason } == [.userHangup, .userHangup])
+            #expect(calling.events == ["calling", "answered", "connected", "ended"])
+            #expect(answering.events.first == "ringing")
+            #expect(answering.reports.withLock { $0.first?["device"] } == "known")
+        }
+        server.state.withLock { state in
+            for (_, event) in state.events {
+                #expect(event["type"]?.string?.hasPrefix("m.call") == false)
+                #expect(!String(decoding: event.serialized(), as: UTF8.self).contains("SECRET"))
+            }
+        }
+    }
+
+    @Test func `a room in the clear is refused`() async throws {
+        let (alice, _) = try await open("alice")
+        let (bob, _) = try await open("bob")
+        try await running(alice, bob) {
+            let room = try await room(alice, bob, encrypted: false)
+            for purpose in [CallPurpose.place(room, invitee: nil), .answer(room, .accept)] {
+                do {
+                    _ = try await session(purpose, alice, End())
+                    Issue.record("it was not refused")
+                } catch ClientError.notEncrypted {}
+            }
+        }
+    }
+
+    @Test func `whoever gives the commands goes away, and the call is hung up`() async throws {
+        let (alice, _) = try await open("alice")
+        let (bob, _) = try await open("bob")
+        try await running(alice, bob) {
+            let room = try await room(alice, bob)
+            let gone = AsyncStream<CallCommand> { $0.finish() }
+            let reports = Mutex<[String]>([])
+            let end = try await CallSession(.answer(room, .accept), client: bob) { _ in }.run(gone)
+            #expect(end == nil, "no call was there to be hung up")
+            let ringing = End()
+            async let other = session(.answer(nil, .ask), bob, ringing)
+            let (stream, input) = AsyncStream<CallCommand>.makeStream()
+            let placing = CallSession(.place(room, invitee: bob.user), client: alice) { output in
+                if case .report(let report, let json) = output {
+                    reports.withLock { $0.append(json["event"]?.string ?? "") }
+                    if case .calling = report { input.finish() }
+                } else if case .media(let line) = output, line["type"] == "create_offer" {
+                    var answer: JSONValue = ["v": 1, "type": "description", "request": line["request"] ?? 0]
+                    answer["call_id"] = line["call_id"]
+                    answer["description"] = ["type": "offer", "sdp": "x"]
+                    input.yield(.media(answer))
+                }
+            }
+            #expect(try await placing.run(stream)?.reason == .userHangup)
+            // The hangup has gone out before the session ended.
+            while !ringing.events.contains("ended") { try await Task.sleep(for: .milliseconds(5)) }
+            ringing.say(.hangUp)
+            _ = try await other
+        }
+    }
+
+    @Test func `a call that was dealt with does not ring again after a restart`() async throws {
+        let (alice, _) = try await open("alice")
+        let (bob, database) = try await open("bob")
+        try await running(alice, bob) {
+            let room = try await room(alice, bob)
+            let (calling, answering) = (End(), End())
+            async let one = session(.place(room, invitee: bob.user), alice, calling)
+            async let other = session(.answer(nil, .accept), bob, answering)
+            try await answering.hangUp(after: calling)
+            _ = try await [one, other]
+        }
+        let (again, _) = try await open("bob", database)
+        try await running(again) {
+            try await again.caughtUp()
+            let end = End()
+            async let waiting = session(.answer(nil, .accept), again, end)
+            // All of the room's events come once more, as if they were new.
+            try await Task.sleep(for: .milliseconds(200))
+            server.state.withLock { state in
+                let old = state.events.filter { $0.event["type"] == "m.room.encrypted" }
+                state.events += old
+            }
+            while !end.notices.contains("replayed") { try await Task.sleep(for: .milliseconds(5)) }
+            #expect(end.told.withLock { $0.isEmpty }, "the media program was started")
+            end.say(.hangUp)
+            #expect(try await waiting == nil)
+        }
+    }
+
+    @Test func `what is worth nothing later waits neither for the server nor for the next start`() async throws {
+        let (alice, database) = try await open("alice")
+        let made = Mutex<RoomID?>(nil)
+        try await running(alice) {
+            let room = try await alice.create(RoomCreation())
+            made.withLock { $0 = room }
+            server.state.withLock { $0.failBefore["/send/m.room"] = 1_000 }
+            await #expect(throws: ClientError.self) {
+                try await alice.send("m.call.invite", ["body": "now"], to: room, within: .seconds(60))
+            }
+            await #expect(throws: ClientError.self) {
+                try await alice.send("m.room.message", ["body": "patience"], to: room)
+            }
+            server.state.withLock { $0.failBefore = [:] }
+        }
+        let room = try #require(made.withLock { $0 })
+        let (again, _) = try await open("alice", database)
+        try await running(again) {
+            let heard = Mutex<[String]>([])
+            while !heard.withLock({ $0.contains("patience") }) {
+                let timeline = Timeline(of: room, client: again) { event in
+                    if let body = event.event["content", "body"]?.string { heard.withLock { $0.append(body) } }
+                }
+                try await timeline.run(fromStart: true, following: false)
+                try await Task.sleep(for: .milliseconds(5))
+            }
+            #expect(!heard.withLock { $0.contains("now") })
+        }
+    }
+}
