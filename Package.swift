@@ -128,6 +128,12 @@ let testTargets: [Target] = [
             "Confinement", httpTypes, logging,
         ]),
     tests(
+        "ClientEncryptionTests",
+        [
+            "ClientEncryption", "Ratchet", "MatrixAPI", "MatrixModel", "HTTPMessages", "SQLDatabase", "SQLiteEngine",
+            "Cryptography",
+        ]),
+    tests(
         "FedchatKitTests",
         [
             "FedchatKit", "ClientEncryption", "Ratchet", "MatrixAPI", "MatrixModel", "HTTPMessages", "SQLDatabase",

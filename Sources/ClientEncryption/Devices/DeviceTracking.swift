@@ -92,6 +92,7 @@ extension EncryptionMachine {
             }
             try finishQuery(of: user, generation, present: present, in: connection)
         }
+        try takeIdentities(of: query.users.keys, response, &outcome, in: connection)
         return outcome
     }
 

@@ -42,6 +42,12 @@ extension EncryptionMachine {
             try use(payload, &outcome, in: connection)
         case "m.room_key.withheld":
             try noteWithheld(content, in: connection)
+        case "m.secret.request":
+            try noteSecretRequest(content, from: sender, in: connection)
+        case let type? where type.hasPrefix("m.key.verification."):
+            outcome.verification.append(
+                VerificationMessage(
+                    sender: sender, type: String(type.dropFirst("m.key.verification.".count)), content: content.value))
         default:
             return
         }
@@ -51,6 +57,8 @@ extension EncryptionMachine {
         switch payload.type {
         case "m.room_key":
             if let key = try takeRoomKey(payload, in: connection) { outcome.roomKeys.append(key) }
+        case "m.secret.send":
+            if let name = try takeSecret(payload, in: connection) { outcome.secrets.append(name) }
         default:
             // m.dummy has done its work by being read.
             return

@@ -29,7 +29,7 @@ extension EncryptionMachine {
     /// that is spent, is replaced. Query and claim keys first; send the outbox before any message.
     ///
     /// - Parameter accepting: whether to go on although a device shows other keys than before; it gets nothing.
-    /// - Throws: `changedKey` for such a device.
+    /// - Throws: `changedKey` for such a device, `changedIdentity` for a user who was verified and is someone else now.
     public func prepareRoomKey(
         for room: RoomID, recipients: [UserID], settings: RoomEncryptionSettings, accepting: Bool = false,
         in connection: any SQLConnection
@@ -37,6 +37,7 @@ extension EncryptionMachine {
         guard settings.algorithm == Algorithm.megolm else {
             throw EncryptionError.unknownAlgorithm(String(settings.algorithm.prefix(64)))
         }
+        if !accepting { try refuseChangedIdentities(of: Set(recipients).union([user]), in: connection) }
         var devices: [KnownDevice] = []
         for user in Set(recipients).union([user]).sorted() {
             for device in try self.devices(of: user, in: connection) {

@@ -69,6 +69,13 @@ extension Client {
         for changed in outcome.changedKeys {
             logger.warning("the keys of \(changed.user)'s device \(changed.device) have changed: refused")
         }
+        for changed in outcome.changedIdentities {
+            switch changed.change {
+            case .afterPinning: logger.notice("the identity of \(changed.user) has changed")
+            case .afterVerification:
+                logger.warning("the identity of \(changed.user), who was verified, has changed: sending to them stops")
+            }
+        }
     }
 
     /// After each sync: uploads keys that are due, asks for devices that changed, sends what was left over.
