@@ -10,7 +10,9 @@ public enum ClientSchema {
     public static let migrations = [
         Migration(1, "keys, session, rooms, queue") { dialect in
             EncryptionSchema.initial(dialect) + initial(dialect)
-        }
+        },
+        Migration(2, "who has which key") { EncryptionSchema.sharing($0) },
+        Migration(10, "identities") { EncryptionSchema.identities($0) },
     ]
 
     private static func initial(_ dialect: Dialect) -> [SQL] {
