@@ -130,8 +130,8 @@ let testTargets: [Target] = [
     tests(
         "ClientEncryptionTests",
         [
-            "ClientEncryption", "Ratchet", "MatrixAPI", "MatrixModel", "HTTPMessages", "SQLDatabase", "SQLiteEngine",
-            "Cryptography",
+            "ClientEncryption", "FedchatKit", "Homeserver", "HomeserverStorage", "Federation", "Ratchet", "MatrixAPI",
+            "MatrixModel", "HTTPMessages", "SQLDatabase", "SQLiteEngine", "Cryptography", httpTypes, logging,
         ]),
     tests(
         "FedchatKitTests",

@@ -11,6 +11,7 @@ public enum ClientSchema {
         Migration(1, "keys, session, rooms, queue") { dialect in
             EncryptionSchema.initial(dialect) + initial(dialect)
         },
+        Migration(2, "who has which key") { EncryptionSchema.sharing($0) },
         Migration(10, "identities") { EncryptionSchema.identities($0) },
         Migration(11, "secrets and backup") { EncryptionSchema.secretsAndBackup($0) },
     ]
