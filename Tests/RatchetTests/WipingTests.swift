@@ -40,7 +40,7 @@ import Testing
                 while at < end {
                     let count = pread(file, buffer, min(size, end - at), off_t(at))
                     guard count > 0 else { break }
-                    for (name, hit) in hits(in: buffer, count) where isElsewhere(at + hit, buffer, size) {
+                    for (name, hit) in try hits(in: buffer, count) where isElsewhere(at + hit, buffer, size) {
                         found.insert(name)
                     }
                     // What lies across the end of a part is looked at again.
@@ -50,22 +50,18 @@ import Testing
             return found.sorted()
         }
 
-        /// Copies are sought where words begin: everything that holds secrets is aligned so.
-        private func hits(in buffer: UnsafeRawPointer, _ count: Int) -> [(String, Int)] {
-            let words = needles.map { $0.address.load(as: UInt64.self) }
-            var isFirst = [Bool](repeating: false, count: 65536)
-            for word in words { isFirst[Int(word & 0xffff)] = true }
+        private typealias Search = @convention(c) (UnsafeRawPointer, Int, UnsafeRawPointer, Int) -> UnsafeRawPointer?
+
+        private func hits(in buffer: UnsafeRawPointer, _ count: Int) throws -> [(String, Int)] {
+            // The headers hide it behind a macro.
+            let memmem = unsafeBitCast(try #require(dlsym(nil, "memmem")), to: Search.self)
             var hits: [(String, Int)] = []
-            var at = 0
-            while at + Self.count <= count {
-                let word = buffer.load(fromByteOffset: at, as: UInt64.self)
-                if isFirst[Int(truncatingIfNeeded: word & 0xffff)] {
-                    for (needle, first) in zip(needles, words)
-                    where first == word && memcmp(buffer + at, needle.address, Self.count) == 0 {
-                        hits.append((needle.name, at))
-                    }
+            for needle in needles {
+                var from = 0
+                while from < count, let hit = memmem(buffer + from, count - from, needle.address, Self.count) {
+                    hits.append((needle.name, hit - buffer))
+                    from = hit - buffer + 1
                 }
-                at += 8
             }
             return hits
         }
