@@ -2,6 +2,7 @@
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include <openssl/evp.h>
 #include <openssl/sha.h>
+#include <openssl/bn.h>
 #include <openssl/hmac.h>
 #include <openssl/kdf.h>
 #include <openssl/crypto.h>

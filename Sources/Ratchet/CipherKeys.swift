@@ -35,7 +35,7 @@ struct CipherKeys {
 }
 
 /// What the keys of each kind of message are derived for.
-enum CipherInfo {
+enum CipherPurpose {
     static let olm = Array("OLM_KEYS".utf8)
     static let megolm = Array("MEGOLM_KEYS".utf8)
     static let pickle = Array("Pickle".utf8)

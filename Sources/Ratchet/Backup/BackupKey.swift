@@ -64,6 +64,6 @@ public struct BackupKey: Sendable {
     ) throws(RatchetError) -> CipherKeys {
         CipherKeys(
             secret: try translating { () throws(CryptographyError) in try own.agreement(with: other) },
-            info: CipherInfo.backup)
+            info: CipherPurpose.backup)
     }
 }

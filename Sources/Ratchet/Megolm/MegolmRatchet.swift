@@ -29,7 +29,7 @@ struct MegolmRatchet: Sendable, Equatable {
     var bytes: [UInt8] { secret.bytes }
 
     /// The keys of the message at `index`.
-    var cipherKeys: CipherKeys { CipherKeys(secret: secret, info: CipherInfo.megolm) }
+    var cipherKeys: CipherKeys { CipherKeys(secret: secret, info: CipherPurpose.megolm) }
 
     /// To the next index; after 2³² steps the index is 0 again.
     mutating func advance() {

@@ -23,5 +23,5 @@ struct ChainKey: Sendable, Equatable {
 
 extension CipherKeys {
     /// The keys of an Olm message.
-    init(messageKey: SecretBytes) { self.init(secret: messageKey, info: CipherInfo.olm) }
+    init(messageKey: SecretBytes) { self.init(secret: messageKey, info: CipherPurpose.olm) }
 }

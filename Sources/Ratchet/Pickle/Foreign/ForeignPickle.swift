@@ -10,7 +10,7 @@ enum ForeignPickle {
         }
         guard let sealed = Base64.decode(pickle) else { throw .malformed(rule: "a pickle is base64") }
         guard sealed.count > MACForm.truncated.size else { throw .malformed(rule: "a pickle has a code") }
-        let keys = CipherKeys(secret: key, info: CipherInfo.pickle)
+        let keys = CipherKeys(secret: key, info: CipherPurpose.pickle)
         let ciphertext = sealed.dropLast(MACForm.truncated.size)
         try keys.verify(sealed.suffix(MACForm.truncated.size), over: ciphertext)
         var plaintext = try keys.decrypt(ciphertext)

@@ -35,18 +35,7 @@ extension OlmSession {
     public init(vodozemacPickle pickle: String, key: [UInt8]) throws(RatchetError) {
         let json = try PickleJSON(ForeignPickle.opened(pickle, key: key))
         let keys = json["session_keys"]
-        let sending = json["sending_ratchet"]
-        let turn: Turn
-        switch try sending["type"].text {
-        case "active":
-            let ratchet = sending["active_ratchet"]
-            turn = .ours(
-                RootKey(try ratchet["root_key"].secret(32)), try ratchet["ratchet_key"].privateKey(),
-                try sending["symmetric_key_ratchet"].chainKey())
-        case "inactive":
-            turn = .theirs(RootKey(try sending["root_key"]["key"].secret(32)), try sending["ratchet_key"].publicKey())
-        default: throw PickleJSON.malformed
-        }
+        let turn = try Self.turn(json["sending_ratchet"])
         var receiving: [ReceiverChain] = []
         // There the newest is the last.
         for chain in try json["receiving_chains"]["inner"].array(upTo: Limits.receivingChains).reversed() {
@@ -64,6 +53,19 @@ extension OlmSession {
                 identityKey: try keys["identity_key"].publicKey(), baseKey: try keys["base_key"].publicKey(),
                 oneTimeKey: try keys["one_time_key"].publicKey()),
             turn: turn, receiving: receiving, form: try json["config"].form())
+    }
+
+    private static func turn(_ sending: PickleJSON) throws(RatchetError) -> Turn {
+        switch try sending["type"].text {
+        case "active":
+            let ratchet = sending["active_ratchet"]
+            return .ours(
+                RootKey(try ratchet["root_key"].secret(32)), try ratchet["ratchet_key"].privateKey(),
+                try sending["symmetric_key_ratchet"].chainKey())
+        case "inactive":
+            return .theirs(RootKey(try sending["root_key"]["key"].secret(32)), try sending["ratchet_key"].publicKey())
+        default: throw PickleJSON.malformed
+        }
     }
 }
 
