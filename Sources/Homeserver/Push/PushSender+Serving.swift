@@ -23,9 +23,10 @@ extension PushSender {
         // The hint stays for when it is tried again.
         guard !hints.isPaused(nid, at: environment.clock.monotonic()), let hint = hints.take(nid) else { return }
         var user: UserID?
+        var hasFailed = false
+        defer { if !hasFailed { hints.succeeded(nid) } }
         do {
             let known = try await environment.database.read { try PusherStore($0).pusher(nid: nid) }
-            hints.succeeded(nid)
             guard let pusher = known, pusher.isEnabled, pusher.isConfirmed, holds(Pusher.shard(of: pusher.user)) else {
                 return hints.forget(nid)
             }
@@ -55,6 +56,7 @@ extension PushSender {
             // Another time, when it is looked through again.
             hints.forget(nid)
             _ = hints.add(.init(rooms: nil, checksBadge: true), for: nid)
+            hasFailed = true
             hints.failed(nid, now: environment.clock.monotonic()) { failing.pauseOfOurs(failures: $0) }
             user.map(badge.forget)
         }

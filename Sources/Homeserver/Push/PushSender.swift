@@ -168,7 +168,7 @@ final class PushSender: Sendable {
     }
 
     private func add(_ hint: PushHints.Hint, _ pusher: PusherReference) {
-        guard holds(pusher.shard) else { return }
+        guard place.withLock({ $0.shards.contains(pusher.shard) }) else { return }
         if hints.add(hint, for: pusher.nid) {
             start.yield(pusher.nid)
         } else {

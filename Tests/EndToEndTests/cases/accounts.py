@@ -24,6 +24,8 @@ def with_password(world, user, method, path, body):
 def versions(world):
     listed = world.site.request("GET", "/_matrix/client/versions").json["versions"]
     expect("v1.11" in listed, f"versions {listed}")
+    if world.server.kind == "fedchatd":
+        expect_equal(listed, [f"v1.{number}" for number in range(1, 20)])
     user = world.server.user()
     rooms = user.call("GET", "/capabilities")["capabilities"]["m.room_versions"]
     expect(set(map(str, range(1, 13))) <= set(rooms["available"]), f"room versions {rooms}")
@@ -213,11 +215,14 @@ def push_rules(world):
     underride = [rule["rule_id"] for rule in rules["underride"]]
     expect_equal(override[0], ".m.rule.master")
     if world.server.kind == "fedchatd":
-        expect_equal(override, [".m.rule." + name for name in (
+        expect_equal(override[1], ".org.matrix.msc4028.encrypted_event")
+        expect_equal(override[:1] + override[2:], [".m.rule." + name for name in (
             "master", "suppress_notices", "invite_for_me", "member_event", "is_user_mention", "is_room_mention", "tombstone",
             "reaction", "room.server_acl", "suppress_edits")])
         expect_equal(underride, [".m.rule." + name for name in (
             "call", "encrypted_room_one_to_one", "room_one_to_one", "message", "encrypted")])
+        expect_equal([(rule["rule_id"], rule["enabled"]) for rule in rules["postcontent"]], [
+            (f".io.element.msc4306.rule.{name}_thread", on) for name, on in (("unsubscribed", False), ("subscribed", True))])
 
 
 @case("a deactivated account cannot log in")
