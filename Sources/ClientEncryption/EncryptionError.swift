@@ -13,6 +13,8 @@ public enum EncryptionError: Error, Sendable, Equatable {
     case changedIdentity(user: UserID)
     /// The private key that would have to sign is not on this device, or our identity is not trusted by it.
     case cannotSign
+    /// The recovery key or passphrase does not open it.
+    case wrongRecoveryKey
     /// An algorithm that is not ours.
     case unknownAlgorithm(String)
     /// The Megolm session has not come, or was withheld with this code.

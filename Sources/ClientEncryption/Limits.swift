@@ -6,6 +6,23 @@ enum Limits {
     static let identityBytes = 64 << 10
     /// Signatures in one upload.
     static let signaturesPerUpload = 100
+    /// PBKDF2 rounds of a new secret storage key's passphrase: about half a second.
+    static let passphraseRounds = 500_000
+    /// Bytes of a secret in account data or between devices; ours have 43.
+    static let secretBytes = 4_096
+    /// Milliseconds for which a secret is asked for, or a request is remembered.
+    static let secretRequestMilliseconds: Int64 = 900_000
+    /// Requests of secrets that are remembered.
+    static let secretReplies = 64
+    /// Sessions in one upload to the online backup: each makes about 700 bytes.
+    static let sessionsPerBackupUpload = 100
+    /// Keys that one MAC message of a verification may name.
+    static let verifiedKeys = 16
+    /// Bytes of a scanned QR code.
+    static let qrBytes = 2_953
+    /// Milliseconds after which a verification is given up.
+    /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#error-and-exception-handling>
+    static let verificationMilliseconds: Int64 = 600_000
     /// Users asked for in one `/keys/query`.
     static let usersPerQuery = 250
     /// Devices whose one-time keys are claimed at once.

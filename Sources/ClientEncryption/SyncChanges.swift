@@ -46,6 +46,10 @@ public struct SyncOutcome: Sendable {
     public var warnings: [String] = []
     /// Devices that show other keys than before.
     public var changedKeys: [ChangedKey] = []
+    /// Messages of verifications.
+    public var verification: [VerificationMessage] = []
+    /// Secrets that another device of ours sent.
+    public var secrets: [SecretName] = []
     /// Users who show another identity than before.
     public var changedIdentities: [ChangedIdentity] = []
 

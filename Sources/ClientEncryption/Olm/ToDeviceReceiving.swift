@@ -44,6 +44,12 @@ extension EncryptionMachine {
             try noteWithheld(content, from: sender, in: connection)
         case "m.room_key_request":
             try noteKeyRequest(content, from: sender, in: connection)
+        case "m.secret.request":
+            try noteSecretRequest(content, from: sender, in: connection)
+        case let type? where type.hasPrefix("m.key.verification."):
+            outcome.verification.append(
+                VerificationMessage(
+                    sender: sender, type: String(type.dropFirst("m.key.verification.".count)), content: content.value))
         default:
             return
         }
@@ -53,6 +59,8 @@ extension EncryptionMachine {
         switch payload.type {
         case "m.room_key":
             if let key = try takeRoomKey(payload, in: connection) { outcome.roomKeys.append(key) }
+        case "m.secret.send":
+            if let name = try takeSecret(payload, in: connection) { outcome.secrets.append(name) }
         case "m.forwarded_room_key":
             if let key = try takeForwardedKey(payload, in: connection) { outcome.roomKeys.append(key) }
         case "m.room_key_bundle":

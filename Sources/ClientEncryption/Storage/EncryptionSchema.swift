@@ -73,5 +73,6 @@ public enum EncryptionSchema {
         Migration(1, "device keys") { initial($0) },
         Migration(2, "who has which key") { sharing($0) },
         Migration(10, "identities") { identities($0) },
+        Migration(11, "secrets and backup") { secretsAndBackup($0) },
     ]
 }

@@ -13,6 +13,7 @@ public enum ClientSchema {
         },
         Migration(2, "who has which key") { EncryptionSchema.sharing($0) },
         Migration(10, "identities") { EncryptionSchema.identities($0) },
+        Migration(11, "secrets and backup") { EncryptionSchema.secretsAndBackup($0) },
     ]
 
     private static func initial(_ dialect: Dialect) -> [SQL] {
