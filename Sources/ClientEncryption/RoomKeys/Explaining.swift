@@ -39,7 +39,7 @@ extension EncryptionMachine {
         case .replayed: return because(.replayed)
         case .mismatch, .changedKey, .changedIdentity: return because(.wrongSender)
         case .unknownAlgorithm(let name): return because(.unsupportedAlgorithm, code: name)
-        case .wrongStoreKey, .damagedStore, .notPrepared, .cannotSign: throw error
+        case .wrongStoreKey, .damagedStore, .notPrepared, .cannotSign, .wrongRecoveryKey: throw error
         }
     }
 

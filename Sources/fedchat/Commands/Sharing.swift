@@ -1,5 +1,6 @@
 import ArgumentParser
 import ClientEncryption
+import MatrixModel
 
 struct Sharing: ParsableCommand {
     static let configuration = CommandConfiguration(
