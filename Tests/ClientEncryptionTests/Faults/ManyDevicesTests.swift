@@ -42,7 +42,7 @@ import Testing
                     restarts += 1
                     let device = devices[chance.roll(devices.count)]
                     try await device.restart()
-                    _ = try await device.tryStep()
+                    for _ in 0..<100 where await !device.client.hasSynced { try await device.tryStep() }
                 }
                 if chance.roll(60) == 0 {
                     partings += 1
