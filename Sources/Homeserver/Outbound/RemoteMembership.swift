@@ -49,15 +49,15 @@ struct RemoteMembership: RemoteJoining {
     }
 
     /// A resident that the end of a user's membership has not reached yet would have the join beside it, and servers that get
-    /// both may take the end for the later one. Such a resident is sent a leave of ours first; of what others did it hears
-    /// from them.
+    /// both may take the end for the later one. Such a resident is sent first what of the room waits for it: our leave, or
+    /// that its own users were removed before, in which case it is no resident. Of what others did it hears from them.
     /// - Throws: `M_UNKNOWN` with 504 where the resident is to be asked later.
     private func checkEndIsKnown(before join: PDU, at server: ServerName) async throws(MatrixError) {
         let reader = imports.writer.reader
         let isStale: Bool
         do {
             guard let record = try await reader.record(join.roomID),
-                let own = try await reader.stateEvent(record, .member, join.sender.text), let position = own.position,
+                let own = try await reader.stateEvent(record, .member, join.sender.text),
                 [.leave, .ban].contains((try? RoomMember(own.pdu).membership) ?? .join),
                 !join.authEvents.contains(own.pdu.id)
             else { return }
@@ -69,12 +69,14 @@ struct RemoteMembership: RemoteJoining {
                     }
                 }
                 let outbox = Outbox(connection)
-                guard try outbox.waits(eventNID: own.nid, position: position, for: server.text) else { return false }
+                guard try outbox.waits(room: record.nid, for: server.text) else { return false }
                 _ = try outbox.wake(server.text)
                 return true
             }
         } catch { throw .unknown }
-        if isStale { throw MatrixError(.unknown, "\(server) has not heard yet that the user left", status: 504) }
+        if isStale {
+            throw MatrixError(.unknown, "\(server) has not heard yet what happened before the user left", status: 504)
+        }
     }
 
     /// How far a room is known in which users of ours are.

@@ -149,6 +149,11 @@ struct JudgedPlanning {
             append.head = RoomAppend.Head(state: state, extremities: extremities, depth: depth)
             try noteMembers(in: &append)
         }
+        if append.events.contains(where: { $0.place != .none }) {
+            for end in try log.withheldHistoryEnds(room: room.nid) where try !hidesGap(end.nid) {
+                append.closedBackwardExtremities.append(end.id)
+            }
+        }
         return Plan(append: append, events: events)
     }
 
@@ -177,10 +182,13 @@ struct JudgedPlanning {
     /// Puts an event among the room's newest, or at the end of its history.
     private mutating func link(_ event: StoredEvent, isLive: Bool) throws {
         let prev = try numbers(of: event.pdu.prevEvents)
-        // What is known only as part of a state has its history missing too.
+        // What is known only as part of a state has its history missing too, and what was withheld may hide that.
         let outliers = try log.outliers(among: prev.values.filter { addedByNID[$0] == nil })
-        for id in event.pdu.prevEvents
-        where prev[id].map(outliers.contains) ?? true && !append.newBackwardExtremities.contains(id) {
+        let withheld = try withheld(among: Set(prev.values))
+        for id in event.pdu.prevEvents where !append.newBackwardExtremities.contains(id) {
+            if let nid = prev[id], !outliers.contains(nid) {
+                guard withheld.contains(nid), try hidesGap(nid) else { continue }
+            }
             append.newBackwardExtremities.append(id)
         }
         let isFollowed =
@@ -215,6 +223,36 @@ struct JudgedPlanning {
         append.state = try merge.state(
             after: rest + [event.nid], current: state, newest: after, pending: append.state, unstored: addedByNID)
         state = append.state.root
+    }
+
+    private func withheld(among nids: Set<Int64>) throws -> Set<Int64> {
+        let added = nids.filter { addedByNID[$0]?.flags.isDisjoint(with: [.rejected, .softFailed]) == false }
+        return try log.withheld(among: nids.filter { addedByNID[$0] == nil }).union(added)
+    }
+
+    /// Whether an event was withheld and something that it follows, perhaps by way of others withheld, is not here: nothing in
+    /// the timeline refers to that, so it would never be fetched.
+    private func hidesGap(_ nid: Int64) throws -> Bool {
+        var level: Set<Int64> = [nid]
+        var seen: Set<Int64> = []
+        while seen.count < RoomLimits.withheldSteps {
+            let withheld = try withheld(among: level.subtracting(seen))
+            guard !withheld.isEmpty else { return false }
+            seen.formUnion(withheld)
+            let events =
+                withheld.compactMap { addedByNID[$0] }
+                + Array(try log.events(nids: withheld.filter { addedByNID[$0] == nil }).values)
+            let named = Set(events.flatMap(\.pdu.prevEvents))
+            let prev = try numbers(of: Array(named))
+            let outliers = try log.outliers(among: prev.values.filter { addedByNID[$0] == nil })
+            let missing = named.filter { id in prev[id].map(outliers.contains) ?? true }
+            if !missing.isEmpty {
+                let purged = Set(try log.historyEnds(room: room.nid).lazy.filter(\.isPurged).map(\.id))
+                if !missing.isSubset(of: purged) { return true }
+            }
+            level = Set(prev.values)
+        }
+        return false
     }
 
     private var merge: HeadMerge { HeadMerge(reader: writer.reader, connection: connection, room: room) }

@@ -9,6 +9,8 @@ internal import SQLDatabase
 struct JoinAnswering: RouteGroup {
     /// Rooms looked at for a restricted join.
     private static let maximumConditions = 100
+    /// How long a join waits for what its server sent before, and how often that is looked at.
+    private static let hearing = (longest: Duration.seconds(5), poll: Duration.milliseconds(100))
 
     let environment: Environment
     let reader: RoomReader
@@ -42,6 +44,7 @@ struct JoinAnswering: RouteGroup {
     private func template(
         _ request: APIRequest, _ origin: ServerName, _ membership: Membership
     ) async throws -> APIResponse {
+        if membership == .join { try await hear(origin, in: request.roomID()) }
         let room = try await room(request.roomID(), origin)
         let user = try request.userID()
         guard user.serverName == origin else { throw MatrixError(.forbidden, "The user is of another server") }
@@ -65,6 +68,21 @@ struct JoinAnswering: RouteGroup {
         for key in ["hashes", "signatures", "event_id", "unsigned"] { event[key] = nil }
         event["origin"] = .string(origin.text)
         return .json(["room_version": .string(room.version.text), "event": event])
+    }
+
+    /// What a server sent of a room may say that its users left it, or that ours were removed. A join that is built on what
+    /// was before would leave that behind, so it comes after what is still to be judged.
+    /// - Throws: `M_UNABLE_TO_AUTHORISE_JOIN` where that takes too long.
+    private func hear(_ server: ServerName, in room: RoomID) async throws {
+        let end = environment.clock.monotonic() + Self.hearing.longest
+        while try await environment.database.read({
+            try InboundStaging($0).waits(from: server.text, in: room.text)
+        }) {
+            guard environment.clock.monotonic() < end else {
+                throw MatrixError(.unableToAuthorizeJoin, "What the server sent of this room is not judged yet")
+            }
+            try await environment.clock.sleep(for: Self.hearing.poll)
+        }
     }
 
     /// The user of ours who vouches for a join by a restricted room's rules; `nil` when none is needed.

@@ -52,6 +52,14 @@ public struct InboundStaging {
         ).first?.int(0) ?? 0
     }
 
+    /// Whether something from a server waits in a room.
+    /// - Throws: `DatabaseError`.
+    public func waits(from origin: String, in room: String) throws -> Bool {
+        try !connection.query(
+            "SELECT 1 FROM inbound_staging WHERE room_id = \(room) AND origin = \(origin) LIMIT 1"
+        ).isEmpty
+    }
+
     /// How many wait in each of some rooms.
     public func counts(in rooms: [String]) throws -> [String: Int] {
         var counts: [String: Int] = [:]

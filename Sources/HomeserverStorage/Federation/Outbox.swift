@@ -184,13 +184,15 @@ public struct Outbox {
         ).first?.integer(0)
     }
 
-    /// Whether an event with this place is still to be sent to a destination.
-    public func waits(eventNID: Int64, position: Int64, for destination: String) throws -> Bool {
+    /// Whether something of a room is still to be sent to a destination: then its newest event is.
+    /// - Throws: `DatabaseError`.
+    public func waits(room: Int64, for destination: String) throws -> Bool {
+        guard let newest = try newest(in: room, for: destination) else { return false }
         let rows = try connection.query(
-            "SELECT 1 FROM outbox WHERE destination = \(destination) AND event_nid = \(eventNID)")
+            "SELECT 1 FROM outbox WHERE destination = \(destination) AND position = \(newest)")
         if !rows.isEmpty { return true }
         guard let state = try self.destination(destination) else { return false }
-        return state.isCatchingUp && state.sentPosition < position
+        return state.isCatchingUp && state.sentPosition < newest
     }
 
     /// The oldest EDUs that wait.

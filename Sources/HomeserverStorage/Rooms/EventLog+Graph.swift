@@ -41,7 +41,9 @@ extension EventLog {
         return behind
     }
 
-    private func withheld(among nids: Set<Int64>) throws -> Set<Int64> {
+    /// Those of some events that were rejected or soft-failed.
+    /// - Throws: `DatabaseError`.
+    public func withheld(among nids: Set<Int64>) throws -> Set<Int64> {
         let flags = EventFlags.rejected.rawValue | EventFlags.softFailed.rawValue
         var found: Set<Int64> = []
         for chunk in Array(nids).chunks(of: Limits.bindsPerStatement) {
@@ -52,5 +54,18 @@ extension EventLog {
             }
         }
         return found
+    }
+
+    /// Withheld events behind which history was missing when something that is shown came to follow them.
+    /// - Throws: `DatabaseError`.
+    public func withheldHistoryEnds(room: Int64) throws -> [StoredEvent] {
+        let flags = EventFlags.rejected.rawValue | EventFlags.softFailed.rawValue
+        let nids = try connection.query(
+            """
+            SELECT e.event_nid FROM backward_extremities b JOIN events e ON e.event_id = b.event_id
+            WHERE b.room_nid = \(room) AND b.purged = 0 AND (e.flags & \(flags)) <> 0
+            """
+        ).map { try $0.integer(0) }
+        return nids.isEmpty ? [] : Array(try events(nids: nids).values)
     }
 }

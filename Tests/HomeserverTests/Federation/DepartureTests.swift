@@ -73,6 +73,51 @@ import Testing
         }
     }
 
+    @Test func `who banned the last of another server does not come back by it before it knows`() async throws {
+        try await TwoServers.run { servers in
+            let room = try await servers.sharedRoom("11")
+            try await servers.agree(room)
+            servers.network.set {
+                $0.host == "b.test" && $0.pathAndQuery.contains("/federation/v1/send/") ? .unreachable : .delivered
+            }
+            try await servers.alice.act("ban", room, on: servers.bob.user)
+            try await servers.alice.say("alone", room)
+            try await servers.alice.ask(.post, "/_matrix/client/v3/rooms/\(percent(room.text))/leave", [:])
+            await #expect(throws: MatrixError.self) { try await servers.alice.join(room, via: servers.b) }
+            #expect(try await servers.a.membership(servers.alice.user, room) == .leave)
+
+            servers.network.set()
+            try await eventually { try await servers.b.membership(servers.bob.user, room) == .ban }
+            await #expect(throws: MatrixError.self) { try await servers.alice.join(room, via: servers.b) }
+        }
+    }
+
+    @Test func `a join waits until what its server sent of the room before is judged`() async throws {
+        try await HostileServerTests.play { scene in
+            let lost = try scene.message("lost")
+            let message = try scene.message("after it", after: [lost])
+            try await scene.evil.send([message.canonicalJSON], to: scene.servers.a)
+            let other = try UserID("@other:evil.test")
+            let path = "make_join/\(percent(scene.room.text))/\(percent(other.text))?ver=11"
+            func template() async throws -> (status: Int, body: JSONView) {
+                try await scene.evil.ask(scene.servers.a, .get, "/_matrix/federation/v1/\(path)")
+            }
+            let early = try await template()
+            #expect(early.status == 400 && early.body["errcode"]?.string == "M_UNABLE_TO_AUTHORISE_JOIN")
+            // Of another server nothing waits.
+            try await scene.servers.bob.join(scene.room, via: scene.servers.a)
+
+            let ids = (scene.state + [scene.join]).map { JSONValue.string($0.id.text) }
+            scene.evil.answer("/state_ids/", ["pdu_ids": .array(ids), "auth_chain_ids": []])
+            let waiting = try await scene.servers.a.environment.database.read {
+                try InboundStaging($0).waits(from: "evil.test", in: scene.room.text)
+            }
+            #expect(waiting)
+            #expect(try await scene.judged(message.id).flags == [])
+            #expect(try await template().status == 200)
+        }
+    }
+
     @Test func `an event that comes after those that follow it is not among the newest`() async throws {
         try await HostileServerTests.play { scene in
             let first = try scene.message("first")

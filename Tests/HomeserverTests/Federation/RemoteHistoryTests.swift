@@ -101,6 +101,49 @@ import Testing
         }
     }
 
+    @Test func `what only an event leads to that was not let in is read where it belongs`() async throws {
+        try await HostileServerTests.play { scene in
+            let other = try UserID("@other:evil.test")
+            let (joined, state) = try await scene.evil.join(other, scene.room, on: scene.servers.a)
+            try await scene.servers.alice.act("kick", scene.room, on: other)
+            func said(_ text: String, after prev: PDU) throws -> PDU {
+                try scene.evil.event(
+                    "m.room.message", by: other, ["body": .string(text)], in: scene.room, version: scene.version,
+                    after: [prev], auth: scene.authorizing().filter { $0.id != scene.join.id } + [joined])
+            }
+            let behind = [try scene.message("first", after: [joined])]
+            let before = behind + [try scene.message("second", after: behind)]
+            // One follows the other, both of somebody who is out by now.
+            let withheld = try said("withheld", after: before[1])
+            let second = try said("withheld too", after: withheld)
+            let news = try scene.message("news", after: [second])
+            scene.evil.answer("/get_missing_events/", ["events": []])
+            let ids = (state + [joined]).map { JSONValue.string($0.id.text) }
+            scene.evil.answer("/state_ids/", ["pdu_ids": .array(ids), "auth_chain_ids": []])
+            scene.evil.answer(
+                "/backfill/",
+                [
+                    "origin": "evil.test", "origin_server_ts": 1,
+                    "pdus": .array((before + [withheld, second]).reversed().map { JSONValue($0.document.root) }),
+                ])
+            for event in [withheld, second] {
+                try await scene.evil.send([event.canonicalJSON], to: scene.servers.a)
+                #expect(try await scene.judged(event.id).flags == .softFailed)
+            }
+            try await scene.evil.send([news.canonicalJSON], to: scene.servers.a)
+            #expect(try await scene.judged(news.id).flags == [])
+            func ends() async throws -> [EventID] {
+                let room = try #require(try await scene.servers.a.reader.record(scene.room))
+                return try await scene.servers.a.environment.database.read {
+                    try EventLog($0, .plain).backwardExtremities(room: room.nid)
+                }
+            }
+            #expect(try await ends() == [second.id])
+            #expect(try await texts(scene.servers.alice, scene.room, limit: 10) == ["news", "second", "first"])
+            #expect(try await ends() == [])
+        }
+    }
+
     @Test func `a directory is shown to other servers where the operator lets it`() async throws {
         try await TwoServers.run({ $0.federation.publicRooms = true }) { servers in
             let room = try await servers.alice.createRoom("12", ["visibility": "public", "name": "Tea"])

@@ -199,7 +199,7 @@ struct TwoServers: Sendable {
 func eventually(
     _ location: SourceLocation = #_sourceLocation, _ condition: () async throws -> Bool
 ) async throws {
-    let end = ContinuousClock.now + .seconds(30)
+    let end = ContinuousClock.now + .seconds(120)
     while ContinuousClock.now < end {
         if try await condition() { return }
         try await ContinuousClock().sleep(for: .milliseconds(10))
