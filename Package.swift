@@ -155,6 +155,7 @@ let package = Package(
     name: "fedchat",
     products: [
         .library(name: "Ratchet", targets: ["Ratchet"]),
+        .library(name: "PostQuantum", targets: ["PostQuantum"]),
         .library(name: "FedchatKit", targets: ["FedchatKit"]),
         .executable(name: "fedchatd", targets: ["fedchatd"]),
         .executable(name: "fedchat", targets: ["fedchat"]),

@@ -3,7 +3,7 @@
 ratchet (fedchat-ratchet-peer) against a published one, message by message, in both directions; both speak the protocol of
 ratchet_oracle.py. --scale: messages in the long scenarios (1000; from there on the Megolm counter crosses 65,536).
 Prints PASS name / FAIL name: why / SKIP name: why (an operation that one side does not have), what was exchanged and tried, and last
-'N passed, N failed, N skipped'. --json adds the numbers to a file, for ratchet_table.py.
+'N passed, N failed, N skipped'. --json adds the numbers to a file: spec/results has them.
 
 Written for this project (its licence)."""
 import argparse, base64, collections, json, os, random, shlex, subprocess, sys

@@ -89,6 +89,8 @@ extension EncryptionMachine {
             """)
         if readsMore {
             try connection.execute(
+                "DELETE FROM backed_up_sessions WHERE room_id = \(room.text) AND session_id = \(session.id)")
+            try connection.execute(
                 "DELETE FROM received_withheld WHERE room_id = \(room.text) AND session_id = \(session.id)")
             if best.firstKnownIndex == 0 { try cancelKeyRequest(of: room, session.id, in: connection) }
         }

@@ -57,6 +57,10 @@ extension Client {
     func heal() async throws {
         let machine = machine
         try await takeKeyBundles()
+        // The backup first: it answers at once, and nobody need be awake.
+        for key in try await database.read({ try machine.missingSessions(in: $0) }) {
+            _ = try await restoreFromBackup(key.session, of: key.room)
+        }
         let hasAsked = try await database.write { connection in
             var hasAsked = false
             try machine.mendChannels(in: connection)

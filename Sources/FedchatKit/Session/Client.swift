@@ -70,6 +70,10 @@ public actor Client {
     var expected: [String: RoomID] = [:]
     var waiters: [String: CheckedContinuation<EventID, any Error>] = [:]
     var outcomes: [String: Result<EventID, any Error>] = [:]
+    /// Messages of verifications to this device, newest last.
+    var verificationMessages: [(receivedAt: Int64, message: VerificationMessage)] = []
+    /// When the server was last asked for the backup in use; nil for not yet.
+    var backupCheckedAt: Int64?
 
     private init(_ parts: Parts, _ homeserver: Homeserver, _ credentials: Credentials) {
         user = credentials.user

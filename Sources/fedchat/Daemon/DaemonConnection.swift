@@ -43,7 +43,7 @@ final class DaemonConnection: Sendable {
                 _ = await self.write(answer)
                 requests.afterAnswer(method)
             }
-            if method == "listen" { listening.withLock { $0.append(task) } }
+            if method == "listen" || method == "verify" { listening.withLock { $0.append(task) } }
         }
         // A call hangs up; it is not cancelled, for the other side is to be told.
         callInput.finish()
