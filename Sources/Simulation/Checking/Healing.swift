@@ -25,16 +25,17 @@ struct Healing: Sendable {
         }
         guard await settle("after all came back") else { return 0 }
         // A word of each server tells the others what they missed. The second ties all that the first left in parallel.
+        var mute: [RoomID: Set<ServerName>] = [:]
         for round in 1...2 {
             for server in cast.servers {
-                for room in rooms { await speak(server, in: room) }
+                for room in rooms where await !speak(server, in: room) { mute[room, default: []].insert(server.name) }
                 guard await settle("after word \(round) of \(server.name)") else { return 0 }
             }
         }
         var events = 0
         for room in rooms {
             do {
-                events += try await RoomChecks(world: world, cast: cast, room: room).run()
+                events += try await RoomChecks(world: world, cast: cast, room: room, mute: mute[room] ?? []).run()
             } catch {
                 world.records.find("\(room) cannot be looked at: \(error)")
             }
@@ -42,12 +43,16 @@ struct Healing: Sendable {
         return events
     }
 
-    private func speak(_ server: SimulatedServer, in room: RoomID) async {
+    /// Has somebody of a server say a word. `false` when nobody of it may.
+    private func speak(_ server: SimulatedServer, in room: RoomID) async -> Bool {
         guard let database = server.database,
-            let view = try? await ServerView.read(room, from: database, of: server.name),
-            let user = cast.users.first(where: { view.joined.contains($0.user) })
-        else { return }
-        await user.send("m.room.message", ["msgtype": "m.text", "body": "all well"], to: room)
+            let view = try? await ServerView.read(room, from: database, of: server.name)
+        else { return false }
+        for user in cast.users where view.joined.contains(user.user) {
+            let sent = await user.send("m.room.message", ["msgtype": "m.text", "body": "all well"], to: room)
+            if sent != nil { return true }
+        }
+        return false
     }
 
     /// Waits until nothing waits to be sent or judged.
