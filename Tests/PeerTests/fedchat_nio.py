@@ -138,6 +138,8 @@ class World:
             await self.nina.sync(500)
             if verifying.process.poll() is not None:
                 break
+        sas = next(iter(self.nina.client.key_verifications.values()), None)
+        expect(verifying.process.poll() is not None, f"{verifying.steps}; nio: {sas and (sas.state, sas.cancel_code)}")
         await self.fedchat(verifying.end, 4)
         expect_equal(verifying.step("cancelled")["code"], "m.mismatched_commitment")
         expect("verified" not in [step["step"] for step in verifying.steps], f"{verifying.steps}")
