@@ -60,6 +60,7 @@ extension Client {
         }
         report(update.outcome)
         remember(update.outcome.verification)
+        if !update.outcome.secrets.isEmpty { forgetBackupCheck() }
         hasSynced = true
         recent.take(update, at: now())
         for listener in listeners.values { listener.yield(update) }
