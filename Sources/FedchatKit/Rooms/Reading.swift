@@ -60,6 +60,7 @@ extension Client {
         let hasAsked = try await database.write { connection in
             var hasAsked = false
             try machine.mendChannels(in: connection)
+            guard try machine.canRequestKeys(in: connection) else { return false }
             for key in try machine.missingSessions(in: connection) {
                 if try machine.requestKey(of: key.room, key.session, in: connection) { hasAsked = true }
             }
