@@ -13,6 +13,7 @@ let strict: [SwiftSetting] = [
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let httpTypes: Target.Dependency = .product(name: "HTTPTypes", package: "swift-http-types")
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
 let collections: Target.Dependency = .product(name: "Collections", package: "swift-collections")
 
 func library(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
@@ -44,8 +45,9 @@ let sources: [Target] = [
     library("HTTPMessages", [httpTypes]),
     library("Confinement", ["CConfinement"]),
     library("SQLDatabase", []),
-    // Row 2.
     library("Ratchet", ["Cryptography"]),
+    // Row 2.
+    library("PostQuantum", ["Ratchet", "Cryptography", crypto]),
     library("MatrixRooms", ["MatrixModel", "Cryptography", collections]),
     library("MatrixAPI", ["MatrixModel", "HTTPMessages", httpTypes]),
     library(
@@ -108,12 +110,13 @@ let programs: [Target] = [
             "SQLDatabase", "SQLiteEngine", "PostgresEngine", "FedchatTesting", httpTypes, arguments,
         ]),
     program("fedchat-simulate", ["Simulation", arguments]),
-    program("fedchat-ratchet-peer", ["Ratchet", "MatrixModel", "Cryptography"]),
+    program("fedchat-ratchet-peer", ["PostQuantum", "Ratchet", "MatrixModel", "Cryptography"]),
 ]
 
 let testTargets: [Target] = [
     tests("CryptographyTests", ["Cryptography"]),
     tests("RatchetTests", ["Ratchet", "Cryptography", "MatrixModel"]),
+    tests("PostQuantumTests", ["PostQuantum", "Ratchet", "Cryptography", "MatrixModel"]),
     tests("MatrixModelTests", ["MatrixModel", "Cryptography"]),
     tests("MatrixRoomsTests", ["MatrixRooms", "MatrixModel", "FedchatTesting", "Cryptography"]),
     tests("MatrixAPITests", ["MatrixAPI", "MatrixModel", "HTTPMessages", httpTypes]),
@@ -152,6 +155,7 @@ let package = Package(
     name: "fedchat",
     products: [
         .library(name: "Ratchet", targets: ["Ratchet"]),
+        .library(name: "PostQuantum", targets: ["PostQuantum"]),
         .library(name: "FedchatKit", targets: ["FedchatKit"]),
         .executable(name: "fedchatd", targets: ["fedchatd"]),
         .executable(name: "fedchat", targets: ["fedchat"]),
@@ -168,6 +172,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
     ],
     targets: cLibraries + sources + programs
         + testTargets.filter { wanted?.contains($0.name) ?? true },

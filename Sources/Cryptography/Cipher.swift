@@ -5,6 +5,8 @@ struct Cipher: Sendable {
     private let algorithm: OpenSSLObject
     private let contexts = ContextPool(make: { EVP_CIPHER_CTX_new() }, free: { EVP_CIPHER_CTX_free($0) })
 
+    private static let noKey = [UInt8](repeating: 0, count: 32)
+
     init(_ name: String) {
         guard let fetched = EVP_CIPHER_fetch(nil, name, nil) else { fatalError("OpenSSL lacks \(name)") }
         algorithm = OpenSSLObject(pointer: fetched)
@@ -19,7 +21,8 @@ struct Cipher: Sendable {
         let output = contexts.withContext { context in
             [UInt8](unsafeUninitializedCapacity: input.count + 32) { output, count in
                 let written = run(context, input: input, key: key, iv: iv, encrypting: encrypting, output: output)
-                EVP_CIPHER_CTX_reset(context)
+                // Another key in its place, for a reset would give up the memory that the next call needs.
+                _ = EVP_CipherInit_ex2(context, algorithm.pointer, Self.noKey, Self.noKey, 1, nil)
                 succeeded = written != nil
                 count = written ?? 0
             }

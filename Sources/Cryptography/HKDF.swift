@@ -9,34 +9,44 @@ public enum HKDFSHA256 {
 
     /// As above, as a secret; what it takes on the way is wiped.
     public static func deriveSecret(
-        input: some ContiguousBytes, salt: some ContiguousBytes, info: [UInt8], count: Int
+        input: some ContiguousBytes, salt: some ContiguousBytes, info: some ContiguousBytes, count: Int
     ) -> SecretBytes {
         precondition(count >= 0 && count <= Limits.hkdfOutput, "HKDF-SHA-256 gives at most 8,160 bytes")
         let size = SHA256.size
-        return SecretBytes(count: count, placement: .heap) { output in
-            // The pseudorandom key, then the previous block, the info and the counter.
-            withUnsafeTemporaryAllocation(byteCount: size * 3 + info.count + 1, alignment: 8) { scratch in
+        return SecretBytes(count: count, placement: .pooled) { output in
+            // The pseudorandom key, and the block at work.
+            withUnsafeTemporaryAllocation(byteCount: size * 2, alignment: 16) { scratch in
                 defer { OPENSSL_cleanse(scratch.baseAddress, scratch.count) }
                 let pseudorandomKey = UnsafeMutableRawBufferPointer(rebasing: scratch[..<size])
-                let block = UnsafeMutableRawBufferPointer(rebasing: scratch[size..<(size * 2)])
-                let message = UnsafeMutableRawBufferPointer(rebasing: scratch[(size * 2)...])
+                let block = UnsafeMutableRawBufferPointer(rebasing: scratch[size...])
                 input.withBytes { input in
-                    salt.withBytes { Digest.sha256.authenticate(input, key: $0, into: pseudorandomKey) }
+                    salt.withBytes { salt in HMACKey.with(salt) { $0.authenticate(input, into: pseudorandomKey) } }
                 }
-                UnsafeMutableRawBufferPointer(rebasing: message[size...]).copyBytes(from: info)
-                var counter: UInt8 = 1
-                var written = 0
-                while written < count {
-                    message[message.count - 1] = counter
-                    let text = written == 0 ? UnsafeRawBufferPointer(rebasing: message[size...]) : .init(message)
-                    Digest.sha256.authenticate(text, key: .init(pseudorandomKey), into: block)
-                    message.copyMemory(from: .init(block))
-                    let taken = min(size, count - written)
-                    UnsafeMutableRawBufferPointer(rebasing: output[written...])
-                        .copyMemory(from: .init(rebasing: block[..<taken]))
-                    written += taken
-                    counter &+= 1
+                info.withBytes { info in
+                    HMACKey.with(.init(pseudorandomKey)) { key in expand(key, info, block: block, into: output) }
                 }
+            }
+        }
+    }
+
+    private static func expand(
+        _ key: borrowing HMACKey, _ info: UnsafeRawBufferPointer, block: UnsafeMutableRawBufferPointer,
+        into output: UnsafeMutableRawBufferPointer
+    ) {
+        // Each block is the code of the one before, the info and a counter.
+        withUnsafeTemporaryAllocation(byteCount: info.count + 1, alignment: 16) { tail in
+            tail.copyMemory(from: info)
+            var counter: UInt8 = 1
+            var written = 0
+            while written < output.count {
+                tail[info.count] = counter
+                let before = UnsafeRawBufferPointer(rebasing: block[..<(written == 0 ? 0 : block.count)])
+                key.authenticate(before, .init(tail), into: block)
+                let taken = min(block.count, output.count - written)
+                UnsafeMutableRawBufferPointer(rebasing: output[written...])
+                    .copyMemory(from: .init(rebasing: block[..<taken]))
+                written += taken
+                counter &+= 1
             }
         }
     }

@@ -1,16 +1,25 @@
+private import COpenSSL
+
 /// SHA-256, FIPS 180-4.
 public enum SHA256 {
     /// Bytes of a hash.
     public static let size = 32
 
-    /// The 32-byte hash of `bytes`.
-    public static func hash(_ bytes: [UInt8]) -> [UInt8] {
-        bytes.withUnsafeBytes { Digest.sha256.hash($0) }
+    /// The 32-byte hash of `bytes`; a part of an array is not copied.
+    public static func hash(_ bytes: some ContiguousBytes) -> [UInt8] {
+        [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
+            bytes.withBytes { hash($0, into: UnsafeMutableRawBufferPointer(buffer)) }
+            count = size
+        }
     }
 
-    /// The 32-byte hash of a part of an array, which is not copied.
-    public static func hash(_ bytes: ArraySlice<UInt8>) -> [UInt8] {
-        bytes.withUnsafeBytes { Digest.sha256.hash($0) }
+    static func hash(_ bytes: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer) {
+        precondition(output.count >= size, "a hash has 32 bytes")
+        var state = SHA256_CTX()
+        defer { OPENSSL_cleanse(&state, MemoryLayout<SHA256_CTX>.size) }
+        SHA256_Init(&state)
+        if !bytes.isEmpty { SHA256_Update(&state, bytes.baseAddress, bytes.count) }
+        SHA256_Final(output.baseAddress?.assumingMemoryBound(to: UInt8.self), &state)
     }
 
     /// A hash over bytes that come in pieces, such as an upload.

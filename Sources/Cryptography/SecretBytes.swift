@@ -6,7 +6,10 @@ public final class SecretBytes: @unchecked Sendable, ContiguousBytes, CustomStri
     public enum Placement: Sendable {
         /// Own locked pages between guard pages: for the few keys that live as long as the process.
         case guarded
-        /// Ordinary memory: for keys that come in thousands, as pages are few.
+        /// Locked pages between guard pages, shared with other secrets: for keys that come in thousands. More than 128 bytes
+        /// get pages of their own.
+        case pooled
+        /// Ordinary memory: for long buffers that hold secrets on their way.
         case heap
     }
 
@@ -16,31 +19,38 @@ public final class SecretBytes: @unchecked Sendable, ContiguousBytes, CustomStri
     private let placement: Placement
 
     /// Keeps a copy of `bytes`; the caller's own array is the caller's to forget.
-    public convenience init(_ bytes: [UInt8], placement: Placement = .guarded) {
-        self.init(count: bytes.count, placement: placement) { $0.copyBytes(from: bytes) }
+    public convenience init(_ bytes: some ContiguousBytes, placement: Placement = .guarded) {
+        self.init(count: bytes.withBytes { $0.count }, placement: placement) { output in
+            bytes.withBytes { output.copyMemory(from: $0) }
+        }
     }
 
     /// Lets `fill` write `count` zeroed bytes.
     public init(count: Int, placement: Placement = .guarded, fill: (UnsafeMutableRawBufferPointer) -> Void) {
-        Sodium.start()
+        let placement = placement == .pooled && !SecretPool.holds(count) ? .guarded : placement
         switch placement {
         case .guarded:
+            Sodium.start()
             guard let guarded = sodium_malloc(count) else { fatalError("out of guarded memory") }
             address = guarded
+            sodium_memzero(address, count)
+        case .pooled:
+            address = SecretPool.shared.take(count)
         case .heap:
             address = .allocate(byteCount: count, alignment: 16)
+            sodium_memzero(address, count)
         }
         self.count = count
         self.placement = placement
-        let bytes = UnsafeMutableRawBufferPointer(start: address, count: count)
-        bytes.initializeMemory(as: UInt8.self, repeating: 0)
-        fill(bytes)
+        fill(UnsafeMutableRawBufferPointer(start: address, count: count))
     }
 
     deinit {
         switch placement {
         case .guarded:
             sodium_free(address)
+        case .pooled:
+            SecretPool.shared.giveBack(address, count)
         case .heap:
             sodium_memzero(address, count)
             address.deallocate()
@@ -52,9 +62,9 @@ public final class SecretBytes: @unchecked Sendable, ContiguousBytes, CustomStri
         body(UnsafeRawBufferPointer(start: address, count: count))
     }
 
-    /// All of several secrets, one after the other, in ordinary memory.
+    /// All of several secrets, one after the other.
     public static func joined(_ parts: [SecretBytes]) -> SecretBytes {
-        SecretBytes(count: parts.reduce(0) { $0 + $1.count }, placement: .heap) { output in
+        SecretBytes(count: parts.reduce(0) { $0 + $1.count }, placement: .pooled) { output in
             var start = 0
             for part in parts {
                 part.withBytes { UnsafeMutableRawBufferPointer(rebasing: output[start...]).copyMemory(from: $0) }
@@ -63,11 +73,17 @@ public final class SecretBytes: @unchecked Sendable, ContiguousBytes, CustomStri
         }
     }
 
-    /// A copy of the bytes at `range`, which must lie within, in ordinary memory.
+    /// A copy of the bytes at `range`, which must lie within.
     public func part(_ range: Range<Int>) -> SecretBytes {
         withBytes { bytes in
-            SecretBytes(count: range.count, placement: .heap) { $0.copyMemory(from: .init(rebasing: bytes[range])) }
+            SecretBytes(count: range.count, placement: .pooled) { $0.copyMemory(from: .init(rebasing: bytes[range])) }
         }
+    }
+
+    /// The bytes at `range`, which must lie within, not copied.
+    public func view(_ range: Range<Int>) -> SecretView {
+        precondition(range.lowerBound >= 0 && range.upperBound <= count, "a view lies within its secret")
+        return SecretView(secret: self, range: range)
     }
 
     /// Lends the bytes to a C function.
@@ -75,7 +91,7 @@ public final class SecretBytes: @unchecked Sendable, ContiguousBytes, CustomStri
         body(UnsafePointer(address.assumingMemoryBound(to: UInt8.self)))
     }
 
-    /// A copy, which nobody wipes: for writing a key file or a sealed row.
+    /// A copy, which nobody wipes unless `wipe` is called: for writing a key file or a sealed row.
     public var bytes: [UInt8] { withBytes { [UInt8]($0) } }
 
     /// Always "…".
@@ -98,4 +114,10 @@ public func constantTimeEquals(_ first: some ContiguousBytes, _ second: some Con
                 && (first.isEmpty || sodium_memcmp(first.baseAddress, second.baseAddress, first.count) == 0)
         }
     }
+}
+
+/// Overwrites the bytes of an array that held something secret, and empties it. Other copies of the array are not its concern.
+public func wipe(_ bytes: inout [UInt8]) {
+    bytes.withUnsafeMutableBytes { sodium_memzero($0.baseAddress, $0.count) }
+    bytes = []
 }

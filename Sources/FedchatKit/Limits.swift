@@ -22,6 +22,12 @@ public enum ClientLimits {
     public static let messagesPerBatch = 64
     /// Uploads of keys in a row that a server may refuse because it has others under their names.
     public static let keyUploads = 64
+    /// Keys of which it is remembered that the backup did not have them.
+    public static let triedKeys = 10_000
+    /// The first pause before the backup is asked for a key again; it doubles.
+    public static let keyPause = Duration.seconds(15)
+    /// The longest such pause.
+    public static let longestKeyPause = Duration.seconds(3_600)
     /// Redirects followed to media.
     public static let mediaRedirects = 3
     /// Bundles of keys fetched in a row.
@@ -50,6 +56,22 @@ public enum ClientLimits {
     public static let firstSync = Duration.seconds(30)
     /// How long `create` and `join` wait for the room to come in a sync.
     public static let roomArrival = Duration.seconds(15)
+    /// Messages of verifications that are remembered for one that begins later.
+    static let verificationMessages = 100
+    /// Bytes of a file to be sent: it is held in memory, twice while it is encrypted.
+    public static let attachmentBytes = 64 << 20
+    /// Bytes of a file to be fetched, which is written as it comes.
+    public static let downloadBytes = 4 << 30
+    /// How long fetching a file may take.
+    public static let downloadTimeout = Duration.seconds(3_600)
+    /// Backups deleted at once.
+    static let oldBackups = 64
+    /// Events looked at for a request of verification that waits for an answer.
+    static let recentRequests = 50
+    /// Bytes of a whole backup of room keys, about 700 a session.
+    public static let backupBytes = 512 << 20
+    /// How long reading a whole backup may take.
+    public static let backupTimeout = Duration.seconds(600)
     /// Aliases and ids that a person may type, in bytes.
     public static let argumentBytes = 512
 }

@@ -14,6 +14,10 @@ enum Limits {
     static let messageBytes = 1 << 20
     /// Bytes of a pickle: an account with all its one-time keys takes a quarter.
     static let pickleBytes = 1 << 20
+    /// Bytes of a pickle of another library, whose form is wordier: all of an account's keys as JSON, in base64.
+    static let foreignPickleBytes = 8 << 20
+    /// Objects and arrays within each other in a pickle of vodozemac; it writes seven.
+    static let pickleDepth = 12
     /// Bytes of a key file: a client with a million sessions exports less.
     static let keyFileBytes = 1 << 30
     /// PBKDF2 rounds taken from a foreign file or account data.

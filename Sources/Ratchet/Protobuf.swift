@@ -1,17 +1,17 @@
 /// The little of Protocol Buffers that Olm and Megolm messages use.
 /// Spec: <https://spec.matrix.org/v1.19/olm-megolm/olm/#message-format>
-struct ProtobufReader {
-    enum Value {
+package struct ProtobufReader {
+    package enum Value {
         case integer(UInt64)
         case bytes(ArraySlice<UInt8>)
     }
 
     private var rest: ArraySlice<UInt8>
 
-    init(_ bytes: ArraySlice<UInt8>) { rest = bytes }
+    package init(_ bytes: ArraySlice<UInt8>) { rest = bytes }
 
     /// The next field that has a value of ours, others skipped; nil at the end.
-    mutating func next() throws(RatchetError) -> (field: UInt64, value: Value)? {
+    package mutating func next() throws(RatchetError) -> (field: UInt64, value: Value)? {
         while !rest.isEmpty {
             let tag = try integer()
             let field = tag >> 3
@@ -50,27 +50,27 @@ struct ProtobufReader {
 }
 
 /// Writes what `ProtobufReader` reads. Tags are written whole, as the spec prints them.
-struct ProtobufWriter {
-    private(set) var bytes: [UInt8]
+package struct ProtobufWriter {
+    package private(set) var bytes: [UInt8]
 
-    init(version: UInt8, capacity: Int) {
+    package init(version: UInt8, capacity: Int) {
         bytes = []
         bytes.reserveCapacity(capacity)
         bytes.append(version)
     }
 
-    mutating func write(_ value: UInt64, tag: UInt8) {
+    package mutating func write(_ value: UInt64, tag: UInt8) {
         bytes.append(tag)
         append(value)
     }
 
-    mutating func write(_ value: [UInt8], tag: UInt8) {
+    package mutating func write(_ value: [UInt8], tag: UInt8) {
         bytes.append(tag)
         append(UInt64(value.count))
         bytes += value
     }
 
-    mutating func append(_ suffix: some Sequence<UInt8>) { bytes += suffix }
+    package mutating func append(_ suffix: some Sequence<UInt8>) { bytes += suffix }
 
     private mutating func append(_ value: UInt64) {
         var value = value

@@ -59,7 +59,7 @@ extension Peer {
         },
     ]
 
-    private static func keys(_ account: OlmAccount) -> Reply {
+    static func keys(_ account: OlmAccount) -> Reply {
         [
             "curve25519": .base64(account.curve25519Key.bytes), "ed25519": .base64(account.ed25519Key.bytes),
             "max_one_time_keys": .integer(Int64(OlmAccount.maximumOneTimeKeys)),

@@ -5,7 +5,7 @@ internal import Ratchet
 extension Peer {
     static let groupOperations: [String: Operation] = [
         "group_new": { peer, request in
-            let session = OutboundGroupSession(random: peer.random)
+            let session = OutboundGroupSession(random: peer.random, form: try request.form())
             peer.outbound[try request.text("g")] = session
             return describe(session)
         },
@@ -72,14 +72,14 @@ extension Peer {
         },
     ]
 
-    private static func describe(_ session: OutboundGroupSession) -> Reply {
+    static func describe(_ session: OutboundGroupSession) -> Reply {
         [
             "session_id": .string(session.id), "message_index": .integer(Int64(session.messageIndex)),
             "session_key": .base64(session.sessionKey),
         ]
     }
 
-    private static func describe(_ session: InboundGroupSession) -> Reply {
+    static func describe(_ session: InboundGroupSession) -> Reply {
         ["session_id": .string(session.id), "first_known_index": .integer(Int64(session.firstKnownIndex))]
     }
 }

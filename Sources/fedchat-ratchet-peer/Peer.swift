@@ -1,5 +1,6 @@
 internal import Cryptography
 internal import MatrixModel
+internal import PostQuantum
 internal import Ratchet
 
 /// Everything that requests have made, by the names they chose, and the table of operations.
@@ -15,10 +16,15 @@ struct Peer {
     var verifications: [String: SAS] = [:]
     var established: [String: EstablishedSAS] = [:]
     var backups: [String: BackupKey] = [:]
+    var encapsulationKeys: [String: EncapsulationKeys] = [:]
+    var hybridSessions: [String: HybridSession] = [:]
 
     static let operations: [String: Operation] = {
         var operations = accountOperations
-        for more in [sessionOperations, groupOperations, inboundGroupOperations, sasOperations, storageOperations] {
+        for more in [
+            sessionOperations, groupOperations, inboundGroupOperations, sasOperations, storageOperations,
+            migrationOperations, hybridOperations,
+        ] {
             operations.merge(more) { first, _ in first }
         }
         operations["drop"] = { peer, request in peer.drop(request) }
@@ -59,7 +65,8 @@ struct Peer {
     private mutating func drop(_ request: PeerRequest) -> Reply {
         func name(_ field: String) -> String? { request.fields[field]?.string }
         if let name = name("a") { accounts[name] = nil }
-        if let name = name("s") { sessions[name] = nil }
+        if let name = name("s") { (sessions[name], hybridSessions[name]) = (nil, nil) }
+        if let name = name("h") { encapsulationKeys[name] = nil }
         if let name = name("g") { outbound[name] = nil }
         if let name = name("i") { inbound[name] = nil }
         if let name = name("x") { (verifications[name], established[name]) = (nil, nil) }

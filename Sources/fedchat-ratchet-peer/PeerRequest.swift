@@ -1,5 +1,6 @@
 internal import Cryptography
 internal import MatrixModel
+internal import Ratchet
 
 /// What is wrong with a request, as its reply says it.
 struct PeerError: Error {
@@ -28,6 +29,15 @@ struct PeerRequest {
             throw .bad("\(name) is not an integer")
         }
         return value
+    }
+
+    /// "truncated", also where nothing is said, or "full".
+    func form() throws(PeerError) -> MACForm {
+        switch fields["form"]?.string {
+        case nil, "truncated": return .truncated
+        case "full": return .full
+        default: throw .bad("form is neither truncated nor full")
+        }
     }
 
     func curveKey(_ name: String) throws -> Curve25519.PublicKey { try Curve25519.PublicKey(bytes(name)) }

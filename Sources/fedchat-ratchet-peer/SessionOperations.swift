@@ -7,8 +7,10 @@ extension Peer {
         "session_outbound": { peer, request in
             let (name, random) = (try request.text("s"), peer.random)
             let (identityKey, oneTimeKey) = (try request.curveKey("identity_key"), try request.curveKey("one_time_key"))
+            let form = try request.form()
             let session = try changing(&peer.accounts, request, "a") { account in
-                try account.outboundSession(identityKey: identityKey, oneTimeKey: oneTimeKey, random: random)
+                try account.outboundSession(
+                    identityKey: identityKey, oneTimeKey: oneTimeKey, form: form, random: random)
             }
             peer.sessions[name] = session
             return ["session_id": .string(session.id)]

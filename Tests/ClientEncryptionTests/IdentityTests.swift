@@ -1,9 +1,10 @@
-@testable import ClientEncryption
 import Cryptography
 import MatrixAPI
 import MatrixModel
 import Synchronization
 import Testing
+
+@testable import ClientEncryption
 
 @Suite("Identities") struct IdentityTests {
     let server = KeyServer()

@@ -1,9 +1,10 @@
-@testable import ClientEncryption
 import Cryptography
 import MatrixAPI
 import MatrixModel
 import SQLDatabase
 import SQLiteEngine
+
+@testable import ClientEncryption
 
 /// A device with its machine and store on a `KeyServer`.
 final class TrustDevice: Sendable {
@@ -72,6 +73,22 @@ final class TrustDevice: Sendable {
         try await look()
         try await uploadSignatures()
         try await look()
+    }
+
+    /// Makes the Olm sessions with our other devices.
+    func claim() async throws {
+        let user = user
+        guard let claim = try await write({ try $0.keyClaim(for: [user], in: $1) }) else { return }
+        let answer = try call(claim.call)
+        _ = try await write { try $0.claimed(claim, response: answer, in: $1) }
+    }
+
+    /// Sends what waits for devices.
+    func flush() async throws {
+        while let messages = try await write({ try $0.waitingToDevice(in: $1) }) {
+            _ = try call(messages.call)
+            try await write { try $0.sent(messages, in: $1) }
+        }
     }
 
     func uploadSignatures() async throws {

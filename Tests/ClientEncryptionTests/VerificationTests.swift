@@ -1,8 +1,9 @@
-@testable import ClientEncryption
 import Cryptography
 import MatrixModel
 import Ratchet
 import Testing
+
+@testable import ClientEncryption
 
 /// Two machines that talk to each other; messages may be changed or kept on the way.
 struct VerificationPair {
@@ -25,7 +26,8 @@ struct VerificationPair {
     static func key(_ name: String) -> String { Base64.encode(SHA256.hash(Array(name.utf8))) }
 
     init(
-        _ alice: VerificationParty, _ bob: VerificationParty, aliceSeesBob: VerificationParty? = nil, isInRoom: Bool = false,
+        _ alice: VerificationParty, _ bob: VerificationParty, aliceSeesBob: VerificationParty? = nil,
+        isInRoom: Bool = false,
         methods: [String] = Verification.methods
     ) {
         let id = isInRoom ? "$request" : "txn"
@@ -183,7 +185,9 @@ struct VerificationPair {
         #expect(pair.cancelled("bob") != nil)
     }
 
-    @Test(arguments: ["key_agreement_protocols", "hashes", "message_authentication_codes", "short_authentication_string"])
+    @Test(arguments: [
+        "key_agreement_protocols", "hashes", "message_authentication_codes", "short_authentication_string",
+    ])
     func `m.unknown_method: nothing in common`(_ field: String) throws {
         var pair = try VerificationPair.users()
         pair.tamper = { _, type, content in

@@ -23,6 +23,7 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
     ],
     targets: [
         .systemLibrary(name: "CSodium", pkgConfig: "libsodium"),
@@ -32,12 +33,13 @@ let package = Package(
         library("MatrixModel", ["Cryptography", collections]),
         library("HTTPMessages", [httpTypes]),
         library("Ratchet", ["Cryptography"]),
+        library("PostQuantum", ["Ratchet", "Cryptography", .product(name: "Crypto", package: "swift-crypto")]),
         library("MatrixRooms", ["MatrixModel", "Cryptography", collections]),
         library("MatrixAPI", ["MatrixModel", "HTTPMessages", httpTypes]),
         .executableTarget(
             name: "FuzzTargets",
             dependencies: [
-                "Cryptography", "MatrixModel", "HTTPMessages", "Ratchet", "MatrixRooms", "MatrixAPI",
+                "Cryptography", "MatrixModel", "HTTPMessages", "Ratchet", "PostQuantum", "MatrixRooms", "MatrixAPI",
                 httpTypes, collections,
             ],
             swiftSettings: instrumented,

@@ -11,7 +11,8 @@ import Testing
         "HTTPMessages": (1, []),
         "Confinement": (1, []),
         "SQLDatabase": (1, []),
-        "Ratchet": (2, ["Cryptography"]),
+        "Ratchet": (1, ["Cryptography"]),
+        "PostQuantum": (2, ["Ratchet"]),
         "MatrixRooms": (2, ["MatrixModel"]),
         "MatrixAPI": (2, ["MatrixModel", "HTTPMessages"]),
         "HTTPServer": (2, ["HTTPMessages"]),
@@ -36,7 +37,7 @@ import Testing
             ]
         ),
         "fedchat-simulate": (6, ["Simulation"]),
-        "fedchat-ratchet-peer": (6, ["Ratchet", "ClientEncryption"]),
+        "fedchat-ratchet-peer": (6, ["PostQuantum", "ClientEncryption"]),
     ]
 
     /// What a C module or a package is wrapped by: nobody else imports it.
@@ -49,7 +50,7 @@ import Testing
         ("NIOCore", ["HTTPServer"]), ("NIOPosix", ["HTTPServer"]), ("NIOSSL", ["HTTPServer"]),
         ("NIOHTTP1", ["HTTPServer"]), ("NIOHTTPTypes", ["HTTPServer"]), ("NIO", ["HTTPServer"]),
         ("ServiceLifecycle", ["HTTPServer", "fedchatd"]),
-        ("Yams", ["fedchatd"]),
+        ("Yams", ["fedchatd"]), ("Crypto", ["PostQuantum"]),
     ]
 
     private static let onlyByPrograms: Set<String> = [

@@ -29,6 +29,9 @@ public struct EncryptedFile: Sendable, CustomStringConvertible {
         }
     }
 
+    /// Decrypts piece by piece, for a file that is larger than memory should be.
+    public func opening() -> FileOpening { FileOpening(key) }
+
     /// As it stands in an event. Throws `malformed` for another version or algorithm than the specification's.
     public init(_ json: some JSONReading) throws(EncryptionError) {
         guard json["v"]?.string == "v2", json["key"]?["kty"]?.string == "oct", json["key"]?["alg"]?.string == "A256CTR",

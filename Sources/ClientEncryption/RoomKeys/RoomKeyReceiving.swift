@@ -87,6 +87,10 @@ extension EncryptionMachine {
                 curve25519 = excluded.curve25519, ed25519 = excluded.ed25519, pickle = excluded.pickle,
                 source = excluded.source, vouched_by = excluded.vouched_by, shared_history = excluded.shared_history
             """)
+        if readsMore {
+            try connection.execute(
+                "DELETE FROM backed_up_sessions WHERE room_id = \(room.text) AND session_id = \(session.id)")
+        }
         if readsMore, best.firstKnownIndex == 0 {
             // Where it begins later, what comes before stays withheld.
             try connection.execute(

@@ -63,6 +63,12 @@ public struct VerificationCancellation: Sendable, Hashable {
     public let code: String
     /// Whether this device cancelled.
     public let byUs: Bool
+
+    /// A cancellation with a code as it came.
+    public init(code: String, byUs: Bool) {
+        self.code = code
+        self.byUs = byUs
+    }
 }
 
 /// A method of verifying, as `methods` lists it.

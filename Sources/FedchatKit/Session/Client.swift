@@ -55,6 +55,8 @@ public actor Client {
     var credentials: Credentials
     var isLoggedOut = false
     var hasSynced = false
+    /// Sessions for which the backup was asked.
+    var askedOfBackup = Patience<SyncOutcome.RoomKey>()
     var listeners: [Int: AsyncStream<ClientUpdate>.Continuation] = [:]
     var nextListener = 0
     /// Woken when keys may have to be uploaded, or messages to be sent again.
@@ -65,6 +67,10 @@ public actor Client {
     var expected: [String: RoomID] = [:]
     var waiters: [String: CheckedContinuation<EventID, any Error>] = [:]
     var outcomes: [String: Result<EventID, any Error>] = [:]
+    /// Messages of verifications to this device, newest last.
+    var verificationMessages: [(receivedAt: Int64, message: VerificationMessage)] = []
+    /// When the server was last asked for the backup in use; nil for not yet.
+    var backupCheckedAt: Int64?
 
     private init(_ parts: Parts, _ homeserver: Homeserver, _ credentials: Credentials) {
         user = credentials.user

@@ -59,6 +59,7 @@ extension Client {
             return try SyncApplying(store: store, machine: machine).apply(response, in: connection)
         }
         report(update.outcome)
+        remember(update.outcome.verification)
         hasSynced = true
         for listener in listeners.values { listener.yield(update) }
     }
@@ -107,10 +108,12 @@ extension Client {
             try await self.queryKeys(for: nil)
             try await self.claimKeys(for: [])
             try await self.flushToDevice()
+            try await self.keepTrust()
         }
         try await payOwedKeys()
         try await sendLeftOver()
         try await heal()
+        try await backUp()
     }
 
     /// What each sync brings from now on.

@@ -47,7 +47,7 @@ public struct BackupKey: Sendable {
         let keys = try keys(ephemeral, publicKey)
         return Sealed(
             ephemeral: ephemeral.publicKey.bytes, ciphertext: try keys.encrypt(plaintext),
-            mac: Array(keys.mac(over: [])))
+            mac: Array(keys.mac(over: [UInt8]())))
     }
 
     /// What was sealed. Throws `refusedKey`, `wrongMAC` for another key, or `cannotOpen`. By a historical accident that
@@ -55,7 +55,7 @@ public struct BackupKey: Sendable {
     public func open(_ sealed: Sealed) throws(RatchetError) -> [UInt8] {
         let ephemeral = try translating { () throws(CryptographyError) in try Curve25519.PublicKey(sealed.ephemeral) }
         let keys = try Self.keys(secret, ephemeral)
-        try keys.verify(sealed.mac[...], over: [])
+        try keys.verify(sealed.mac[...], over: [UInt8]())
         return try keys.decrypt(sealed.ciphertext[...])
     }
 
@@ -63,6 +63,7 @@ public struct BackupKey: Sendable {
         _ own: Curve25519.PrivateKey, _ other: Curve25519.PublicKey
     ) throws(RatchetError) -> CipherKeys {
         CipherKeys(
-            secret: try translating { () throws(CryptographyError) in try own.agreement(with: other) }, info: "")
+            secret: try translating { () throws(CryptographyError) in try own.agreement(with: other) },
+            info: CipherPurpose.backup)
     }
 }

@@ -64,14 +64,16 @@ public enum KeyExport {
 
     private static func keys(
         passphrase: String, salt: [UInt8], rounds: Int
-    ) throws(RatchetError) -> (aes: [UInt8], mac: [UInt8]) {
+    ) throws(RatchetError) -> (aes: SecretView, mac: SecretView) {
         guard (1...Limits.passphraseRounds).contains(rounds) else {
             throw .outOfRange(rule: "1 to 10,000,000 PBKDF2 rounds")
         }
-        let keys = try translating { () throws(CryptographyError) in
+        var bytes = try translating { () throws(CryptographyError) in
             try PBKDF2SHA512.derive(password: Array(passphrase.utf8), salt: salt, rounds: rounds, count: 64)
         }
-        return (Array(keys[..<32]), Array(keys[32...]))
+        let keys = SecretBytes(bytes, placement: .pooled)
+        wipe(&bytes)
+        return (keys.view(0..<32), keys.view(32..<64))
     }
 }
 

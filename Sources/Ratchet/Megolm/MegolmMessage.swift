@@ -3,10 +3,9 @@ internal import Cryptography
 /// An encrypted message of a Megolm session, parsed, not yet authenticated.
 /// Spec: <https://spec.matrix.org/v1.19/olm-megolm/megolm/#message-format>
 public struct MegolmMessage: Sendable {
-    static let version: UInt8 = 3
-
     /// The place of the message in its session.
     public let index: UInt32
+    let form: MACForm
     let ciphertext: ArraySlice<UInt8>
     /// What the code covers.
     let covered: ArraySlice<UInt8>
@@ -18,15 +17,14 @@ public struct MegolmMessage: Sendable {
     /// Throws `malformed` or `unsupportedVersion`.
     public init(_ bytes: [UInt8]) throws(RatchetError) {
         guard bytes.count <= Limits.messageBytes else { throw .malformed(rule: "messages have at most 1 MiB") }
-        guard let version = bytes.first else { throw .malformed(rule: "a message has a version") }
-        guard version == Self.version else { throw .unsupportedVersion(version) }
-        guard bytes.count > 1 + CipherKeys.macSize + Ed25519.signatureSize else {
+        form = try MACForm(of: bytes[...])
+        guard bytes.count > 1 + form.size + Ed25519.signatureSize else {
             throw .malformed(rule: "a message has a payload")
         }
         signed = bytes.dropLast(Ed25519.signatureSize)
         signature = bytes.suffix(Ed25519.signatureSize)
-        covered = signed.dropLast(CipherKeys.macSize)
-        mac = signed.suffix(CipherKeys.macSize)
+        covered = signed.dropLast(form.size)
+        mac = signed.suffix(form.size)
         var index: UInt32?
         var ciphertext: ArraySlice<UInt8>?
         var reader = ProtobufReader(covered.dropFirst())
@@ -45,13 +43,13 @@ public struct MegolmMessage: Sendable {
     }
 
     static func sealed(
-        _ plaintext: [UInt8], with keys: CipherKeys, index: UInt32, signingKey: Ed25519.SigningKey
+        _ plaintext: [UInt8], with keys: CipherKeys, index: UInt32, signingKey: Ed25519.SigningKey, form: MACForm
     ) throws(RatchetError) -> [UInt8] {
         let ciphertext = try keys.encrypt(plaintext)
-        var writer = ProtobufWriter(version: version, capacity: ciphertext.count + 96)
+        var writer = ProtobufWriter(version: form.rawValue, capacity: ciphertext.count + 112)
         writer.write(UInt64(index), tag: 0x08)
         writer.write(ciphertext, tag: 0x12)
-        writer.append(keys.mac(over: writer.bytes[...]))
+        writer.append(keys.mac(over: writer.bytes, form))
         writer.append(signingKey.sign(writer.bytes))
         return writer.bytes
     }
@@ -61,7 +59,7 @@ public struct MegolmMessage: Sendable {
     }
 
     func opened(with keys: CipherKeys) throws(RatchetError) -> [UInt8] {
-        try keys.verify(mac, over: covered)
+        try keys.verify(mac, over: covered, form)
         return try keys.decrypt(ciphertext)
     }
 }

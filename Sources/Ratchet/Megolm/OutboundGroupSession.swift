@@ -9,13 +9,16 @@ public struct OutboundGroupSession: Sendable {
     let signingKey: Ed25519.SigningKey
     /// The last index has been used.
     var isExhausted: Bool
+    /// How much of the code its messages carry.
+    public let form: MACForm
 
-    /// A new session, at index 0.
-    public init(random: some RandomSource) {
-        self.init(ratchet: MegolmRatchet(random: random), signingKey: .generate(random), isExhausted: false)
+    /// A new session, at index 0. The specification has truncated codes only; full ones are for readers known to take them.
+    public init(random: some RandomSource, form: MACForm = .truncated) {
+        self.init(ratchet: MegolmRatchet(random: random), signingKey: .generate(random), isExhausted: false, form: form)
     }
 
-    init(ratchet: MegolmRatchet, signingKey: Ed25519.SigningKey, isExhausted: Bool) {
+    init(ratchet: MegolmRatchet, signingKey: Ed25519.SigningKey, isExhausted: Bool, form: MACForm = .truncated) {
+        self.form = form
         self.ratchet = ratchet
         self.signingKey = signingKey
         self.isExhausted = isExhausted
@@ -37,7 +40,7 @@ public struct OutboundGroupSession: Sendable {
     public mutating func encrypt(_ plaintext: [UInt8]) throws(RatchetError) -> [UInt8] {
         guard !isExhausted else { throw .exhausted }
         let message = try MegolmMessage.sealed(
-            plaintext, with: ratchet.cipherKeys, index: ratchet.index, signingKey: signingKey)
+            plaintext, with: ratchet.cipherKeys, index: ratchet.index, signingKey: signingKey, form: form)
         if ratchet.index == .max { isExhausted = true } else { ratchet.advance() }
         return message
     }

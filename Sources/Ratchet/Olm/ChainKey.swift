@@ -12,16 +12,16 @@ struct ChainKey: Sendable, Equatable {
     }
 
     /// The secret of the message at `index`.
-    var messageKey: SecretBytes { HMACSHA256.derive([1] as [UInt8], from: secret) }
+    var messageKey: SecretBytes { HMACSHA256.derive(1, from: secret) }
 
     mutating func advance() throws(RatchetError) {
         guard index < UInt64(UInt32.max) else { throw .exhausted }
-        secret = HMACSHA256.derive([2] as [UInt8], from: secret)
+        secret = HMACSHA256.derive(2, from: secret)
         index += 1
     }
 }
 
 extension CipherKeys {
     /// The keys of an Olm message.
-    init(messageKey: SecretBytes) { self.init(secret: messageKey, info: "OLM_KEYS") }
+    init(messageKey: SecretBytes) { self.init(secret: messageKey, info: CipherPurpose.olm) }
 }

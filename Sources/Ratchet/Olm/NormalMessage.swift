@@ -3,8 +3,7 @@ internal import Cryptography
 /// The message of one chain, parsed, not yet authenticated.
 /// Spec: <https://spec.matrix.org/v1.19/olm-megolm/olm/#normal-messages>
 struct NormalMessage {
-    static let version: UInt8 = 3
-
+    let form: MACForm
     let ratchetKey: Curve25519.PublicKey
     let index: UInt64
     let ciphertext: ArraySlice<UInt8>
@@ -14,11 +13,10 @@ struct NormalMessage {
 
     init(parsing bytes: ArraySlice<UInt8>) throws(RatchetError) {
         guard bytes.count <= Limits.messageBytes else { throw .malformed(rule: "messages have at most 1 MiB") }
-        guard let version = bytes.first else { throw .malformed(rule: "a message has a version") }
-        guard version == Self.version else { throw .unsupportedVersion(version) }
-        guard bytes.count > 1 + CipherKeys.macSize else { throw .malformed(rule: "a message has a payload") }
-        covered = bytes.dropLast(CipherKeys.macSize)
-        mac = bytes.suffix(CipherKeys.macSize)
+        form = try MACForm(of: bytes)
+        guard bytes.count > 1 + form.size else { throw .malformed(rule: "a message has a payload") }
+        covered = bytes.dropLast(form.size)
+        mac = bytes.suffix(form.size)
         var ratchetKey: ArraySlice<UInt8>?
         var index: UInt64?
         var ciphertext: ArraySlice<UInt8>?
@@ -43,20 +41,20 @@ struct NormalMessage {
 
     /// A sealed message.
     static func sealed(
-        _ plaintext: [UInt8], with keys: CipherKeys, ratchetKey: Curve25519.PublicKey, index: UInt64
+        _ plaintext: [UInt8], with keys: CipherKeys, ratchetKey: Curve25519.PublicKey, index: UInt64, form: MACForm
     ) throws(RatchetError) -> [UInt8] {
         let ciphertext = try keys.encrypt(plaintext)
-        var writer = ProtobufWriter(version: version, capacity: ciphertext.count + 64)
+        var writer = ProtobufWriter(version: form.rawValue, capacity: ciphertext.count + 88)
         writer.write(ratchetKey.bytes, tag: 0x0a)
         writer.write(index, tag: 0x10)
         writer.write(ciphertext, tag: 0x22)
-        writer.append(keys.mac(over: writer.bytes[...]))
+        writer.append(keys.mac(over: writer.bytes, form))
         return writer.bytes
     }
 
     /// Authenticates, then decrypts.
     func opened(with keys: CipherKeys) throws(RatchetError) -> [UInt8] {
-        try keys.verify(mac, over: covered)
+        try keys.verify(mac, over: covered, form)
         return try keys.decrypt(ciphertext)
     }
 }

@@ -104,11 +104,25 @@ public struct OlmAccount: Sendable {
     /// Separates the keys made so far from those to come.
     public var uploadMark: UInt64 { nextNumber }
 
-    /// A session to a device whose keys are known. Throws `refusedKey` for a key of low order.
+    /// A session to a device whose keys are known. Throws `refusedKey` for a key of low order. The specification has
+    /// truncated codes only; full ones are for devices known to take them.
     public func outboundSession(
-        identityKey: Curve25519.PublicKey, oneTimeKey: Curve25519.PublicKey, random: some RandomSource
+        identityKey: Curve25519.PublicKey, oneTimeKey: Curve25519.PublicKey, form: MACForm = .truncated,
+        random: some RandomSource
     ) throws(RatchetError) -> OlmSession {
-        try .outbound(own: identitySecret, remote: identityKey, oneTimeKey: oneTimeKey, random: random)
+        try outboundSession(
+            identityKey: identityKey, oneTimeKey: oneTimeKey, form: form, random: random,
+            combining: OlmSession.specified)
+    }
+
+    /// As above, with another way to make the first keys: for key agreements built over this one.
+    package func outboundSession(
+        identityKey: Curve25519.PublicKey, oneTimeKey: Curve25519.PublicKey, form: MACForm, random: some RandomSource,
+        combining: OlmSession.Combining
+    ) throws(RatchetError) -> OlmSession {
+        try .outbound(
+            own: identitySecret, remote: identityKey, oneTimeKey: oneTimeKey, form: form, random: random,
+            combining: combining)
     }
 
     /// The session that a pre-key message begins, and what it says. The one-time key is used up, a fallback key is not.
@@ -118,6 +132,13 @@ public struct OlmAccount: Sendable {
     public mutating func inboundSession(
         identityKey: Curve25519.PublicKey, preKeyMessage: PreKeyMessage
     ) throws(RatchetError) -> (session: OlmSession, plaintext: [UInt8]) {
+        try inboundSession(identityKey: identityKey, preKeyMessage: preKeyMessage, combining: OlmSession.specified)
+    }
+
+    /// As above, with another way to make the first keys.
+    package mutating func inboundSession(
+        identityKey: Curve25519.PublicKey, preKeyMessage: PreKeyMessage, combining: OlmSession.Combining
+    ) throws(RatchetError) -> (session: OlmSession, plaintext: [UInt8]) {
         guard preKeyMessage.identityKey == identityKey else { throw .wrongSession }
         let position = oneTimeKeys.firstIndex { $0.publicKey == preKeyMessage.oneTimeKey }
         let fallbacks = [fallback, previousFallback].compactMap { $0 }
@@ -126,7 +147,7 @@ public struct OlmAccount: Sendable {
                 ?? fallbacks.first(where: { $0.publicKey == preKeyMessage.oneTimeKey })
         else { throw .unknownOneTimeKey }
         let (session, plaintext) = try OlmSession.inbound(
-            own: identitySecret, oneTimeKey: key.secret, message: preKeyMessage)
+            own: identitySecret, oneTimeKey: key.secret, message: preKeyMessage, combining: combining)
         if let position { oneTimeKeys.remove(at: position) }
         return (session, plaintext)
     }

@@ -17,8 +17,11 @@ public struct OlmSession: Sendable, Equatable {
     var turn: Turn
     /// Newest first.
     var receiving: [ReceiverChain]
+    /// How much of the code our messages carry. Theirs may carry more, but not less.
+    public let form: MACForm
 
-    init(keys: SessionKeys, turn: Turn, receiving: [ReceiverChain]) {
+    init(keys: SessionKeys, turn: Turn, receiving: [ReceiverChain], form: MACForm) {
+        self.form = form
         self.keys = keys
         self.turn = turn
         self.receiving = receiving
@@ -50,7 +53,7 @@ public struct OlmSession: Sendable, Equatable {
         }
         let sealed = try NormalMessage.sealed(
             plaintext, with: CipherKeys(messageKey: chain.messageKey), ratchetKey: ratchetKey.publicKey,
-            index: chain.index)
+            index: chain.index, form: form)
         try chain.advance()
         turn = .ours(root, ratchetKey, chain)
         if hasReceived { return OlmMessage(type: .normal, bytes: sealed) }
@@ -64,13 +67,18 @@ public struct OlmSession: Sendable, Equatable {
         case .normal:
             return try decrypt(NormalMessage(parsing: message.bytes[...]))
         case .preKey:
-            let preKeyMessage = try PreKeyMessage(message.bytes)
-            guard matches(preKeyMessage) else { throw .wrongSession }
-            return try decrypt(NormalMessage(parsing: preKeyMessage.message))
+            return try decrypt(PreKeyMessage(message.bytes))
         }
     }
 
+    /// As above, a message that is parsed already.
+    public mutating func decrypt(_ message: PreKeyMessage) throws(RatchetError) -> [UInt8] {
+        guard matches(message) else { throw .wrongSession }
+        return try decrypt(NormalMessage(parsing: message.message))
+    }
+
     mutating func decrypt(_ message: NormalMessage) throws(RatchetError) -> [UInt8] {
+        guard message.form == form || form == .truncated else { throw .unsupportedVersion(message.form.rawValue) }
         if let position = receiving.firstIndex(where: { $0.ratchetKey == message.ratchetKey }) {
             return try receiving[position].decrypt(message)
         }
@@ -99,10 +107,20 @@ extension OlmSession.Turn: Equatable {
 }
 
 extension OlmSession {
+    /// What the three secrets of the first message become: 64 bytes, of which R₀ and the first chain key are made.
+    package typealias Combining = (_ sharedSecret: SecretBytes, _ keys: SessionKeys) throws(RatchetError) -> SecretBytes
+
+    /// HKDF with "OLM_ROOT".
+    /// Spec: <https://spec.matrix.org/v1.19/olm-megolm/olm/#initial-setup>
+    package static func specified(_ sharedSecret: SecretBytes, _ keys: SessionKeys) throws(RatchetError) -> SecretBytes
+    {
+        HKDFSHA256.deriveSecret(input: sharedSecret, salt: [UInt8](), info: Array("OLM_ROOT".utf8), count: 64)
+    }
+
     /// The side that sends first.
     static func outbound(
         own identityKey: Curve25519.PrivateKey, remote remoteIdentityKey: Curve25519.PublicKey,
-        oneTimeKey: Curve25519.PublicKey, random: some RandomSource
+        oneTimeKey: Curve25519.PublicKey, form: MACForm, random: some RandomSource, combining: Combining
     ) throws(RatchetError) -> OlmSession {
         let baseKey = Curve25519.PrivateKey.generate(random)
         let secret = try translating { () throws(CryptographyError) in
@@ -111,29 +129,29 @@ extension OlmSession {
                 try baseKey.agreement(with: oneTimeKey),
             ])
         }
-        let (root, chain) = RootKey.initial(sharedSecret: secret)
-        return OlmSession(
-            keys: SessionKeys(
-                identityKey: identityKey.publicKey, baseKey: baseKey.publicKey, oneTimeKey: oneTimeKey),
-            turn: .ours(root, .generate(random), chain), receiving: [])
+        let keys = SessionKeys(
+            identityKey: identityKey.publicKey, baseKey: baseKey.publicKey, oneTimeKey: oneTimeKey)
+        let (root, chain) = RootKey.split(try combining(secret, keys))
+        return OlmSession(keys: keys, turn: .ours(root, .generate(random), chain), receiving: [], form: form)
     }
 
     /// The side that reads first, and that first message.
     static func inbound(
-        own identityKey: Curve25519.PrivateKey, oneTimeKey: Curve25519.PrivateKey, message: PreKeyMessage
+        own identityKey: Curve25519.PrivateKey, oneTimeKey: Curve25519.PrivateKey, message: PreKeyMessage,
+        combining: Combining
     ) throws(RatchetError) -> (OlmSession, plaintext: [UInt8]) {
+        let inner = try NormalMessage(parsing: message.message)
         let secret = try translating { () throws(CryptographyError) in
             SecretBytes.joined([
                 try oneTimeKey.agreement(with: message.identityKey), try identityKey.agreement(with: message.baseKey),
                 try oneTimeKey.agreement(with: message.baseKey),
             ])
         }
-        let inner = try NormalMessage(parsing: message.message)
-        let (root, chainKey) = RootKey.initial(sharedSecret: secret)
+        let (root, chainKey) = RootKey.split(try combining(secret, message.keys))
         var chain = ReceiverChain(ratchetKey: inner.ratchetKey, chain: chainKey)
         let plaintext = try chain.decrypt(inner)
         let session = OlmSession(
-            keys: message.keys, turn: .theirs(root, inner.ratchetKey), receiving: [chain])
+            keys: message.keys, turn: .theirs(root, inner.ratchetKey), receiving: [chain], form: inner.form)
         return (session, plaintext)
     }
 }

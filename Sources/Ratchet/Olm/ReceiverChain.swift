@@ -35,7 +35,7 @@ struct ReceiverChain: Sendable, Equatable {
         let plaintext = try message.opened(with: CipherKeys(messageKey: chain.messageKey))
         try chain.advance()
         self.chain = chain
-        skipped = (skipped + missed).suffix(Limits.skippedMessageKeys)
+        if !missed.isEmpty { skipped = (skipped + missed).suffix(Limits.skippedMessageKeys) }
         return plaintext
     }
 

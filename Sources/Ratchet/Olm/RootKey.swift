@@ -7,11 +7,6 @@ struct RootKey: Sendable, Equatable {
 
     init(_ secret: SecretBytes) { self.secret = secret }
 
-    /// R₀ and the first chain, from the three secrets of the first message.
-    static func initial(sharedSecret: SecretBytes) -> (RootKey, ChainKey) {
-        split(HKDFSHA256.deriveSecret(input: sharedSecret, salt: [UInt8](), info: Array("OLM_ROOT".utf8), count: 64))
-    }
-
     func advanced(
         own: Curve25519.PrivateKey, remote: Curve25519.PublicKey
     ) throws(RatchetError) -> (RootKey, ChainKey) {
@@ -20,7 +15,8 @@ struct RootKey: Sendable, Equatable {
             HKDFSHA256.deriveSecret(input: secret, salt: self.secret, info: Array("OLM_RATCHET".utf8), count: 64))
     }
 
-    private static func split(_ secret: SecretBytes) -> (RootKey, ChainKey) {
+    /// R and a chain that begins, from 64 bytes.
+    static func split(_ secret: SecretBytes) -> (RootKey, ChainKey) {
         (RootKey(secret.part(0..<32)), ChainKey(secret.part(32..<64), index: 0))
     }
 }

@@ -4,7 +4,7 @@ extension OlmAccount {
     /// The account, sealed under a 32-byte key. Throws `refusedKey` for a key of another length.
     public func pickle(key: [UInt8], random: some RandomSource) throws(RatchetError) -> [UInt8] {
         var writer = PickleWriter(.account)
-        writer.write(signingKey.seed)
+        writer.write(signingKey)
         writer.write(identitySecret.bytes)
         writer.write(nextNumber)
         writer.write(publishedBelow)

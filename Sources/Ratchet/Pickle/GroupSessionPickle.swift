@@ -5,8 +5,9 @@ extension OutboundGroupSession {
     public func pickle(key: [UInt8], random: some RandomSource) throws(RatchetError) -> [UInt8] {
         var writer = PickleWriter(.outboundGroupSession)
         writer.write(ratchet)
-        writer.write(signingKey.seed)
+        writer.write(signingKey)
         writer.write(UInt8(isExhausted ? 1 : 0))
+        writer.write(form.rawValue)
         return try writer.sealed(key: key, random: random)
     }
 
@@ -16,8 +17,9 @@ extension OutboundGroupSession {
         let ratchet = try reader.megolmRatchet()
         let signingKey = try reader.signingKey()
         let isExhausted = try reader.byte() == 1
+        let form = try reader.form()
         try reader.finish()
-        self.init(ratchet: ratchet, signingKey: signingKey, isExhausted: isExhausted)
+        self.init(ratchet: ratchet, signingKey: signingKey, isExhausted: isExhausted, form: form)
     }
 }
 
@@ -55,6 +57,6 @@ extension PickleWriter {
 extension PickleReader {
     fileprivate mutating func megolmRatchet() throws(RatchetError) -> MegolmRatchet {
         guard let index = UInt32(exactly: try integer()) else { throw Self.malformed }
-        return try MegolmRatchet(bytes: bytes(MegolmRatchet.size), index: index)
+        return try MegolmRatchet(bytes: view(MegolmRatchet.size), index: index)
     }
 }

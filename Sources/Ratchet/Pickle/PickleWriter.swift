@@ -1,36 +1,47 @@
-internal import Cryptography
+package import Cryptography
 
 /// What a pickle holds. The number is written into it, and a pickle of one kind is never read as another.
-enum PickleKind: UInt8 {
+package enum PickleKind: UInt8 {
     case account = 1
     case session = 2
     case outboundGroupSession = 3
     case inboundGroupSession = 4
+    case hybridSession = 5
+    case encapsulationKeys = 6
 }
 
 /// A pickle: version, kind, then the state, big endian, sealed with XChaCha20-Poly1305.
-struct PickleWriter {
-    static let version: UInt8 = 1
+package struct PickleWriter {
+    /// Version 1 had no kinds of signing keys and no forms of codes.
+    static let version: UInt8 = 2
 
     private let header: [UInt8]
     private var body: [UInt8] = []
 
-    init(_ kind: PickleKind) { header = [Self.version, kind.rawValue] }
+    package init(_ kind: PickleKind) { header = [Self.version, kind.rawValue] }
 
-    mutating func write(_ value: UInt8) { body.append(value) }
+    package mutating func write(_ value: UInt8) { body.append(value) }
 
-    mutating func write(_ value: UInt64) {
+    package mutating func write(_ value: UInt64) {
         for shift in stride(from: UInt64(56), through: 0, by: -8) {
             body.append(UInt8(truncatingIfNeeded: value >> shift))
         }
     }
 
-    /// Bytes whose number the reader knows.
-    mutating func write(_ bytes: [UInt8]) { body += bytes }
+    /// Its seed, or its expanded form.
+    mutating func write(_ key: Ed25519.SigningKey) {
+        write(UInt8(key.isExpandedOnly ? 1 : 0))
+        body += key.seed
+    }
 
-    /// The header, readable and authenticated, then the sealed body. Throws `refusedKey` unless `key` has 32 bytes.
-    func sealed(key: [UInt8], random: some RandomSource) throws(RatchetError) -> [UInt8] {
-        header
+    /// Bytes whose number the reader knows.
+    package mutating func write(_ bytes: [UInt8]) { body += bytes }
+
+    /// The header, readable and authenticated, then the sealed body; what was written is wiped. Throws `refusedKey` unless
+    /// `key` has 32 bytes.
+    package mutating func sealed(key: [UInt8], random: some RandomSource) throws(RatchetError) -> [UInt8] {
+        defer { wipe(&body) }
+        return header
             + (try translating { () throws(CryptographyError) in
                 try XChaCha20Poly1305.seal(body, key: key, additionalData: header, random: random)
             })

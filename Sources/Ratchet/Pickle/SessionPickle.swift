@@ -26,6 +26,7 @@ extension OlmSession {
                 writer.write(skipped.key.bytes)
             }
         }
+        writer.write(form.rawValue)
         return try writer.sealed(key: key, random: random)
     }
 
@@ -42,8 +43,9 @@ extension OlmSession {
         }
         var receiving: [ReceiverChain] = []
         for _ in 0..<(try reader.count(upTo: Limits.receivingChains)) { receiving.append(try reader.receiverChain()) }
+        let form = try reader.form()
         try reader.finish()
-        self.init(keys: keys, turn: turn, receiving: receiving)
+        self.init(keys: keys, turn: turn, receiving: receiving, form: form)
     }
 }
 

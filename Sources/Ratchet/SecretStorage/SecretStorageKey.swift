@@ -28,7 +28,7 @@ public struct SecretStorageKey: Sendable {
     /// Throws `refusedKey` unless there are 32 bytes.
     public init(_ bytes: [UInt8]) throws(RatchetError) {
         guard bytes.count == 32 else { throw .refusedKey }
-        secret = SecretBytes(bytes, placement: .heap)
+        secret = SecretBytes(bytes, placement: .pooled)
     }
 
     /// A new key.
@@ -42,11 +42,12 @@ public struct SecretStorageKey: Sendable {
         guard (1...Limits.passphraseRounds).contains(iterations) else {
             throw .outOfRange(rule: "1 to 10,000,000 PBKDF2 iterations")
         }
-        let bytes = try translating { () throws(CryptographyError) in
+        var bytes = try translating { () throws(CryptographyError) in
             try PBKDF2SHA512.derive(
                 password: Array(passphrase.utf8), salt: Array(salt.utf8), rounds: iterations, count: 32)
         }
-        secret = SecretBytes(bytes, placement: .heap)
+        secret = SecretBytes(bytes, placement: .pooled)
+        wipe(&bytes)
     }
 
     /// Seals the secret called `name`, such as `m.cross_signing.master`; its text is what the other client will read.
@@ -89,8 +90,8 @@ public struct SecretStorageKey: Sendable {
         return Sealed(iv: iv, ciphertext: ciphertext, mac: HMACSHA256.authenticate(ciphertext, key: macKey))
     }
 
-    private func keys(_ name: String) -> (aes: [UInt8], mac: [UInt8]) {
-        let keys = HKDFSHA256.derive(input: secret.bytes, salt: Self.zeros, info: Array(name.utf8), count: 64)
-        return (Array(keys[..<32]), Array(keys[32...]))
+    private func keys(_ name: String) -> (aes: SecretView, mac: SecretView) {
+        let keys = HKDFSHA256.deriveSecret(input: secret, salt: Self.zeros, info: Array(name.utf8), count: 64)
+        return (keys.view(0..<32), keys.view(32..<64))
     }
 }

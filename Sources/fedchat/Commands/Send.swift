@@ -20,17 +20,38 @@ struct Send: ParsableCommand {
     @Argument(help: "\"-\" reads the text from standard input.")
     var source: String?
 
+    @Option(help: "A file to send, encrypted where the room is; at most 64 MiB.")
+    var file: String?
+
+    @Option(name: .customLong("type"), help: "What the file is, such as image/png; guessed from its name if left out.")
+    var mediaType: String?
+
+    @Option(help: "A small JPEG or PNG image for those who have not fetched the file.")
+    var thumbnail: String?
+
     @Flag(help: "Send it as a notice, as programs do.")
     var notice = false
 
     func validate() throws {
-        guard (message == nil) != (source == nil), source == nil || source == "-" else {
-            throw ValidationError("Give the text with -m, or \"-\" for standard input.")
+        guard [message, source, file].compactMap({ $0 }).count == 1, source == nil || source == "-" else {
+            throw ValidationError("Give the text with -m, \"-\" for standard input, or --file.")
+        }
+        guard file != nil || (mediaType == nil && thumbnail == nil) else {
+            throw ValidationError("--type and --thumbnail go with --file.")
         }
     }
 
     func run() throws {
         let profile = try options.begin()
+        if let file {
+            let answer = try DaemonClient.connect(profile).ask(
+                "send.file",
+                .fields([
+                    "room": .string(room), "file": .string(Keys.absolute(file)),
+                    "type": mediaType.map { .string($0) }, "thumbnail": thumbnail.map { .string(Keys.absolute($0)) },
+                ]))
+            return options.show(answer, answer["event_id"]?.string ?? "")
+        }
         let text = try message ?? standardInput()
         guard !text.isEmpty else { throw Failure("there is no text", Failure.Status.usage) }
         let answer = try DaemonClient.connect(profile).ask(

@@ -31,7 +31,7 @@ final class DaemonConnection: Sendable {
                 _ = await self.write(answer)
                 requests.afterAnswer(method)
             }
-            if method == "listen" { listening.withLock { $0.append(task) } }
+            if method == "listen" || method == "verify" { listening.withLock { $0.append(task) } }
         }
         for task in listening.withLock({ $0 }) { task.cancel() }
         shutdown(descriptor, Int32(SHUT_RDWR))

@@ -9,6 +9,7 @@ struct DaemonRequests: Sendable {
     let client: Client
     let opening: StoreOpening
     let end: @Sendable () -> Void
+    private let verifications = ActiveVerifications()
 
     func answer(_ method: String, _ params: JSONValue, _ connection: DaemonConnection) async throws -> JSONValue {
         switch method {
@@ -33,8 +34,18 @@ struct DaemonRequests: Sendable {
         case "doctor": try await doctor()
         case "logout": try await logout()
         case "stop": [:]
-        default: throw Failure("no method \(method)", Failure.Status.unexpected)
+        default: try await others(method, params, connection)
         }
+    }
+
+    private func others(
+        _ method: String, _ params: JSONValue, _ connection: DaemonConnection
+    ) async throws -> JSONValue {
+        let requests = TrustRequests(client: client, verifications: verifications)
+        guard let answer = try await requests.answer(method, params, connection) else {
+            throw Failure("no method \(method)", Failure.Status.unexpected)
+        }
+        return answer
     }
 
     /// What ends the process does so once its answer has gone out.

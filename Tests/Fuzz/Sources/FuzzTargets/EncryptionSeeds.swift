@@ -27,9 +27,12 @@ private func encryptionSeeds() throws -> [String: [[UInt8]]] {
     let message = try group.encrypt(Array("hello".utf8))
     let file = try KeyExport.seal(Array("[]".utf8), passphrase: "secret", rounds: 1, random: random)
     let payload = file.split(separator: "\n").dropFirst().dropLast().joined()
+    var fullCodes = OutboundGroupSession(random: random, form: .full)
     return [
         "olm-message": [[0] + preKey.bytes, [1] + normal.bytes],
-        "megolm-message": [message],
+        "megolm-message": [message, try fullCodes.encrypt(Array("hello".utf8))],
+        "hybrid-message": try hybridSeeds(),
+        "dehydrated-device": [try dehydrated(bob)], "foreign-pickle": foreignSeeds(),
         "session-key": [group.sessionKey, group.inbound.exportedKey],
         "pickle": [
             try inside(bob.pickle(key: key, random: random)), try inside(here.pickle(key: key, random: random)),
@@ -39,6 +42,39 @@ private func encryptionSeeds() throws -> [String: [[UInt8]]] {
         "key-export": [Base64.decode(payload) ?? []],
         "recovery-key": [Array(try RecoveryKey.encode(key).utf8)],
     ]
+}
+
+private func dehydrated(_ account: OlmAccount) throws -> [UInt8] {
+    let key = SecretBytes([UInt8](repeating: 3, count: 32), placement: .pooled)
+    let device = try DehydratedDevice(account, key: key, random: SystemRandomSource())
+    return try ChaCha20Poly1305.open(device.pickle, key: key, nonce: device.nonce)
+}
+
+/// The insides of vodozemac's pickles with numbers made up, and a libolm group session with zeros.
+private func foreignSeeds() -> [[UInt8]] {
+    func list(_ count: Int) -> String { "[" + (0..<count).map { "\($0 * 7 % 256)" }.joined(separator: ",") + "]" }
+    let chain = "{\"key\":\(list(32)),\"index\":1}"
+    let keys = "{\"identity_key\":\(list(32)),\"base_key\":\(list(32)),\"one_time_key\":\(list(32))}"
+    let receiving =
+        "{\"inner\":[{\"ratchet_key\":\(list(32)),\"hkdf_ratchet\":\(chain),\"skipped_message_keys\":{\"inner\":[\(chain)]}}]}"
+    let tail = "\"receiving_chains\":\(receiving),\"config\":{\"version\":\"V1\"}}"
+    let active = "{\"root_key\":\(list(32)),\"ratchet_key\":\(list(32))}"
+    let texts = [
+        "{\"session_keys\":\(keys),\"sending_ratchet\":{\"type\":\"active\",\"active_ratchet\":\(active),"
+            + "\"symmetric_key_ratchet\":\(chain)},\(tail)",
+        "{\"session_keys\":\(keys),\"sending_ratchet\":{\"type\":\"inactive\",\"root_key\":{\"key\":\(list(32))},"
+            + "\"ratchet_key\":\(list(32))},\(tail)",
+        "{\"ratchet\":{\"inner\":\(list(128)),\"counter\":5},\"signing_key\":{\"Normal\":\(list(32))},\"config\":null}",
+        "{\"initial_ratchet\":{\"inner\":\(list(128)),\"counter\":5},\"signing_key\":\(list(32)),\"signing_key_verified\":true}",
+        "{\"signing_key\":{\"Normal\":\(list(32))},\"diffie_hellman_key\":\(list(32)),\"one_time_keys\":{\"next_key_id\":2,"
+            + "\"public_keys\":{\"1\":\(list(32))},\"private_keys\":{\"0\":\(list(32)),\"1\":\(list(32))}},\"fallback_keys\":"
+            + "{\"key_id\":1,\"fallback_key\":{\"key_id\":0,\"key\":\(list(32)),\"published\":false},\"previous_fallback_key\":null}}",
+    ]
+    let inbound: [UInt8] = [0, 0, 0, 2] + [UInt8](repeating: 0, count: 132 * 2 + 32) + [1]
+    let session: [UInt8] =
+        [0, 0, 0, 1, 1] + [UInt8](repeating: 9, count: 128) + [0, 0, 0, 0, 0, 0, 0, 1]
+        + [UInt8](repeating: 9, count: 64) + [0, 0, 0, 0, 0, 0, 0, 0]
+    return texts.map { [1] + Array($0.utf8) } + [[0] + inbound, [0] + session]
 }
 
 /// What libFuzzer calls first. With `FEDCHAT_FUZZ_SEEDS`, a folder, writes seeds there and ends.

@@ -16,6 +16,7 @@ let parsers: [String: @Sendable ([UInt8]) -> Void] = [
     "base64": fuzzBase64, "sync-token": fuzzSyncToken, "multipart": fuzzMultipart, "image-header": fuzzImageHeader,
     "page": fuzzPage, "disposition": fuzzContentDisposition, "olm-message": fuzzOlmMessage,
     "megolm-message": fuzzMegolmMessage,
+    "foreign-pickle": fuzzForeignPickle, "dehydrated-device": fuzzDehydratedDevice, "hybrid-message": fuzzHybridMessage,
     "session-key": fuzzSessionKey, "pickle": fuzzPickle, "key-export": fuzzKeyExport, "recovery-key": fuzzRecoveryKey,
 ]
 

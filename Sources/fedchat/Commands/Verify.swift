@@ -1,0 +1,145 @@
+import ArgumentParser
+import Cryptography
+import Foundation
+import MatrixModel
+
+struct Verify: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Verify somebody, or another device of yours, by comparing emoji or by a QR code.",
+        discussion: """
+            Without USER your other devices are asked. Compare over a call or in person, not in the room. \
+            With --json each step is one line, and standard input answers: {"match": true} or {"match": false}. \
+            Ends with 4 if the verification fails, with 124 if it takes more than ten minutes.
+            """)
+    @OptionGroup var options: CommonOptions
+
+    @Argument(help: "@user:server; your own other devices if left out.")
+    var user: String?
+
+    @Option(help: "This device, of yours or of USER.")
+    var device: String?
+
+    @Flag(help: "Wait for a request (of USER, if given), and accept it.")
+    var incoming = false
+
+    @Option(name: .customLong("yes-if"), help: "They match if this file holds the three numbers; it is waited for.")
+    var yesIf: String?
+
+    @Flag(name: .customLong("qr"), help: "Show a QR code instead of comparing.")
+    var showsQR = false
+
+    @Option(name: .customLong("scan"), help: "Read the bytes of the other side's QR code from this file, in base64.")
+    var scanFile: String?
+
+    func validate() throws {
+        guard !incoming || device == nil else { throw ValidationError("--device is for asking, not for --incoming.") }
+        guard !showsQR || scanFile == nil else { throw ValidationError("Either --qr or --scan.") }
+    }
+
+    func run() throws {
+        let profile = try options.begin()
+        if let user, (try? UserID(user)) == nil { throw Failure("not a user: \(user)", Failure.Status.usage) }
+        var refusal: Failure?
+        let answer = try DaemonClient.connect(profile).ask(
+            "verify",
+            .fields([
+                "user": user.map { .string($0) }, "device": device.map { .string($0) }, "incoming": .bool(incoming),
+            ])
+        ) { step in
+            options.show(step, Output.plain(text(of: step)))
+            do {
+                try react(to: step, profile)
+            } catch {
+                refusal = Failure(error)
+                try? say("cancel", step, profile)
+            }
+        }
+        if let refusal { throw refusal }
+        guard answer["verified"]?.bool == true else {
+            let code = answer["code"]?.string ?? ""
+            throw Failure(
+                "not verified: \(Output.plain(answer["reason"]?.string ?? code))",
+                code == "m.timeout" ? Failure.Status.timeout : Failure.Status.untrustedKey)
+        }
+    }
+
+    private func text(of step: JSONValue) -> String {
+        switch step["step"]?.string {
+        case "asked": return "asked \(step["user_id"]?.string ?? ""); waiting for the answer"
+        case "requested": return "\(step["user_id"]?.string ?? "") asks from \(step["device_id"]?.string ?? "")"
+        case "ready": return "\(step["user_id"]?.string ?? "") is ready on \(step["device_id"]?.string ?? "")"
+        case "compare":
+            let emoji = step["emoji"]?.elements.map { "\($0["symbol"]?.string ?? "") \($0["name"]?.string ?? "")" }
+            let numbers = step["decimal"]?.elements.compactMap(\.integer).map(String.init)
+            return "\(emoji?.joined(separator: "   ") ?? "")\n\(numbers?.joined(separator: " ") ?? "")"
+        case "qr": return "\(step["terminal"]?.string ?? "")\n\(step["qr"]?.string ?? "")"
+        case "confirm_scan": return "the other side says that it scanned the code"
+        case "verified":
+            let effects = step["effects"]?.elements.compactMap(\.string) ?? []
+            return effects.contains("identity") || effects.contains("own_identity") || effects.contains("own_device")
+                ? "verified" : "the keys match, but this device cannot sign: it is remembered on this device only"
+        case "done": return "done"
+        case "cancelled": return "cancelled: \(step["reason"]?.string ?? "")"
+        default: return ""
+        }
+    }
+
+    private func react(to step: JSONValue, _ profile: Profile) throws {
+        switch step["step"]?.string {
+        case "requested": try say("accept", step, profile)
+        case "ready":
+            if showsQR {
+                try say("qr", step, profile)
+            } else if let scanFile {
+                try say("scan", step, profile, try awaited(scanFile))
+            } else if !incoming {
+                try say("sas", step, profile)
+            }
+        case "compare", "confirm_scan": try say(try matches(step) ? "yes" : "no", step, profile)
+        default: return
+        }
+    }
+
+    private func matches(_ step: JSONValue) throws -> Bool {
+        if let yesIf, step["step"]?.string == "compare" {
+            let numbers = step["decimal"]?.elements.compactMap(\.integer) ?? []
+            return try awaited(yesIf).split { !$0.isNumber }.compactMap { Int64($0) } == numbers
+        }
+        if options.json {
+            guard let line = readLine(), let answer = try? JSONValue.parse(Array(line.utf8)) else { return false }
+            return answer["match"]?.bool == true
+        }
+        let question =
+            step["step"]?.string == "compare"
+            ? "Does the other side show the same? [yes/no] " : "Does the other side show success? [yes/no] "
+        while true {
+            FileHandle.standardError.write(Data(question.utf8))
+            guard let line = readLine() else { return false }
+            switch line.lowercased() {
+            case "yes", "y": return true
+            case "no", "n": return false
+            default: continue
+            }
+        }
+    }
+
+    /// The text of a file that may still have to be written.
+    private func awaited(_ path: String) throws -> String {
+        let end = Date().addingTimeInterval(600)
+        while Date() < end {
+            if let bytes = FileManager.default.contents(atPath: path), bytes.count <= 65_536, bytes.contains(0x0A) {
+                return String(decoding: bytes, as: UTF8.self)
+            }
+            usleep(100_000)
+        }
+        throw Failure("\(path) did not come", Failure.Status.timeout)
+    }
+
+    private func say(_ what: String, _ step: JSONValue, _ profile: Profile, _ text: String? = nil) throws {
+        try DaemonClient.connect(profile).ask(
+            "verify.say",
+            .fields([
+                "verification": step["verification"], "say": .string(what), "text": text.map { .string($0) },
+            ]))
+    }
+}

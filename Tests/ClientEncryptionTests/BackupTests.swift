@@ -1,0 +1,229 @@
+import Cryptography
+import MatrixAPI
+import MatrixModel
+import Ratchet
+import Testing
+
+@testable import ClientEncryption
+
+@Suite("Online backup") struct BackupTests {
+    let server = KeyServer()
+
+    /// What the server would say about the backup that a device makes.
+    private func created(by device: TrustDevice, _ version: String = "1") async throws -> JSONValue {
+        var shown = try JSONValue.parse(try await device.write { try $0.backupCreation(in: $1).body })
+        try await device.write { try $0.backupCreated(version: version, in: $1) }
+        shown["version"] = .string(version)
+        return shown
+    }
+
+    private func view(_ value: JSONValue) throws -> JSONView { try JSONDocument(value.serialized()).root }
+
+    private func trust(of device: TrustDevice, _ shown: JSONValue) async throws -> BackupTrust {
+        let answer = try view(shown)
+        return try await device.write { try $0.trust(in: answer, $1) }
+    }
+
+    @discardableResult
+    private func adopt(_ shown: JSONValue, on device: TrustDevice) async throws -> BackupTrust {
+        let answer = try view(shown)
+        return try await device.write { try $0.adopt(backup: answer, in: $1) }
+    }
+
+    private func addSessions(_ count: Int, to device: TrustDevice) async throws {
+        try await device.write { machine, connection in
+            for number in 0..<count {
+                let session = OutboundGroupSession(random: SystemRandomSource())
+                let exported: JSONValue = [
+                    "algorithm": "m.megolm.v1.aes-sha2", "room_id": .string("!\(number % 3):a"),
+                    "session_id": .string(session.id),
+                    "session_key": .string(Base64.encode(session.inbound.exportedKey)),
+                    "sender_key": .string(Base64.encode([UInt8](repeating: 9, count: 32))),
+                    "sender_claimed_keys": ["ed25519": .string(Base64.encode([UInt8](repeating: 8, count: 32)))],
+                ]
+                _ = try machine.importRoomKeys(
+                    [try JSONDocument(exported.serialized()).root], from: .keyFile, in: connection)
+            }
+        }
+    }
+
+    /// All batches, as the server would keep them: room, then session.
+    private func uploaded(by device: TrustDevice) async throws -> [JSONValue] {
+        var batches: [JSONValue] = []
+        while let upload = try await device.write({ try $0.backupUpload(in: $1) }) {
+            #expect(upload.count <= 100)
+            batches.append(try JSONValue.parse(upload.call.body))
+            try await device.write { try $0.backedUp(upload, in: $1) }
+        }
+        return batches
+    }
+
+    private func restore(_ batches: [JSONValue], to device: TrustDevice) async throws -> BackupRestoration {
+        var all = BackupRestoration()
+        for batch in batches {
+            for (room, entry) in try view(batch)["rooms"]?.members ?? [] {
+                all.add(try await device.write { try $0.restore(room: room, entry, in: $1) })
+            }
+        }
+        return all
+    }
+
+    @Test func `sessions go up in batches, once each, and come back on another device`() async throws {
+        let phone = try await TrustDevice("alice", on: server)
+        try await phone.makeIdentity()
+        let shown = try await created(by: phone)
+        try await addSessions(250, to: phone)
+
+        let batches = try await uploaded(by: phone)
+        #expect(batches.count == 3)
+        #expect(try await phone.write { try $0.backupCount(in: $1) } == (250, 250))
+        #expect(try await phone.write { try $0.backupUpload(in: $1)?.count } == nil)
+
+        let tablet = try await TrustDevice("alice", "TABLET", on: server)
+        try await tablet.look()
+        let key = try await phone.write { try $0.secretsInUse(in: $1)[.backup] } ?? ""
+        #expect(try await tablet.write { try $0.take(key, as: .backup, in: $1) })
+        #expect(try await adopt(shown, on: tablet) == .privateKey)
+        let restoration = try await restore(batches, to: tablet)
+        #expect(restoration.read == 250 && restoration.roomKeys.count == 250 && restoration.damaged == 0)
+        #expect(try await tablet.write { try $0.backupUpload(in: $1)?.count } == nil, "what came is not sent back")
+    }
+
+    @Test func `a batch whose answer was lost is sent again`() async throws {
+        let phone = try await TrustDevice("alice", on: server)
+        _ = try await created(by: phone)
+        try await addSessions(5, to: phone)
+        let first = try await phone.write { try $0.backupUpload(in: $1) }
+        let second = try await phone.write { try $0.backupUpload(in: $1) }
+        #expect(first?.count == 5 && second?.count == 5)
+    }
+
+    @Test func `a new backup gets all sessions anew`() async throws {
+        let phone = try await TrustDevice("alice", on: server)
+        _ = try await created(by: phone)
+        try await addSessions(3, to: phone)
+        _ = try await uploaded(by: phone)
+        _ = try await created(by: phone, "2")
+        #expect(try await uploaded(by: phone).count == 1)
+        #expect(try await phone.write { try $0.backup(in: $1)?.version } == "2")
+    }
+
+    @Test func `a backup is trusted by its private key, our identity or a verified device; not otherwise`() async throws
+    {
+        let phone = try await TrustDevice("alice", on: server)
+        try await phone.makeIdentity()
+        let shown = try await created(by: phone)
+        #expect(try await trust(of: phone, shown) == .privateKey)
+
+        let tablet = try await TrustDevice("alice", "TABLET", on: server)
+        try await tablet.look()
+        #expect(try await adopt(shown, on: tablet) == .none)
+        #expect(try await tablet.write { try $0.backup(in: $1) } == nil)
+        let master = try await tablet.write { try $0.identity(of: tablet.user, in: $1)?.master } ?? ""
+        try await tablet.write { try $0.trustOwnIdentity(master: master, in: $1) }
+        #expect(try await trust(of: tablet, shown) == .identity)
+
+        var byDevice = shown
+        var data = shown["auth_data"] ?? [:]
+        var signatures = data["signatures", "@alice:a"] ?? [:]
+        signatures["ed25519:\(master)"] = nil
+        data["signatures"] = ["@alice:a": signatures]
+        byDevice["auth_data"] = data
+        #expect(try await trust(of: tablet, byDevice) == .device)
+
+        var forged = shown
+        data = shown["auth_data"] ?? [:]
+        data["public_key"] = .string(Base64.encode([UInt8](repeating: 9, count: 32)))
+        forged["auth_data"] = data
+        #expect(try await trust(of: tablet, forged) == .none)
+        #expect(try await trust(of: phone, forged) == .none)
+        forged["algorithm"] = "org.example"
+        #expect(try await trust(of: tablet, forged) == .unsupported)
+    }
+
+    @Test(arguments: ["mac", "ciphertext", "ephemeral", "session", "nothing"])
+    func `a damaged session is counted, and the others are read`(_ what: String) async throws {
+        let phone = try await TrustDevice("alice", on: server)
+        let shown = try await created(by: phone)
+        try await addSessions(3, to: phone)
+        var batch = try #require(try await uploaded(by: phone).first)
+        var rooms = batch["rooms"] ?? [:]
+        var sessions = rooms["!0:a", "sessions"] ?? [:]
+        let name = try #require(sessions.members.first?.key)
+        var session = sessions[name] ?? [:]
+        var data = session["session_data"] ?? [:]
+        switch what {
+        case "session":
+            sessions[name] = nil
+            sessions[Base64.encode([UInt8](repeating: 5, count: 32))] = session
+        case "nothing":
+            sessions[name] = [:]
+        default:
+            var bytes = Base64.decode(data[what]?.string ?? "") ?? []
+            bytes[0] ^= 1
+            data[what] = .string(Base64.encode(bytes))
+            session["session_data"] = data
+            sessions[name] = session
+        }
+        rooms["!0:a"] = ["sessions": sessions]
+        batch["rooms"] = rooms
+
+        let tablet = try await TrustDevice("alice", "TABLET", on: server)
+        let key = try await phone.write { try $0.secretsInUse(in: $1)[.backup] } ?? ""
+        #expect(try await tablet.write { try $0.take(key, as: .backup, in: $1) })
+        try await adopt(shown, on: tablet)
+        let restoration = try await restore([batch], to: tablet)
+        #expect(restoration.damaged == 1 && restoration.read == 2)
+    }
+
+    @Test func `another backup's key opens nothing`() async throws {
+        let phone = try await TrustDevice("alice", on: server)
+        let shown = try await created(by: phone)
+        let other = BackupKey.generate(SystemRandomSource())
+        let tablet = try await TrustDevice("alice", "TABLET", on: server)
+        let answer = try view(shown)
+        #expect(try await !tablet.write { try $0.take(backupKey: other.bytes, for: answer, in: $1) })
+        #expect(try await adopt(shown, on: tablet) == .none)
+        await #expect(throws: EncryptionError.wrongRecoveryKey) {
+            _ = try await tablet.write { try $0.restore(session: "x", of: try RoomID("!0:a"), answer, in: $1) }
+        }
+    }
+
+    @Test func `a session that reads more than before goes up again`() async throws {
+        let phone = try await TrustDevice("alice", on: server)
+        _ = try await created(by: phone)
+        var outbound = OutboundGroupSession(random: SystemRandomSource())
+        let early = outbound.inbound
+        for _ in 0..<5 { _ = try outbound.encrypt([1]) }
+        let late = outbound.inbound
+        for (session, expected) in [(late, 1), (early, 1), (late, 0)] {
+            let exported: JSONValue = [
+                "algorithm": "m.megolm.v1.aes-sha2", "room_id": "!0:a", "session_id": .string(session.id),
+                "session_key": .string(Base64.encode(session.exportedKey)),
+                "sender_key": .string(Base64.encode([UInt8](repeating: 9, count: 32))),
+                "sender_claimed_keys": ["ed25519": ""],
+            ]
+            let key = try view(exported)
+            try await phone.write { _ = try $0.importRoomKeys([key], from: .keyFile, in: $1) }
+            #expect(try await uploaded(by: phone).count == expected)
+        }
+    }
+
+    @Test func `keys go through a file`() async throws {
+        let phone = try await TrustDevice("alice", on: server)
+        try await addSessions(10, to: phone)
+        let (json, count) = try await phone.write { try $0.exportedRoomKeys(in: $1) }
+        let file = try KeyExport.seal(json, passphrase: "word", rounds: 1000, random: SystemRandomSource())
+
+        let tablet = try await TrustDevice("alice", "TABLET", on: server)
+        let opened = try KeyExport.open(file, passphrase: "word")
+        let first = try await tablet.write { try $0.importRoomKeys(file: opened, in: $1) }
+        let second = try await tablet.write { try $0.importRoomKeys(file: opened, in: $1) }
+
+        #expect(count == 10 && first.count == 10 && first.roomKeys.count == 10)
+        #expect(second.count == 10 && second.roomKeys.isEmpty)
+        await #expect(throws: EncryptionError.malformed(path: "keys")) {
+            _ = try await tablet.write { try $0.importRoomKeys(file: Array("{}".utf8), in: $1) }
+        }
+    }
+}

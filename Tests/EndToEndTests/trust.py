@@ -1,0 +1,312 @@
+#!/usr/bin/env python3
+"""What people trust, by fedchat alone: identities, verification, recovery, backups, key files, encrypted files.
+
+    trust.py [--only WORD] [--keep]
+
+Two servers, so that verifications and identities cross a federation.
+"""
+import argparse
+import hashlib
+import os
+import pathlib
+import shutil
+import sys
+import tempfile
+
+here = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(here), str(here.parent / "PeerTests")]
+
+from blackbox.certificates import Authority
+from blackbox.people import Person
+from blackbox.report import Run, eventually, expect, expect_equal
+from blackbox.servers import Fedchatd
+from verifying import Verifying, both
+
+
+class World:
+    def __init__(self, folder, a, b):
+        self.folder, self.a, self.b = folder, a, b
+        self.people, self.count = [], 0
+
+    def person(self, name, server=None, identity=True):
+        self.count += 1
+        person = Person(f"{name}{self.count}", server or self.a, self.folder / "people")
+        self.people.append(person)
+        person.register()
+        if identity:
+            person.do("cross-signing", "bootstrap", "--password-file", person.password_file)
+        return person
+
+    def device(self, person, name):
+        """Another device of a person, with a home of its own."""
+        self.count += 1
+        other = Person(f"{name}{self.count}", person.server, self.folder / "people")
+        self.people.append(other)
+        other.do("login", "--homeserver", person.server.site.base_url, "--user", person.name, "--password-file", other.password_file)
+        return other
+
+    def pair(self):
+        alice, bob = self.person("alice"), self.person("bob", self.b)
+        room = alice.ask("create", "--name", "Kitchen")["room_id"]
+        alice.do("invite", room, bob.id)
+        bob.do("join", room)
+        return alice, bob, room
+
+
+def secret(person, text, name="secret"):
+    file = person.home / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    file.write_text(text + "\n")
+    file.chmod(0o600)
+    return file
+
+
+def is_status(person, **wanted):
+    found = person.ask("cross-signing", "status")
+    return all(found.get(key) == value for key, value in wanted.items())
+
+
+def identity(world):
+    alice = world.person("alice", identity=False)
+    expect("master" not in alice.ask("cross-signing", "status"), "there is none at first")
+    made = alice.ask("cross-signing", "bootstrap", "--password-file", alice.password_file)
+    expect(made["trusted"] and made["device_signed"], f"{made}")
+    expect_equal(made["private_keys"], ["master", "self_signing", "user_signing"])
+    expect_equal(alice.ask("cross-signing", "bootstrap")["master"], made["master"], "a second time changes nothing")
+    wrong = alice.run("cross-signing", "reset", "--password-file", secret(alice, "wrong password"))
+    expect(wrong.returncode in (4, 7), f"reset with a wrong password: {wrong.returncode} {wrong.stderr}")
+    expect_equal(alice.ask("cross-signing", "status")["master"], made["master"])
+    new = alice.ask("cross-signing", "reset", "--password-file", alice.password_file)
+    expect(new["master"] != made["master"] and new["trusted"] and new["device_signed"], f"{new}")
+
+
+def users_verify(world):
+    alice, bob, _ = world.pair()
+    waiting = Verifying(bob, alice.id, "--incoming")
+    asking = Verifying(alice, bob.id)
+    both(asking, waiting)
+    expect("identity" in asking.effects() and "identity" in waiting.effects(), f"{asking.steps} {waiting.steps}")
+
+
+def mismatch(world):
+    alice, bob, _ = world.pair()
+    waiting = Verifying(bob, alice.id, "--incoming")
+    asking = Verifying(alice, bob.id)
+    asking.emoji(), waiting.emoji()
+    waiting.say(False)
+    waiting.end(4)
+    asking.say(True)
+    asking.end(4)
+    for side in (asking, waiting):
+        expect_equal(side.step("cancelled")["code"], "m.mismatched_sas")
+        expect("verified" not in [step["step"] for step in side.steps], f"{side.steps}")
+
+
+def by_file(world):
+    """--yes-if, and plain text."""
+    alice, bob, _ = world.pair()
+    waiting = Verifying(bob, alice.id, "--incoming")
+    file = alice.home / "seen"
+    asking = Verifying(alice, bob.id, "--yes-if", file)
+    file.write_text(" ".join(map(str, waiting.decimals())) + "\n")
+    waiting.say()
+    asking.end()
+    waiting.end()
+
+
+def qr(world):
+    alice, bob, _ = world.pair()
+    waiting = Verifying(bob, alice.id, "--incoming", "--qr")
+    code = alice.home / "code"
+    asking = Verifying(alice, bob.id, "--scan", code)
+    code.write_text(waiting.step("qr")["qr"] + "\n")
+    waiting.step("confirm_scan")
+    waiting.say()
+    asking.end()
+    waiting.end()
+    expect("identity" in asking.effects() and "identity" in waiting.effects(), f"{asking.steps} {waiting.steps}")
+
+
+def own_devices(world):
+    alice = world.person("alice")
+    tablet = world.device(alice, "tablet")
+    expect(not tablet.ask("cross-signing", "status")["trusted"], "a new device trusts nobody")
+    waiting = Verifying(alice, "--incoming")
+    asking = Verifying(tablet)
+    both(asking, waiting)
+    eventually(lambda: is_status(tablet, trusted=True, device_signed=True, private_keys=["master", "self_signing", "user_signing"]),
+               "the tablet is signed and has the secrets", 20)
+
+
+def own_devices_qr(world):
+    alice = world.person("alice")
+    tablet = world.device(alice, "tablet")
+    code = alice.home / "code"
+    waiting = Verifying(alice, "--incoming", "--scan", code)
+    asking = Verifying(tablet, "--qr")
+    code.write_text(asking.step("qr")["qr"] + "\n")
+    asking.step("confirm_scan")
+    asking.say()
+    asking.end()
+    waiting.end()
+    eventually(lambda: is_status(tablet, trusted=True, device_signed=True), "the tablet is signed", 20)
+
+
+def changed(world):
+    """A verified user who has a new identity gets nothing until that is accepted; with who was only seen all goes on."""
+    alice, bob, room = world.pair()
+    waiting = Verifying(bob, alice.id, "--incoming")
+    both(Verifying(alice, bob.id), waiting)
+    alice.do("send", room, "-m", "before")
+    bob.do("cross-signing", "reset", "--password-file", bob.password_file)
+
+    def refused():
+        done = alice.run("send", room, "-m", "into the wrong hands")
+        return done.returncode == 4 and "another identity" in done.stderr
+
+    eventually(refused, "sending stops", 20)
+    expect(bob.run("send", room, "-m", "I still talk").returncode == 0, "bob reset himself, and goes on")
+    alice.do("cross-signing", "accept", bob.id)
+    alice.do("send", room, "-m", "after")
+    bob.hear_texts(room, ["before", "after"])
+    heard = [text for _, text in bob.hear_texts(room, ["after"])]
+    expect("into the wrong hands" not in heard, f"{heard}")
+
+
+def recovery(world):
+    alice, bob, room = world.pair()
+    texts = ["one", "two", "three"]
+    for text in texts:
+        alice.do("send", room, "-m", text)
+    bob.do("send", room, "-m", "four")
+    alice.hear_texts(room, texts + ["four"])
+    output = alice.home / "recovery"
+    alice.do("recovery", "create", "--passphrase-file", secret(alice, "tea for two"), "--output", output)
+    expect_equal(output.stat().st_mode & 0o777, 0o600, "nobody else reads the key")
+    status = alice.ask("backup", "status", "--complete")
+    expect(status["used"] and status["trust"] == "private_key" and status["backed_up"] == status["sessions"] > 0, f"{status}")
+
+    for name, file in (("key", output), ("passphrase", secret(alice, "tea for two"))):
+        other = world.device(alice, name)
+        wrong = other.run("recovery", "restore", "--key-file", secret(other, "tea for three"))
+        expect_equal(wrong.returncode, 4, wrong.stderr)
+        answer = other.ask("recovery", "restore", "--key-file", file)
+        expect_equal(len(answer["secrets"]), 4, f"{answer}")
+        expect(answer["backup"]["new"] > 0 and answer["backup"]["damaged"] == 0, f"{answer}")
+        expect(is_status(other, trusted=True, device_signed=True), "the device is signed")
+        heard = [text for _, text in other.hear_texts(room, texts + ["four"])]
+        expect_equal(heard, texts + ["four"])
+
+
+def healing(world):
+    """A message whose key only the backup has is healed when it is read."""
+    alice, bob, room = world.pair()
+    alice.do("send", room, "-m", "kept")
+    bob.do("send", room, "-m", "kept too")
+    alice.hear_texts(room, ["kept", "kept too"])
+    key = secret(alice, alice.ask("recovery", "create")["recovery_key"])
+    alice.ask("backup", "status", "--complete")
+    other = world.device(alice, "late")
+    other.ask("recovery", "restore", "--key-file", key)
+    bob.do("send", room, "-m", "new")
+    eventually(lambda: alice.ask("backup", "status", "--complete")["backed_up"] > 0, "it goes into the backup", 20)
+    other.hear_texts(room, ["kept", "kept too", "new"])
+
+
+def backups(world):
+    alice, _, room = world.pair()
+    alice.do("send", room, "-m", "one")
+    expect_equal(alice.run("backup", "restore").returncode, 7, "there is none")
+    first = alice.ask("backup", "create")["version"]
+    eventually(lambda: alice.ask("backup", "status")["backed_up"] == 1, "it is filled", 20)
+    second = alice.ask("backup", "create")["version"]
+    expect(first != second, "another one")
+    eventually(lambda: alice.ask("backup", "status")["on_server"] == 1, "and filled anew", 20)
+    expect_equal(alice.ask("backup", "restore")["read"], 1)
+    alice.do("backup", "delete")
+    expect("version" not in alice.ask("backup", "status"), "it is gone")
+
+
+def key_files(world):
+    alice, bob, room = world.pair()
+    alice.do("send", room, "-m", "in the file")
+    passphrase, file = secret(alice, "open sesame"), alice.home / "keys.txt"
+    count = alice.ask("keys", "export", file, "--passphrase-file", passphrase)["count"]
+    expect(count >= 1, f"{count}")
+    expect_equal(file.stat().st_mode & 0o777, 0o600)
+    text = file.read_text()
+    expect(text.startswith("-----BEGIN MEGOLM SESSION DATA-----") and "in the file" not in text, text[:80])
+    other = world.device(alice, "other")
+    wrong = other.run("keys", "import", file, "--passphrase-file", secret(other, "open barley"))
+    expect_equal(wrong.returncode, 4, wrong.stderr)
+    answer = other.ask("keys", "import", file, "--passphrase-file", passphrase)
+    expect_equal((answer["count"], answer["new"]), (count, count))
+    other.hear_texts(room, ["in the file"])
+    file.write_text("nothing of the kind")
+    expect_equal(other.run("keys", "import", file, "--passphrase-file", passphrase).returncode, 1)
+
+
+def files(world):
+    alice, bob, room = world.pair()
+    original = alice.home / "picture.png"
+    original.write_bytes(os.urandom(3_000_001))
+    event = alice.do("send", room, "--file", original, "--thumbnail", original).strip()
+    heard = bob.hear(room, lambda events: any(each["event_id"] == event for each in events))
+    content = next(each["content"] for each in heard if each["event_id"] == event)
+    expect_equal((content["msgtype"], content["body"], content["info"]["size"]), ("m.image", "picture.png", 3_000_001))
+    expect("file" in content and "thumbnail_file" in content["info"] and "url" not in content, f"{content}")
+    copy = bob.home / "copy.png"
+    bob.do("download", room, event, "--output", copy)
+    expect(copy.read_bytes() == original.read_bytes(), "the same bytes")
+    expect_equal(bob.run("download", room, event, "--output", copy).returncode, 1, "nothing is written over")
+    text = alice.do("send", room, "-m", "no file").strip()
+    expect_equal(bob.run("download", room, text, "--output", bob.home / "none").returncode, 7)
+    for store in (alice.server.folder, bob.server.folder):
+        for path in store.rglob("*"):
+            if path.is_file() and path.stat().st_size > 1_000_000:
+                expect(original.read_bytes()[:4096] not in path.read_bytes(), f"{path} holds the file in the clear")
+
+
+CASES = [
+    ("an identity is made once, and replaced with the password only", identity),
+    ("two users of two servers compare emoji and verify each other", users_verify),
+    ("codes that differ verify nobody", mismatch),
+    ("the numbers in a file answer for the user", by_file),
+    ("one scans the other's QR code", qr),
+    ("a new device is verified by an old one, is signed, and gets the secrets", own_devices),
+    ("a new device shows a QR code to an old one", own_devices_qr),
+    ("a changed identity stops messages until it is accepted", changed),
+    ("a recovery key and a passphrase bring everything back on a new device", recovery),
+    ("what was said after a recovery is read too", healing),
+    ("backups are made, filled, replaced, read and deleted", backups),
+    ("room keys go through a file under a passphrase", key_files),
+    ("a file is encrypted, sent, fetched and the same", files),
+]
+
+
+def main():
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--only", default="", help="run the cases with this in their sentence")
+    options.add_argument("--keep", action="store_true", help="leave the folder")
+    options = options.parse_args()
+    folder, run = pathlib.Path(tempfile.mkdtemp(prefix="trust")), Run()
+    authority = Authority(folder / "ca")
+    try:
+        with Fedchatd(folder / "a", authority) as a, Fedchatd(folder / "b", authority) as b:
+            world = World(folder, a, b)
+            try:
+                for sentence, function in CASES:
+                    if options.only in sentence:
+                        run.one(sentence, function, world)
+            finally:
+                for person in world.people:
+                    person.close()
+    finally:
+        if options.keep:
+            print(f"kept: {folder}")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+    return run.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
