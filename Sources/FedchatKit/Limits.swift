@@ -64,6 +64,8 @@ public enum ClientLimits {
     public static let downloadBytes = 4 << 30
     /// How long fetching a file may take.
     public static let downloadTimeout = Duration.seconds(3_600)
+    /// Pages of messages to a dehydrated device, of a hundred each.
+    static let dehydratedPages = 1_000
     /// Backups deleted at once.
     static let oldBackups = 64
     /// Events looked at for a request of verification that waits for an answer.

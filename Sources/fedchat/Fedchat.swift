@@ -25,6 +25,6 @@ struct Fedchat: ParsableCommand {
             Register.self, Login.self, Logout.self, WhoAmI.self, Rooms.self, Create.self, Join.self, Invite.self,
             Leave.self, Send.self, Download.self, Listen.self, Why.self, Sharing.self, Members.self, Devices.self,
             CrossSigning.self,
-            Verify.self, Recovery.self, Backup.self, Keys.self, Doctor.self, Daemon.self,
+            Verify.self, Recovery.self, Backup.self, Keys.self, Dehydrate.self, Doctor.self, Daemon.self,
         ])
 }

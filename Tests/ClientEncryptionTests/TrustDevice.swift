@@ -75,9 +75,9 @@ final class TrustDevice: Sendable {
         try await look()
     }
 
-    /// Makes the Olm sessions with our other devices.
-    func claim() async throws {
-        let user = user
+    /// Makes the Olm sessions with our other devices, or another user's.
+    func claim(_ other: UserID? = nil) async throws {
+        let user = other ?? user
         guard let claim = try await write({ try $0.keyClaim(for: [user], in: $1) }) else { return }
         let answer = try call(claim.call)
         _ = try await write { try $0.claimed(claim, response: answer, in: $1) }

@@ -22,6 +22,7 @@ from blackbox.servers import Fedchatd
 
 import nio
 import nio_test
+from verifying import Verifying
 
 
 class World:
@@ -125,9 +126,29 @@ class World:
         raise AssertionError("the second device does not read what nio says")
 
 
+    async def verification(self):
+        """nio writes its commitment in hexadecimal, where the specification has base64: it refuses ours. Nobody is verified
+        by a verification that is not one."""
+        verifying = await self.fedchat(Verifying, self.alice, self.nina.user.id, "--incoming")
+        await asyncio.sleep(1)
+        device = next(iter(self.nina.client.device_store.active_user_devices(self.alice.id)))
+        answer = await self.nina.client.start_key_verification(device)
+        expect(isinstance(answer, nio.ToDeviceResponse), f"start: {answer}")
+        for _ in range(20):
+            await self.nina.sync(500)
+            if verifying.process.poll() is not None:
+                break
+        sas = next(iter(self.nina.client.key_verifications.values()), None)
+        expect(verifying.process.poll() is not None, f"{verifying.steps}; nio: {sas and (sas.state, sas.cancel_code)}")
+        await self.fedchat(verifying.end, 4)
+        expect_equal(verifying.step("cancelled")["code"], "m.mismatched_commitment")
+        expect("verified" not in [step["step"] for step in verifying.steps], f"{verifying.steps}")
+
+
 CASES = [
     ("nio is invited into fedchat's encrypted room", World.invited),
     ("each reads what the other says", World.talk),
+    ("a verification by emoji ends without trust: nio commits otherwise", World.verification),
     ("fedchat's daemon ends in between", World.killed),
     ("ten messages at once reach nio", World.at_once),
     ("fedchat joins an encrypted room that nio made", World.nio_room),

@@ -145,6 +145,8 @@ class World:
         user = await self.fetched(self.alice)
         second = await rust_sdk.Person(self.server, self.folder, user, False).log_in()
         self.people.append(second)
+        await until(lambda: second.encryption.recovery_state() == sdk.RecoveryState.INCOMPLETE,
+                    lambda: f"{second.encryption.recovery_state()}")
         await second.encryption.recover(key)
         await until(lambda: second.encryption.verification_state() == sdk.VerificationState.VERIFIED, "the key signs the SDK's device")
         timeline, seen = await second.timeline(self.room)

@@ -95,6 +95,19 @@ extension EncryptionMachine {
                     "DELETE FROM signed_devices WHERE user_id = \(user.text) AND device_id = \(name)")
             }
         }
+        // Devices whose pins are forgotten.
+        try connection.execute(
+            """
+            DELETE FROM signed_devices WHERE user_id = \(user.text) AND NOT EXISTS (
+                SELECT 1 FROM devices
+                WHERE devices.user_id = signed_devices.user_id AND devices.device_id = signed_devices.device_id)
+            """)
+        guard user == self.user else { return }
+        try connection.execute(
+            """
+            DELETE FROM own_device_objects WHERE device_id NOT IN (
+                SELECT device_id FROM devices WHERE user_id = \(user.text))
+            """)
     }
 
     /// What a signature of one of our devices covers.

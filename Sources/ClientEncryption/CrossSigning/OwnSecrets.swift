@@ -13,6 +13,8 @@ public enum SecretName: String, Sendable, Hashable, CaseIterable {
     case userSigning = "m.cross_signing.user_signing"
     /// The private key of the online key backup.
     case backup = "m.megolm_backup.v1"
+    /// The key under which a dehydrated device is sealed (MSC3814).
+    case dehydratedDevice = "org.matrix.msc3814"
 }
 
 extension EncryptionMachine {

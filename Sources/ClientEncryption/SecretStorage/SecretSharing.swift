@@ -19,6 +19,7 @@ extension EncryptionMachine {
             if let backup = try backup(in: connection), backup.publicKey != Base64.encode(key.publicKey.bytes) {
                 return false
             }
+        case .dehydratedDevice: break
         case .master, .selfSigning, .userSigning:
             guard let own = try identity(of: user, in: connection), let key = try? Ed25519.SigningKey(seed: bytes)
             else { return false }
@@ -41,7 +42,9 @@ extension EncryptionMachine {
         ] {
             if let key = try signingKey(usage, in: connection) { secrets[name] = Base64.encode(key.seed) }
         }
-        if let key = try secret(.backup, in: connection) { secrets[.backup] = Base64.encode(key) }
+        for name in [SecretName.backup, .dehydratedDevice] {
+            if let key = try secret(name, in: connection) { secrets[name] = Base64.encode(key) }
+        }
         return secrets
     }
 
@@ -54,7 +57,8 @@ extension EncryptionMachine {
             "DELETE FROM secret_requests WHERE asked_at <= \(now() - Limits.secretRequestMilliseconds)")
         guard try isVerified(user, in: connection) else { return }
         let held = try secretsInUse(in: connection)
-        for name in SecretName.allCases where held[name] == nil {
+        // Not the key of a dehydrated device: few have one.
+        for name in SecretName.allCases where held[name] == nil && name != .dehydratedDevice {
             guard try connection.query("SELECT 1 FROM secret_requests WHERE name = \(name.rawValue)").isEmpty else {
                 continue
             }

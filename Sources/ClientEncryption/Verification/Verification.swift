@@ -199,7 +199,8 @@ public struct Verification: Sendable {
         Self.content(fields, of: transaction, isInRoom: isInRoom)
     }
 
-    static func content(_ fields: [String: JSONValue], of transaction: String, isInRoom: Bool) -> JSONValue {
+    /// A content that names the verification `transaction`.
+    public static func content(_ fields: [String: JSONValue], of transaction: String, isInRoom: Bool) -> JSONValue {
         var content = JSONValue.object(fields)
         if isInRoom {
             content["m.relates_to"] = ["rel_type": "m.reference", "event_id": .string(transaction)]

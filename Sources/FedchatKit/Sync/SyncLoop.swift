@@ -60,6 +60,7 @@ extension Client {
         }
         report(update.outcome)
         remember(update.outcome.verification)
+        if !update.outcome.secrets.isEmpty { forgetBackupCheck() }
         hasSynced = true
         for listener in listeners.values { listener.yield(update) }
     }

@@ -78,6 +78,9 @@ extension Client {
         }
     }
 
+    /// What is trusted has changed: the backup is looked at anew.
+    func forgetBackupCheck() { backupCheckedAt = nil }
+
     /// Sends what the backup lacks, batch by batch. Another backup than the one in use, or none, is looked at anew.
     func backUp() async throws {
         let machine = machine

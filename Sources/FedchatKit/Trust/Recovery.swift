@@ -13,6 +13,8 @@ public struct Recovered: Sendable {
     public var refused: [SecretName] = []
     /// What came out of the backup; nil where there is none.
     public var backup: BackupRestoration?
+    /// New room keys that a dehydrated device had taken; nil where there is none.
+    public var rehydrated: Int?
 }
 
 /// Secret storage: our secrets on the server, sealed under a recovery key or a passphrase.
@@ -52,6 +54,8 @@ extension Client {
     /// Throws `encryption(.wrongRecoveryKey)`, `notFound` where there is no secret storage.
     public func recover(_ text: String) async throws -> Recovered {
         _ = try await crossSigningStatus()
+        // The key of a backup is taken only if it is that of the one in use now.
+        try await checkBackup()
         let (description, key) = try await secretStorage(text)
         var recovered = Recovered()
         let machine = machine
@@ -69,10 +73,11 @@ extension Client {
         if try await checkBackup() != nil, recovered.secrets.contains(.backup) {
             recovered.backup = try await restoreBackup()
         }
+        if recovered.secrets.contains(.dehydratedDevice) { recovered.rehydrated = try await rehydrate() }
         return recovered
     }
 
-    private func secretStorage(_ text: String) async throws -> (SecretStorageDescription, SecretStorageKey) {
+    func secretStorage(_ text: String) async throws -> (SecretStorageDescription, SecretStorageKey) {
         guard let id = try await accountData(SecretStorageDescription.defaultKeyType)?["key"]?.string,
             let content = try await accountData("m.secret_storage.key.\(id)")
         else {

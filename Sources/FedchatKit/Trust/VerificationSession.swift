@@ -262,6 +262,12 @@ public actor VerificationSession {
 
     private func on(_ input: Verification.Input) async throws {
         if machine == nil, case .cancel = input, outcome == nil {
+            if let room, let id = transaction {
+                let code = VerificationCancellation.Code.user
+                let content = Verification.content(
+                    ["code": .string(code.rawValue), "reason": .string(code.reason)], of: id, isInRoom: true)
+                _ = try await client.send("m.key.verification.cancel", content, to: room)
+            }
             try await tellOthers(.user)
             return try await end(.cancelled(VerificationCancellation(code: "m.user", byUs: true)))
         }

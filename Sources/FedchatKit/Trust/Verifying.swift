@@ -77,6 +77,7 @@ extension Client {
             let effects = try await self.database.write { try machine.keep(keys, of: them, in: $0) }
             try await self.uploadSignatures()
             if effects.contains(.ownIdentity) {
+                await self.forgetBackupCheck()
                 try await self.database.write { try machine.requestMissingSecrets(in: $0) }
                 try await self.flushToDevice()
             }

@@ -1,6 +1,4 @@
 import ArgumentParser
-import Cryptography
-import Foundation
 import MatrixModel
 
 struct Verify: ParsableCommand {
@@ -39,6 +37,7 @@ struct Verify: ParsableCommand {
     func run() throws {
         let profile = try options.begin()
         if let user, (try? UserID(user)) == nil { throw Failure("not a user: \(user)", Failure.Status.usage) }
+        let answers = VerificationAnswers(profile: profile, json: options.json, numbersFile: yesIf)
         var refusal: Failure?
         let answer = try DaemonClient.connect(profile).ask(
             "verify",
@@ -48,10 +47,10 @@ struct Verify: ParsableCommand {
         ) { step in
             options.show(step, Output.plain(text(of: step)))
             do {
-                try react(to: step, profile)
+                try react(to: step, answers)
             } catch {
                 refusal = Failure(error)
-                try? say("cancel", step, profile)
+                try? answers.say("cancel", step)
             }
         }
         if let refusal { throw refusal }
@@ -72,7 +71,7 @@ struct Verify: ParsableCommand {
             let emoji = step["emoji"]?.elements.map { "\($0["symbol"]?.string ?? "") \($0["name"]?.string ?? "")" }
             let numbers = step["decimal"]?.elements.compactMap(\.integer).map(String.init)
             return "\(emoji?.joined(separator: "   ") ?? "")\n\(numbers?.joined(separator: " ") ?? "")"
-        case "qr": return "\(step["terminal"]?.string ?? "")\n\(step["qr"]?.string ?? "")"
+        case "qr": return step["qr"]?.string ?? ""
         case "confirm_scan": return "the other side says that it scanned the code"
         case "verified":
             let effects = step["effects"]?.elements.compactMap(\.string) ?? []
@@ -84,62 +83,19 @@ struct Verify: ParsableCommand {
         }
     }
 
-    private func react(to step: JSONValue, _ profile: Profile) throws {
+    private func react(to step: JSONValue, _ answers: VerificationAnswers) throws {
         switch step["step"]?.string {
-        case "requested": try say("accept", step, profile)
+        case "requested": try answers.say("accept", step)
         case "ready":
             if showsQR {
-                try say("qr", step, profile)
+                try answers.say("qr", step)
             } else if let scanFile {
-                try say("scan", step, profile, try awaited(scanFile))
+                try answers.say("scan", step, try answers.awaited(scanFile))
             } else if !incoming {
-                try say("sas", step, profile)
+                try answers.say("sas", step)
             }
-        case "compare", "confirm_scan": try say(try matches(step) ? "yes" : "no", step, profile)
+        case "compare", "confirm_scan": answers.answer(step)
         default: return
         }
-    }
-
-    private func matches(_ step: JSONValue) throws -> Bool {
-        if let yesIf, step["step"]?.string == "compare" {
-            let numbers = step["decimal"]?.elements.compactMap(\.integer) ?? []
-            return try awaited(yesIf).split { !$0.isNumber }.compactMap { Int64($0) } == numbers
-        }
-        if options.json {
-            guard let line = readLine(), let answer = try? JSONValue.parse(Array(line.utf8)) else { return false }
-            return answer["match"]?.bool == true
-        }
-        let question =
-            step["step"]?.string == "compare"
-            ? "Does the other side show the same? [yes/no] " : "Does the other side show success? [yes/no] "
-        while true {
-            FileHandle.standardError.write(Data(question.utf8))
-            guard let line = readLine() else { return false }
-            switch line.lowercased() {
-            case "yes", "y": return true
-            case "no", "n": return false
-            default: continue
-            }
-        }
-    }
-
-    /// The text of a file that may still have to be written.
-    private func awaited(_ path: String) throws -> String {
-        let end = Date().addingTimeInterval(600)
-        while Date() < end {
-            if let bytes = FileManager.default.contents(atPath: path), bytes.count <= 65_536, bytes.contains(0x0A) {
-                return String(decoding: bytes, as: UTF8.self)
-            }
-            usleep(100_000)
-        }
-        throw Failure("\(path) did not come", Failure.Status.timeout)
-    }
-
-    private func say(_ what: String, _ step: JSONValue, _ profile: Profile, _ text: String? = nil) throws {
-        try DaemonClient.connect(profile).ask(
-            "verify.say",
-            .fields([
-                "verification": step["verification"], "say": .string(what), "text": text.map { .string($0) },
-            ]))
     }
 }

@@ -26,6 +26,8 @@ struct TrustRequests: Sendable {
                 "recovery_key": .string(try await client.createRecovery(passphrase: params["passphrase"]?.string))
             ]
         case "recovery.restore": return recovered(try await client.recover(params["key"]?.string ?? ""))
+        case "dehydrate":
+            return ["device_id": .string(try await client.dehydrate(params["key"]?.string ?? "").text)]
         case "backup.status":
             if params["complete"]?.bool == true { try await client.completeBackup() }
             return backup(try await client.backupStatus())
@@ -62,6 +64,7 @@ struct TrustRequests: Sendable {
             "secrets": .array(recovered.secrets.map { .string($0.rawValue) }),
             "refused": .array(recovered.refused.map { .string($0.rawValue) }),
             "backup": recovered.backup.map { restored($0) },
+            "rehydrated": recovered.rehydrated.map { .integer(Int64($0)) },
         ])
     }
 
@@ -119,7 +122,13 @@ struct TrustRequests: Sendable {
             }
         }
         do {
-            let isVerified = try await session.run()
+            // When the command goes the other side is still told: this outlives it.
+            let running = Task { try await session.run() }
+            let isVerified = try await withTaskCancellationHandler {
+                try await running.value
+            } onCancel: {
+                Task { try? await session.say(.cancel) }
+            }
             await verifications.remove(number)
             let cancellation = shown.value
             let reason = cancellation.map {
