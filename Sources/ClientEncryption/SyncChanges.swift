@@ -38,6 +38,12 @@ public struct SyncOutcome: Sendable {
     public struct RoomKey: Sendable, Hashable {
         public let room: RoomID
         public let session: String
+
+        /// Names a session.
+        public init(room: RoomID, session: String) {
+            self.room = room
+            self.session = session
+        }
     }
 
     /// Room keys that came.

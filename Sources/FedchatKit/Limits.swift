@@ -22,6 +22,12 @@ public enum ClientLimits {
     public static let messagesPerBatch = 64
     /// Uploads of keys in a row that a server may refuse because it has others under their names.
     public static let keyUploads = 64
+    /// Keys of which it is remembered that the backup did not have them.
+    public static let triedKeys = 10_000
+    /// The first pause before the backup is asked for a key again; it doubles.
+    public static let keyPause = Duration.seconds(15)
+    /// The longest such pause.
+    public static let longestKeyPause = Duration.seconds(3_600)
     /// Redirects followed to media.
     public static let mediaRedirects = 3
     /// Bundles of keys fetched in a row.

@@ -28,6 +28,7 @@ extension EncryptionMachine {
                 wanted.append(device)
             }
         }
+        let sharing = try sharing(in: connection)
         let withoutSession: SQL = """
             gone = 0 AND changed = 0
             AND NOT EXISTS (SELECT 1 FROM olm_sessions WHERE olm_sessions.curve25519 = devices.curve25519)
@@ -38,7 +39,7 @@ extension EncryptionMachine {
                 SELECT \(KnownDevice.columns), claim_at FROM devices
                 WHERE user_id = \(user.text) AND \(withoutSession) ORDER BY device_id
                 """)
-            try add(rows) { try entitlement(of: $0, in: connection) == .entitled }
+            try add(rows) { try entitlement(of: $0, under: sharing, in: connection) == .entitled }
         }
         let wedged = try connection.query(
             """

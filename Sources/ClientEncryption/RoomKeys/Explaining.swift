@@ -15,15 +15,18 @@ extension EncryptionMachine {
         ) -> Undecryptable {
             Undecryptable(cause: cause, code: code, reason: reason, session: session, remedies: remedies)
         }
+        let sender = event["sender"]?.string ?? ""
+        func withheld(_ others: [Undecryptable.Remedy]) throws -> Undecryptable? {
+            guard
+                let (code, reason) = try withheldCode(room, session ?? "", sender: sender, in: connection)
+            else { return nil }
+            let isUnverified = code == WithheldCode.unverified.rawValue
+            return because(.withheld, code: code, reason: reason, (isUnverified ? [.verifyThisDevice] : []) + others)
+        }
         switch error {
         case .noRoomKey:
             let others = try otherSources(room, session ?? "", in: connection)
-            let sender = event["sender"]?.string ?? ""
-            if let (code, reason) = try withheldCode(room, session ?? "", sender: sender, in: connection) {
-                let isUnverified = code == WithheldCode.unverified.rawValue
-                return because(
-                    .withheld, code: code, reason: reason, (isUnverified ? [.verifyThisDevice] : []) + others)
-            }
+            if let why = try withheld(others) { return why }
             let cause = try causeOfMissingKey(event, sender, in: connection)
             let own: [Undecryptable.Remedy] =
                 switch cause {
@@ -33,7 +36,9 @@ extension EncryptionMachine {
                 }
             return because(cause, (own + others).reduced)
         case .ratchet(.indexTooOld):
-            return because(.unknownIndex, try otherSources(room, session ?? "", in: connection))
+            // It may have been withheld up to there.
+            let others = try otherSources(room, session ?? "", in: connection)
+            return try withheld(others) ?? because(.unknownIndex, others)
         case .ratchet(.malformed), .ratchet(.unsupportedVersion), .malformed: return because(.malformed)
         case .ratchet: return because(.badSignature)
         case .replayed: return because(.replayed)
@@ -123,6 +128,7 @@ extension EncryptionMachine {
             SELECT DISTINCT unread_events.user_id, unread_events.curve25519 FROM unread_events
             JOIN devices ON devices.user_id = unread_events.user_id AND devices.curve25519 = unread_events.curve25519
             WHERE cause = \(Undecryptable.Cause.noRoomKey.rawValue) AND failed_at <= \(now() - Limits.patienceMilliseconds)
+                AND failed_at >= \(now() - Limits.shareMilliseconds)
                 AND gone = 0 AND unwedge_wanted = 0
                 AND (unwedged_at <= \(now() - Limits.unwedgeMilliseconds) OR unwedged_at > \(now())) LIMIT 100
             """)

@@ -43,6 +43,13 @@ extension EncryptionMachine {
         return true
     }
 
+    /// Whether there is another device of ours that may be asked.
+    public func canRequestKeys(in connection: any SQLConnection) throws -> Bool {
+        try devices(of: user, in: connection).contains {
+            try $0.device != device && isOwnVerified($0, in: connection)
+        }
+    }
+
     /// Whether a request for the session is out.
     func isRequested(_ room: RoomID, _ session: String, in connection: any SQLConnection) throws -> Bool {
         try !connection.query(

@@ -57,10 +57,12 @@ extension EncryptionMachine {
         try connection.execute("UPDATE olm_account SET sharing = \(sharing.rawValue)")
     }
 
-    func entitlement(of device: KnownDevice, in connection: any SQLConnection) throws -> Entitlement {
+    func entitlement(
+        of device: KnownDevice, under sharing: KeySharing? = nil, in connection: any SQLConnection
+    ) throws -> Entitlement {
         guard !device.isBlocked else { return .withheld(.blacklisted) }
         let mayHave =
-            switch try sharing(in: connection) {
+            switch try sharing ?? self.sharing(in: connection) {
             case .allDevices: true
             case .crossSignedWherePossible:
                 try isCrossSigned(device, in: connection) || identity(of: device.user, in: connection) == nil

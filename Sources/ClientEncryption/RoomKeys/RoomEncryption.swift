@@ -122,10 +122,11 @@ extension EncryptionMachine {
         _ recipients: [UserID], accepting: Bool, in connection: any SQLConnection
     ) throws -> Audience {
         var audience = Audience()
+        let sharing = try sharing(in: connection)
         for user in Set(recipients).union([user]).sorted() {
             for device in try devices(of: user, in: connection) {
                 guard !(device.user == self.user && device.device == self.device) else { continue }
-                switch try entitlement(of: device, in: connection) {
+                switch try entitlement(of: device, under: sharing, in: connection) {
                 case .withheld(let code): audience.excluded.append((device, code))
                 case .entitled where !device.hasChanged: audience.entitled.append(device)
                 case .entitled:

@@ -90,9 +90,12 @@ extension EncryptionMachine {
         if readsMore {
             try connection.execute(
                 "DELETE FROM backed_up_sessions WHERE room_id = \(room.text) AND session_id = \(session.id)")
+        }
+        if readsMore, best.firstKnownIndex == 0 {
+            // Where it begins later, what comes before stays withheld.
             try connection.execute(
                 "DELETE FROM received_withheld WHERE room_id = \(room.text) AND session_id = \(session.id)")
-            if best.firstKnownIndex == 0 { try cancelKeyRequest(of: room, session.id, in: connection) }
+            try cancelKeyRequest(of: room, session.id, in: connection)
         }
         return readsMore
     }

@@ -49,21 +49,24 @@ extension Client {
         guard answer["event_id"]?.string == event.text else { throw ClientError.malformedAnswer(path: "event_id") }
         let first = try await read(answer, in: room)
         guard case .failure(let why) = first, why.canCome else { return first }
-        try await heal()
+        try await heal(urgent: why.session.map { SyncOutcome.RoomKey(room: room, session: $0) })
         return try await read(answer, in: room)
     }
 
-    /// Looks for the keys of what could not be read: in bundles and with our other devices.
-    func heal() async throws {
+    /// Looks for the keys of what could not be read: in bundles, in the backup, and with our other devices.
+    /// The backup is asked for `urgent` whenever it was asked before.
+    func heal(urgent: SyncOutcome.RoomKey? = nil) async throws {
         let machine = machine
         try await takeKeyBundles()
         // The backup first: it answers at once, and nobody need be awake.
-        for key in try await database.read({ try machine.missingSessions(in: $0) }) {
-            _ = try await restoreFromBackup(key.session, of: key.room)
+        for key in try await database.read({ try machine.missingSessions(in: $0) })
+        where key == urgent || askedOfBackup.allows(key) {
+            if try await restoreFromBackup(key.session, of: key.room) { askedOfBackup.forget(key) }
         }
         let hasAsked = try await database.write { connection in
             var hasAsked = false
             try machine.mendChannels(in: connection)
+            guard try machine.canRequestKeys(in: connection) else { return false }
             for key in try machine.missingSessions(in: connection) {
                 if try machine.requestKey(of: key.room, key.session, in: connection) { hasAsked = true }
             }

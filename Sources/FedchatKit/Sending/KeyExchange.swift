@@ -48,7 +48,12 @@ extension Client {
     func flushToDevice() async throws {
         let machine = machine
         while let messages = try await database.read({ try machine.waitingToDevice(in: $0) }) {
-            _ = try await call(messages.call)
+            do { _ = try await call(messages.call) } catch ClientError.server(let refusal)
+                where [400, 404, 413].contains(refusal.status)
+            {
+                // It would be refused for ever, and keep all others back. Who misses a key asks for it.
+                logger.warning("to-device messages were refused: \(refusal.code.text)")
+            }
             try await database.write { try machine.sent(messages, in: $0) }
         }
     }

@@ -57,6 +57,8 @@ public actor Client {
     var credentials: Credentials
     var isLoggedOut = false
     var hasSynced = false
+    /// Sessions for which the backup was asked.
+    var askedOfBackup = Patience<SyncOutcome.RoomKey>()
     var listeners: [Int: AsyncStream<ClientUpdate>.Continuation] = [:]
     var nextListener = 0
     /// When this object began, in milliseconds since 1970.

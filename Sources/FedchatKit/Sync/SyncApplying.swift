@@ -47,8 +47,9 @@ struct SyncApplying: Sendable {
         summary.membership = "join"
         let events = view["timeline", "events"]?.elements ?? []
         let isLimited = view["timeline", "limited"]?.bool ?? false
+        // In a gap anybody may have come and gone, or a message of ours be that this store knows nothing of.
+        if isLimited { try machine.discardRoomKey(of: room, in: connection) }
         for event in view["state", "events"]?.elements ?? [] {
-            if isLimited { try rotate(at: event, isLimited: true, room, in: connection) }
             try note(event, &summary, in: connection)
         }
         var joined: [UserID] = []
@@ -59,7 +60,7 @@ struct SyncApplying: Sendable {
             if event["type"]?.string == "m.room.encrypted", event["sender"]?.string == machine.user.text {
                 try machine.noteOwnEvent(event, in: room, after: joined, connection)
             }
-            try rotate(at: event, isLimited: isLimited, room, in: connection)
+            try rotate(at: event, room, in: connection)
             try note(event, &summary, in: connection)
         }
         if isNew || summary != before || before == RoomSummary(room: room, membership: "join") {
@@ -69,15 +70,11 @@ struct SyncApplying: Sendable {
             events: events, gap: isLimited ? view["timeline", "prev_batch"]?.string : nil)
     }
 
-    /// Whoever leaves may have been given the room's key, also by others: the next message needs another. After a gap
-    /// whoever is not in the room may have come and gone in it.
+    /// Whoever leaves may have been given the room's key, also by others: the next message needs another.
     /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#mmegolmv1aes-sha2>
-    private func rotate(
-        at event: JSONView, isLimited: Bool, _ room: RoomID, in connection: any SQLConnection
-    ) throws {
+    private func rotate(at event: JSONView, _ room: RoomID, in connection: any SQLConnection) throws {
         guard event["type"]?.string == "m.room.member", event["state_key"]?.string != nil,
-            let membership = event["content", "membership"]?.string, membership != "join",
-            isLimited || !["invite", "knock"].contains(membership)
+            let membership = event["content", "membership"]?.string, !["join", "invite", "knock"].contains(membership)
         else { return }
         try machine.discardRoomKey(of: room, in: connection)
     }

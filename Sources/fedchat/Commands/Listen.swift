@@ -7,7 +7,8 @@ struct Listen: ParsableCommand {
         abstract: "Print a room's events as they come, decrypted.",
         discussion: """
             With --json each event is one object: the event with type and content in the clear, room_id, and encrypted; \
-            undecryptable says why a message could not be read, which is printed once more if its key comes.
+            undecryptable says why a message could not be read, which is printed once more if its key comes (fedchat why \
+            explains it); sender_standing says how sure its sender is, key_source and key_from where its key was had.
             """)
     @OptionGroup var options: CommonOptions
 
@@ -41,7 +42,16 @@ struct Listen: ParsableCommand {
         if let reason = event["undecryptable"]?.string {
             Output.line(Array(Output.plain("\(sender): (cannot be read: \(reason))").utf8))
         } else if event["type"]?.string == "m.room.message", let body = event["content", "body"]?.string {
-            Output.line(Array(Output.plain("\(sender): \(body)").utf8))
+            Output.line(Array(Output.plain("\(sender)\(doubt(event)): \(body)").utf8))
+        }
+    }
+
+    /// What is not sure about the sender.
+    private func doubt(_ event: JSONValue) -> String {
+        switch event["sender_standing"]?.string {
+        case "unknown_device": " (from an unknown device)"
+        case "key_handed_on": " (says \(event["key_from"]?.string ?? "a backup or a file"))"
+        default: ""
         }
     }
 }

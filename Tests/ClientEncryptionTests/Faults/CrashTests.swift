@@ -56,6 +56,7 @@ import Testing
             }
             #expect(wires.reusedKeys.isEmpty, "a key was used for two texts")
             #expect(wires.count > crashes / 2)
+            print("sending: \(crashes) points of death, \(wires.count) message keys")
         }
     }
 
@@ -84,6 +85,7 @@ import Testing
             let view = try await pair.bob.view(pair.room)
             #expect(view.texts == texts && view.failures.isEmpty)
             #expect(crashes > 40)
+            print("receiving: \(crashes) points of death")
         }
     }
 }

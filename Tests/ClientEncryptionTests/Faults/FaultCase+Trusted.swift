@@ -2,6 +2,8 @@ import ClientEncryption
 import HTTPMessages
 import MatrixAPI
 import MatrixModel
+import SQLDatabase
+import SQLiteEngine
 import Testing
 
 @testable import FedchatKit
@@ -78,6 +80,52 @@ extension FaultCase {
                 APICall(.joinRoom, ["roomIdOrAlias": pair.room.text], query: [("via", "a.test")]))
             try await world.until(pair.alice, carol) { try await carol.view(pair.room).texts == ["hello", "hi"] }
             return .decrypted
+        },
+        FaultCase("person not verified, where only such get keys", .cause(.withheld)) { world in
+            let pair = try await FaultPair(world)
+            try await pair.alice.makeIdentity()
+            try await pair.bob.makeIdentity()
+            try await pair.alice.client.setSharing(.verifiedUsers)
+            try await pair.alice.say("before", pair.room)
+            try await world.until(pair.alice, pair.bob) {
+                try await pair.bob.view(pair.room).failures.first?.code == "m.unverified"
+            }
+            try await pair.alice.vouch(for: pair.bob)
+            try await pair.alice.say("after", pair.room)
+            try await world.until(pair.alice, pair.bob) { try await pair.bob.view(pair.room).texts == ["after"] }
+            return try await .cause(pair.bob.view(pair.room).causes[0])
+        },
+        FaultCase("identity reset by somebody who was verified", .refused("changed identity")) { world in
+            let pair = try await FaultPair(world)
+            try await pair.alice.makeIdentity()
+            try await pair.bob.makeIdentity()
+            try await pair.alice.vouch(for: pair.bob)
+            try await pair.talk()
+            try await pair.bob.resetIdentity()
+            let (machine, user) = (pair.alice.client.machine, pair.bob.user)
+            try await world.until(pair.alice) {
+                try await pair.alice.database.read { try machine.identityChange(of: user, in: $0) } != nil
+            }
+            do {
+                try await pair.alice.say("is that you?", pair.room)
+                return .decrypted
+            } catch EncryptionError.changedIdentity {
+                return .refused("changed identity")
+            } catch ClientError.encryption(.changedIdentity) {
+                return .refused("changed identity")
+            }
+        },
+        FaultCase("identity reset by somebody who was only known", .decrypted) { world in
+            let pair = try await FaultPair(world)
+            try await pair.bob.makeIdentity()
+            try await pair.talk()
+            try await pair.bob.resetIdentity()
+            let (machine, user) = (pair.alice.client.machine, pair.bob.user)
+            try await world.until(pair.alice) {
+                try await pair.alice.database.read { try machine.identityChange(of: user, in: $0) } != nil
+            }
+            try await pair.alice.say("and now", pair.room)
+            return try await pair.bobReads("hello", "hi", "and now")
         },
     ]
 }

@@ -259,7 +259,7 @@ extension FaultCase {
             try await pair.alice.say("from the past", pair.room)
             return try await pair.bobReads("hello", "hi", "from the future", "from the past")
         },
-        FaultCase("a key handed on that is none, then the true one", .decrypted) { world in
+        FaultCase("wrong backup: a key that is none, then the true one", .decrypted) { world in
             let pair = try await FaultPair(world)
             let held = KeptEvents()
             pair.bob.line.change { request, answer in

@@ -107,7 +107,7 @@ extension FaultDevice {
                         "sender_claimed_keys": ["ed25519": "x"],
                     ]).serialized()
                 ).root
-                _ = try machine.importRoomKeys([view], from: .bundle, vouchedBy: "@mallory:a.test", in: connection)
+                _ = try machine.importRoomKeys([view], from: .backup, in: connection)
             }
         }
     }
@@ -137,6 +137,39 @@ extension FaultDevice {
         _ = try await client.call(upload)
         try await query()
         try await sign()
+    }
+
+    /// Throws the user's identity away and makes another, as somebody does who has lost everything.
+    func resetIdentity() async throws {
+        let machine = client.machine
+        var upload = try await database.write { try machine.crossSigningUpload(in: $0) }
+        var body = try JSONValue.parse(upload.body)
+        body["auth"] = [
+            "type": "m.login.password", "password": "secret",
+            "identifier": ["type": "m.id.user", "user": .string(user.text)],
+        ]
+        do { _ = try await client.call(upload, attempts: 1) } catch ClientError.server(let refusal) {
+            body["auth"]?["session"] = refusal.fields["session"]
+            upload.body = body.serialized()
+            _ = try await client.call(upload, attempts: 1)
+        }
+        try await query()
+        try await sign()
+    }
+
+    /// The user has compared keys with somebody, and vouches for them.
+    func vouch(for other: FaultDevice) async throws {
+        let (machine, user, client) = (client.machine, other.user, client)
+        try await database.write { try machine.track([user], in: $0) }
+        try await noteChanged(user)
+        try await client.keyTurns.hold { try await client.queryKeys(for: [user]) }
+        try await database.write { connection in
+            guard let identity = try machine.identity(of: user, in: connection) else { return }
+            try machine.vouch(for: user, master: identity.master, in: connection)
+        }
+        try await sign()
+        try await noteChanged(user)
+        try await client.keyTurns.hold { try await client.queryKeys(for: [user]) }
     }
 
     /// This device and another of the same user verify each other.

@@ -12,7 +12,7 @@ import Testing
 /// how many there are, FEDCHAT_MANY_SEED which run it is.
 @Suite("Ten devices on two servers") struct ManyDevicesTests {
     static let environment = ProcessInfo.processInfo.environment
-    static let messages = environment["FEDCHAT_MANY_MESSAGES"].flatMap(Int.init) ?? 60
+    static let messages = environment["FEDCHAT_MANY_MESSAGES"].flatMap(Int.init) ?? 30
     static let seed = environment["FEDCHAT_MANY_SEED"].flatMap(UInt64.init) ?? 1
 
     @Test(.timeLimit(.minutes(60)))
