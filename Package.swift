@@ -128,6 +128,12 @@ let testTargets: [Target] = [
             "Confinement", httpTypes, logging,
         ]),
     tests(
+        "ClientEncryptionTests",
+        [
+            "ClientEncryption", "FedchatKit", "Homeserver", "HomeserverStorage", "Federation", "Ratchet", "MatrixAPI",
+            "MatrixModel", "HTTPMessages", "SQLDatabase", "SQLiteEngine", "Cryptography", httpTypes, logging,
+        ]),
+    tests(
         "FedchatKitTests",
         [
             "FedchatKit", "ClientEncryption", "Ratchet", "MatrixAPI", "MatrixModel", "HTTPMessages", "SQLDatabase",

@@ -9,6 +9,12 @@ public enum EncryptionError: Error, Sendable, Equatable {
     case damagedStore(what: String)
     /// The device shows other identity keys than it did at first: nothing is sent to it.
     case changedKey(user: UserID, device: DeviceID)
+    /// The user had been verified and has another identity now: nothing is sent until that is accepted.
+    case changedIdentity(user: UserID)
+    /// The private key that would have to sign is not on this device, or our identity is not trusted by it.
+    case cannotSign
+    /// The recovery key or passphrase does not open it.
+    case wrongRecoveryKey
     /// An algorithm that is not ours.
     case unknownAlgorithm(String)
     /// The Megolm session has not come, or was withheld with this code.

@@ -38,8 +38,12 @@ public struct EncryptionMachine: Sendable {
         var account = OlmAccount(random: random)
         account.generateFallbackKey(random: random)
         let pickle = try account.pickle(key: key.bytes, random: random)
-        try connection.execute("INSERT INTO olm_account VALUES (1, \(pickle), 0, NULL, 0, 0)")
-        try connection.execute("INSERT INTO tracked_users VALUES (\(user.text), 1, 0, 0)")
+        try connection.execute(
+            """
+            INSERT INTO olm_account (id, pickle, uploaded, fallback_unused, generation, began_at, fallback_made_at)
+            VALUES (1, \(pickle), 0, 0, 0, \(now()), \(now()))
+            """)
+        try track([user], in: connection)
     }
 
     /// The base64 of this device's `ed25519` key.
@@ -61,6 +65,15 @@ public struct EncryptionMachine: Sendable {
     func save(_ account: OlmAccount, in connection: any SQLConnection) throws {
         let pickle = try account.pickle(key: key.bytes, random: random)
         try connection.execute("UPDATE olm_account SET pickle = \(pickle)")
+    }
+
+    /// Whether the time of another try has come. A time that lies too far ahead was set by a clock that went wrong.
+    func isDue(_ time: Int64, at now: Int64) -> Bool { time <= now || time > now + Limits.longestRetryMilliseconds }
+
+    /// When to try again after so many failures in a row.
+    func retryTime(after failures: Int64) -> Int64 {
+        let pause = Limits.claimRetryMilliseconds << min(max(failures - 1, 0), 10)
+        return now() + min(pause, Limits.longestRetryMilliseconds)
     }
 
     /// A number that grows with each call.

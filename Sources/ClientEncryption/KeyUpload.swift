@@ -10,28 +10,40 @@ public struct KeyUpload: Sendable {
     public let call: APICall
     let mark: UInt64
     let hasFallbackKey: Bool
+    let hasOneTimeKeys: Bool
 }
 
 extension EncryptionMachine {
-    /// The upload that is due: device keys once, one-time keys below half of the maximum, a fallback key that was used.
-    /// Keys are in the store before they are published; an upload without an answer is repeated with the same keys.
+    /// The upload that is due: device keys once, one-time keys below half of the maximum, a fallback key that was used or
+    /// is a week old. Keys are in the store before they are published; an upload without an answer is repeated with the
+    /// same keys. Where the server does not say how many keys it has, it is asked by an upload of none.
     /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#uploading-keys>
     public func keyUpload(in connection: any SQLConnection) throws -> KeyUpload? {
         guard
-            let row = try connection.query("SELECT uploaded, keys_on_server, fallback_unused FROM olm_account").first
+            let row = try connection.query(
+                "SELECT uploaded, keys_on_server, counted_at FROM olm_account"
+            ).first
         else { throw EncryptionError.damagedStore(what: "the account") }
-        let isUploaded = try row.bool(0)
-        let onServer = try row.optionalInteger(1) ?? 0
+        let (isUploaded, onServer, now) = (try row.bool(0), try row.optionalInteger(1), now())
         var account = try account(in: connection)
-        let wanted = OlmAccount.maximumOneTimeKeys / 2
-        let missing = wanted - Int(clamping: onServer) - account.unpublishedOneTimeKeys.count
-        if missing > 0 { account.generateOneTimeKeys(missing, random: random) }
-        if isUploaded, try !row.bool(2), account.unpublishedFallbackKey == nil {
-            account.generateFallbackKey(random: random)
+        if onServer != nil || !isUploaded {
+            let wanted = OlmAccount.maximumOneTimeKeys / 2
+            let missing = wanted - Int(clamping: onServer ?? 0) - account.unpublishedOneTimeKeys.count
+            if missing > 0 { account.generateOneTimeKeys(missing, random: random) }
         }
+        if isUploaded { try renewFallbackKey(of: &account, at: now, in: connection) }
         let fallback = account.unpublishedFallbackKey
         let oneTimeKeys = account.unpublishedOneTimeKeys
-        guard !isUploaded || !oneTimeKeys.isEmpty || fallback != nil else { return nil }
+        guard !isUploaded || !oneTimeKeys.isEmpty || fallback != nil else {
+            try save(account, in: connection)
+            guard onServer == nil, try row.integer(2) <= now - Limits.countMilliseconds || row.integer(2) > now else {
+                return nil
+            }
+            try connection.execute("UPDATE olm_account SET counted_at = \(now)")
+            return KeyUpload(
+                call: APICall(.uploadKeys, body: [:]), mark: account.uploadMark, hasFallbackKey: false,
+                hasOneTimeKeys: false)
+        }
         try save(account, in: connection)
 
         var body: JSONValue = [:]
@@ -48,7 +60,30 @@ extension EncryptionMachine {
             ]
         }
         return KeyUpload(
-            call: APICall(.uploadKeys, body: body), mark: account.uploadMark, hasFallbackKey: fallback != nil)
+            call: APICall(.uploadKeys, body: body), mark: account.uploadMark, hasFallbackKey: fallback != nil,
+            hasOneTimeKeys: !oneTimeKeys.isEmpty)
+    }
+
+    /// A fallback key that was used, or that is a week old, is replaced; the one before it opens messages for an hour
+    /// more. Until then there is no further one, so that none is lost that may be on its way.
+    private func renewFallbackKey(
+        of account: inout OlmAccount, at now: Int64, in connection: any SQLConnection
+    ) throws {
+        guard
+            let row = try connection.query(
+                "SELECT fallback_unused, fallback_made_at, fallback_replaced_at FROM olm_account"
+            ).first
+        else { throw EncryptionError.damagedStore(what: "the account") }
+        if let replaced = try row.optionalInteger(2) {
+            guard replaced <= now - Limits.previousFallbackMilliseconds || replaced > now else { return }
+            account.forgetPreviousFallbackKey()
+            try connection.execute("UPDATE olm_account SET fallback_replaced_at = NULL")
+        }
+        let made = try row.integer(1)
+        let isOld = made <= now - Limits.fallbackMilliseconds || made > now
+        guard try !row.bool(0) || isOld, account.unpublishedFallbackKey == nil else { return }
+        account.generateFallbackKey(random: random)
+        try connection.execute("UPDATE olm_account SET fallback_made_at = \(now)")
     }
 
     /// After the server took the upload.
@@ -56,9 +91,29 @@ extension EncryptionMachine {
         var account = try account(in: connection)
         account.markPublished(upTo: upload.mark)
         try save(account, in: connection)
-        let count = response["one_time_key_counts", "signed_curve25519"]?.integer
+        let count = response["one_time_key_counts", "signed_curve25519"]?.integer ?? 0
+        if upload.hasFallbackKey {
+            // The first one replaces none.
+            try connection.execute(
+                """
+                UPDATE olm_account SET fallback_unused = 1,
+                    fallback_replaced_at = CASE WHEN uploaded = 1 THEN \(now()) ELSE NULL END
+                """)
+        }
         try connection.execute("UPDATE olm_account SET uploaded = 1, keys_on_server = \(count)")
-        if upload.hasFallbackKey { try connection.execute("UPDATE olm_account SET fallback_unused = 1") }
+    }
+
+    /// After the server refused the upload: it has other keys under these names, because this store was put back to an
+    /// earlier state. Others are made at the next upload; those refused stay, should one of them have been taken after all.
+    /// - Returns: whether another attempt may help.
+    public func refused(_ upload: KeyUpload, in connection: any SQLConnection) throws -> Bool {
+        guard upload.hasOneTimeKeys else { return false }
+        var account = try account(in: connection)
+        let lacksFallback = account.unpublishedFallbackKey != nil
+        account.markPublished(upTo: upload.mark)
+        if lacksFallback { account.generateFallbackKey(random: random) }
+        try save(account, in: connection)
+        return true
     }
 
     /// The signed identity of this device.

@@ -2,6 +2,27 @@
 enum Limits {
     /// Devices taken of one user; a server that names more is lying.
     static let devicesPerUser = 512
+    /// Bytes of a user's master key or of a device's keys, with their signatures.
+    static let identityBytes = 64 << 10
+    /// Signatures in one upload.
+    static let signaturesPerUpload = 100
+    /// PBKDF2 rounds of a new secret storage key's passphrase: about half a second.
+    static let passphraseRounds = 500_000
+    /// Bytes of a secret in account data or between devices; ours have 43.
+    static let secretBytes = 4_096
+    /// Milliseconds for which a secret is asked for, or a request is remembered.
+    static let secretRequestMilliseconds: Int64 = 900_000
+    /// Requests of secrets that are remembered.
+    static let secretReplies = 64
+    /// Sessions in one upload to the online backup: each makes about 700 bytes.
+    static let sessionsPerBackupUpload = 100
+    /// Keys that one MAC message of a verification may name.
+    static let verifiedKeys = 16
+    /// Bytes of a scanned QR code.
+    static let qrBytes = 2_953
+    /// Milliseconds after which a verification is given up.
+    /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#error-and-exception-handling>
+    static let verificationMilliseconds: Int64 = 600_000
     /// Users asked for in one `/keys/query`.
     static let usersPerQuery = 250
     /// Devices whose one-time keys are claimed at once.
@@ -12,8 +33,53 @@ enum Limits {
     static let olmSessionsPerDevice = 6
     /// To-device events read in one sync response.
     static let toDeviceEventsPerSync = 1_000
-    /// Milliseconds after which a device without one-time keys, or a server that did not answer, is asked again.
+    /// Devices of a user that are gone and whose pinned keys are kept: the oldest are forgotten first.
+    static let goneDevicesPerUser = 1_024
+    /// Milliseconds after which a device without one-time keys, or a server that did not answer, is asked again; it
+    /// doubles with each failure.
     static let claimRetryMilliseconds: Int64 = 15_000
+    /// The longest such pause.
+    static let longestRetryMilliseconds: Int64 = 3_600_000
+    /// Milliseconds after which a fallback key that nobody used is renewed.
+    static let fallbackMilliseconds: Int64 = 604_800_000
+    /// Milliseconds that the fallback key before the present one still opens messages.
+    /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#one-time-and-fallback-keys>
+    static let previousFallbackMilliseconds: Int64 = 3_600_000
+    /// Milliseconds between questions of how many one-time keys there are, to a server that does not say.
+    static let countMilliseconds: Int64 = 600_000
+    /// Milliseconds during which a message may still be on its way when a device is added: that device gets its key.
+    static let recentMilliseconds: Int64 = 60_000
+    /// Milliseconds after which a key that has not come by itself is asked for by replacing the channel to its sender.
+    static let patienceMilliseconds: Int64 = 30_000
+    /// Milliseconds that it is kept who was given which key, so that it can be given again to a device that lost it.
+    static let shareMilliseconds: Int64 = 86_400_000
+    /// Recent messages kept of a session.
+    static let recentMessages = 128
+    /// Withheld codes kept, of all rooms.
+    static let receivedWithheld = 10_000
+    /// Olm messages whose hashes are kept, so that one that comes again is told from one under a key used twice.
+    static let readOlmMessages: Int64 = 10_000
+    /// Senders whose Olm messages could not be read, and devices that say they have no session with us.
+    static let wedgedSenders = 1_000
+    /// Requests for room keys that wait for an answer.
+    static let keyRequests = 1_000
+    /// Milliseconds after which a request for a key is given up; it may then be made anew.
+    static let keyRequestMilliseconds: Int64 = 86_400_000
+    /// Requests of other devices kept until a session with them is there.
+    static let incomingKeyRequests = 1_000
+    /// Key bundles kept until their room is joined.
+    static let keyBundles = 200
+    /// Milliseconds after joining during which the inviter's bundle is taken.
+    /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#receiving-a-key-bundle-event>
+    static let bundleMilliseconds: Int64 = 86_400_000
+    /// Attempts at fetching a bundle.
+    static let bundleAttempts: Int64 = 5
+    /// Sessions in a bundle.
+    static let sessionsPerBundle = 10_000
+    /// Bytes of a bundle: about 500 a session.
+    static let bundleBytes = 8 << 20
+    /// Events remembered that could not be read.
+    static let unreadEvents = 10_000
     /// Milliseconds that our server may wait for others when keys are asked for: who does not answer is asked again
     /// later, and gets the room key then.
     static let remoteKeysMilliseconds: Int64 = 3_000

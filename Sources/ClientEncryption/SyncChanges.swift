@@ -20,14 +20,14 @@ public struct SyncChanges: Sendable {
             (response["to_device", "events"]?.elements ?? []).prefix(Limits.toDeviceEventsPerSync))
         changedUsers = Self.users(response["device_lists", "changed"])
         leftUsers = Self.users(response["device_lists", "left"])
-        // The spec: an algorithm that is not listed has no keys left.
+        // The spec: an algorithm that is not listed has no keys left; the whole may be left out when there are none.
         oneTimeKeyCount = response["device_one_time_keys_count"].map { $0["signed_curve25519"]?.integer ?? 0 }
         hasUnusedFallbackKey = response["device_unused_fallback_key_types"].map {
             $0.elements.contains { $0.string == "signed_curve25519" }
         }
     }
 
-    private static func users(_ list: JSONView?) -> [UserID] {
+    static func users(_ list: JSONView?) -> [UserID] {
         (list?.elements ?? []).compactMap { $0.string.flatMap { try? UserID($0) } }
     }
 }
@@ -46,6 +46,12 @@ public struct SyncOutcome: Sendable {
     public var warnings: [String] = []
     /// Devices that show other keys than before.
     public var changedKeys: [ChangedKey] = []
+    /// Messages of verifications.
+    public var verification: [VerificationMessage] = []
+    /// Secrets that another device of ours sent.
+    public var secrets: [SecretName] = []
+    /// Users who show another identity than before.
+    public var changedIdentities: [ChangedIdentity] = []
 
     /// Nothing.
     public init() {}

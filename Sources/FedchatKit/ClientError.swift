@@ -48,6 +48,14 @@ extension ClientError: CustomStringConvertible {
             the keys of \(user)'s device \(device) have changed: nothing is sent to it. If \(user) confirms it, run \
             "fedchat devices \(user) --accept \(device)"
             """
+        case .encryption(.changedIdentity(let user)):
+            """
+            \(user) was verified and has another identity now: nothing is sent. Verify them again ("fedchat verify \(user)"), \
+            or, if you know of the change, run "fedchat cross-signing accept \(user)"
+            """
+        case .encryption(.wrongRecoveryKey): "the recovery key, passphrase or file does not fit"
+        case .encryption(.cannotSign):
+            "this device does not hold the private keys of your identity, or does not trust it: verify it, or recover"
         case .encryption(let error): "encryption: \(error)"
         case .queued(let why): "not sent yet, it stays queued: \(why)"
         case .usage(let what): what

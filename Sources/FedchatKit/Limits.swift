@@ -20,6 +20,16 @@ public enum ClientLimits {
     public static let waitingUpdates = 4_096
     /// Messages of a room encrypted in one transaction.
     public static let messagesPerBatch = 64
+    /// Uploads of keys in a row that a server may refuse because it has others under their names.
+    public static let keyUploads = 64
+    /// Redirects followed to media.
+    public static let mediaRedirects = 3
+    /// Bundles of keys fetched in a row.
+    public static let bundlesAtOnce = 16
+    /// Bytes of an encrypted bundle of keys.
+    public static let bundleBytes = 8 << 20
+    /// How often a room's key is prepared again because members or devices changed meanwhile.
+    public static let preparations = 5
     /// Messages that wait in the queue, all rooms together.
     public static let queuedMessages = 10_000
     /// Bytes of a message's content before encryption: an event of 65,536 bytes must hold it in base64.

@@ -63,7 +63,7 @@ struct Failure: Error, Sendable {
 
     private static func status(of error: EncryptionError) -> Int32 {
         switch error {
-        case .changedKey: Status.untrustedKey
+        case .changedKey, .changedIdentity, .wrongRecoveryKey, .cannotSign: Status.untrustedKey
         case .noRoomKey, .ratchet, .replayed, .mismatch, .malformed: Status.undecryptable
         case .wrongStoreKey: Status.usage
         default: Status.unexpected

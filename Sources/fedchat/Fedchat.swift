@@ -23,7 +23,8 @@ struct Fedchat: ParsableCommand {
         version: "fedchat 0.1.0",
         subcommands: [
             Register.self, Login.self, Logout.self, WhoAmI.self, Rooms.self, Create.self, Join.self, Invite.self,
-            Leave.self, Send.self, Listen.self, Call.self, Answer.self, Members.self, Devices.self, Doctor.self,
+            Leave.self, Send.self, Listen.self, Why.self, Call.self, Answer.self, Sharing.self, Members.self,
+            Devices.self, Doctor.self,
             Daemon.self,
         ])
 }

@@ -242,6 +242,33 @@ def newcomers(world):
     expect("without bob" not in json.dumps(user.all_events(room)), "bob reads on")
 
 
+def withheld_and_why(world):
+    """A blocked device is told so; `why` explains it and ends with 9, and with 0 for what can be read."""
+    alice, bob, room = world.pair()
+    event = alice.do("send", room, "-m", "for you").strip()
+    bob.hear_texts(room, ["for you"])
+    expect_status(bob, 0, "why", event, "--room", room)
+    alice.do("devices", bob.id, "--block", bob.ask("whoami")["device_id"])
+    event = alice.do("send", room, "-m", "not for you").strip()
+
+    def told():
+        bob.run("listen", room, "--json", "--since", "start", "--no-follow")
+        done = bob.run("why", event, "--json")
+        answer = json.loads(done.stdout) if done.stdout.strip() else {}
+        return done.returncode == 9 and answer.get("code") == "m.blacklisted" and answer
+
+    answer = eventually(told, "bob is told that he is blocked", 30) or told()
+    expect_equal(answer["undecryptable"], "withheld")
+    expect("blocked" in answer["explanation"], answer)
+    found, what = status(bob, "why", event)
+    expect_equal(found, 9, what)
+    expect_status(bob, 7, "why", "$" + 43 * "x")
+    expect_equal(alice.ask("key-sharing")["sharing"], "cross-signed-where-possible")
+    alice.do("key-sharing", "cross-signed-devices")
+    expect_equal(alice.ask("key-sharing")["sharing"], "cross-signed-devices")
+    expect_status(alice, 1, "key-sharing", "nobody")
+
+
 def logged_out(world):
     alice = world.person("alice")
     device = alice.ask("whoami")["device_id"]
@@ -290,6 +317,7 @@ CASES = [
     ("a room is named by id, alias or a part of its name", names),
     ("rooms, members and devices are listed as lines of JSON", listings),
     ("who comes later or has left cannot read", newcomers),
+    ("who is kept from reading is told why", withheld_and_why),
     ("logout ends the device, login makes a new one", logged_out),
     ("profiles are apart", profiles),
     ("servers restart in between, and nothing is lost", servers_restart),

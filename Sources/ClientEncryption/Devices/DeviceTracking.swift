@@ -11,26 +11,40 @@ public struct KeyQuery: Sendable {
     let users: [UserID: Int64]
 }
 
+/// Each tracked user has two numbers: `wanted`, new with each change that is announced, and `current`, the `wanted` of the
+/// last query that was answered. A change that comes while a query is under way makes `wanted` grow, so that the answer
+/// leaves the user stale.
+/// Spec: <https://spec.matrix.org/v1.19/client-server-api/#tracking-the-device-list-for-a-user>
 extension EncryptionMachine {
     /// Begins to follow the devices of users with whom an encrypted room is shared.
-    /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#tracking-the-device-list-for-a-user>
     public func track(_ users: some Sequence<UserID>, in connection: any SQLConnection) throws {
         for user in users {
+            guard try !isTracked(user, in: connection) else { continue }
+            // A new number: the answer to a query from before the user was followed is not enough.
+            let generation = try nextGeneration(in: connection)
             try connection.execute(
-                """
-                INSERT INTO tracked_users VALUES (\(user.text), 1, 0, 0) ON CONFLICT (user_id) DO NOTHING
-                """)
+                "INSERT INTO tracked_users VALUES (\(user.text), \(generation), 0, 0, 0)")
         }
     }
 
-    func noteChangedUsers(_ users: [UserID], in connection: any SQLConnection) throws {
+    func noteChangedUsers(_ users: some Sequence<UserID>, in connection: any SQLConnection) throws {
         for user in users {
             let generation = try nextGeneration(in: connection)
-            try connection.execute(
+            let count = try connection.execute(
                 """
-                UPDATE tracked_users SET wanted = \(generation) + 1, retry_at = 0 WHERE user_id = \(user.text)
+                UPDATE tracked_users SET wanted = \(generation), retry_at = 0, failures = 0
+                WHERE user_id = \(user.text)
                 """)
+            // Their server has just spoken.
+            if count > 0 { try reached(user.serverName.text, in: connection) }
         }
+    }
+
+    /// All lists are stale: changes may have been missed. The position of the sync is kept together with what it brought,
+    /// so this is needed only when the sync begins anew; `/keys/changes` would need the position that was lost.
+    public func noteMissedChanges(in connection: any SQLConnection) throws {
+        let generation = try nextGeneration(in: connection)
+        try connection.execute("UPDATE tracked_users SET wanted = \(generation), retry_at = 0")
     }
 
     /// Who has left all shared rooms is followed no more; the keys first seen stay known.
@@ -43,14 +57,17 @@ extension EncryptionMachine {
     /// The query that is due, among `users` if they are given.
     public func keyQuery(for users: [UserID]? = nil, in connection: any SQLConnection) throws -> KeyQuery? {
         var wanted: [UserID: Int64] = [:]
-        let only = users.map { Set($0.map(\.text)) }
+        let (only, now) = (users.map { Set($0.map(\.text)) }, now())
+        let silent = try silentServers(in: connection)
         let rows = try connection.query(
-            "SELECT user_id, wanted FROM tracked_users WHERE current < wanted AND retry_at <= \(now())")
+            "SELECT user_id, wanted, retry_at FROM tracked_users WHERE current < wanted ORDER BY wanted")
         for row in rows {
             let text = try row.text(0)
             if let only, !only.contains(text) { continue }
+            let user = try UserID(text)
+            guard isDue(try row.integer(2), at: now), !silent.contains(user.serverName.text) else { continue }
+            wanted[user] = try row.integer(1)
             guard wanted.count < Limits.usersPerQuery else { break }
-            wanted[try UserID(text)] = try row.integer(1)
         }
         guard !wanted.isEmpty else { return nil }
         let asked = JSONValue.object(Dictionary(wanted.keys.map { ($0.text, JSONValue.array([])) }) { $1 })
@@ -61,23 +78,24 @@ extension EncryptionMachine {
     }
 
     /// Takes the answer in. Devices whose keys do not verify are left out; keys that differ from those first seen are
-    /// refused and reported.
+    /// refused and reported. An answer that is older than one taken already changes nothing.
     public func queried(
         _ query: KeyQuery, response: JSONView, in connection: any SQLConnection
     ) throws -> SyncOutcome {
         var outcome = SyncOutcome()
+        var answered: [UserID] = []
         let failed = Set((response["failures"]?.members ?? []).map(\.key))
-        for (user, generation) in query.users {
+        for server in failed.intersection(query.users.keys.map(\.serverName.text)) {
+            try notReached(server, in: connection)
+        }
+        for (user, generation) in query.users.sorted(by: { $0.key < $1.key }) {
             guard let devices = response["device_keys"]?[user.text], devices.isObject else {
-                if failed.contains(user.serverName.text) {
-                    let retry = now() + Limits.claimRetryMilliseconds
-                    try connection.execute(
-                        "UPDATE tracked_users SET retry_at = \(retry) WHERE user_id = \(user.text)")
-                    continue
-                }
-                try finishQuery(of: user, generation, present: [], in: connection)
+                if !failed.contains(user.serverName.text) { try notAnswered(user, in: connection) }
                 continue
             }
+            guard let row = try trackedRow(user, in: connection), try row.integer(0) < generation else { continue }
+            answered.append(user)
+            try reached(user.serverName.text, in: connection)
             var present: Set<String> = []
             for (name, view) in devices.members.prefix(Limits.devicesPerUser) {
                 do {
@@ -92,7 +110,23 @@ extension EncryptionMachine {
             }
             try finishQuery(of: user, generation, present: present, in: connection)
         }
+        try takeIdentities(of: answered, response, &outcome, in: connection)
         return outcome
+    }
+
+    private func trackedRow(_ user: UserID, in connection: any SQLConnection) throws -> SQLRow? {
+        try connection.query("SELECT current, failures FROM tracked_users WHERE user_id = \(user.text)").first
+    }
+
+    /// The server answered, but not for this user: it is asked again, less and less often.
+    private func notAnswered(_ user: UserID, in connection: any SQLConnection) throws {
+        guard let row = try trackedRow(user, in: connection) else { return }
+        let failures = try row.integer(1) + 1
+        try connection.execute(
+            """
+            UPDATE tracked_users SET failures = \(failures), retry_at = \(retryTime(after: failures))
+            WHERE user_id = \(user.text)
+            """)
     }
 
     private func finishQuery(
@@ -105,60 +139,50 @@ extension EncryptionMachine {
                 "UPDATE devices SET gone = 1, changed = 0 WHERE user_id = \(user.text) AND device_id = \(name)")
         }
         try connection.execute(
-            "UPDATE tracked_users SET current = \(generation), retry_at = 0 WHERE user_id = \(user.text)")
-    }
-
-    /// Pins a device at its first sight; refuses other keys afterwards.
-    func keep(_ keys: DeviceKeys, in connection: any SQLConnection) throws -> ChangedKey? {
-        let curve = Base64.encode(keys.curve25519.bytes)
-        let ed = Base64.encode(keys.ed25519.bytes)
-        if keys.user == user, keys.device == device {
-            let account = try account(in: connection)
-            guard keys.ed25519 == account.ed25519Key, keys.curve25519 == account.curve25519Key else {
-                return ChangedKey(user: user, device: device)
-            }
-        }
-        guard let known = try knownDevice(keys.user, keys.device, in: connection) else {
-            try connection.execute(
-                """
-                INSERT INTO devices VALUES (\(keys.user.text), \(keys.device.text), \(curve), \(ed), 0, 0,
-                    \(keys.displayName), \(now()), 0, 0, 0)
-                """)
-            return nil
-        }
-        let isSame = known.curve25519 == curve && known.ed25519 == ed
-        try connection.execute(
             """
-            UPDATE devices SET gone = 0, changed = \(isSame ? 0 : 1), display_name = \(keys.displayName)
-            WHERE user_id = \(keys.user.text) AND device_id = \(keys.device.text)
+            DELETE FROM devices WHERE user_id = \(user.text) AND gone = 1 AND device_id NOT IN (
+                SELECT device_id FROM devices WHERE user_id = \(user.text) AND gone = 1
+                ORDER BY first_seen DESC, device_id LIMIT \(Limits.goneDevicesPerUser))
             """)
-        return isSame ? nil : ChangedKey(user: keys.user, device: keys.device)
-    }
-
-    func knownDevice(
-        _ user: UserID, _ device: DeviceID, in connection: any SQLConnection
-    ) throws -> KnownDevice? {
-        try connection.query(
-            """
-            SELECT \(KnownDevice.columns) FROM devices WHERE user_id = \(user.text) AND device_id = \(device.text)
-            """
-        ).first.map(KnownDevice.init)
-    }
-
-    /// The devices of a user that are there now.
-    public func devices(of user: UserID, in connection: any SQLConnection) throws -> [KnownDevice] {
-        try connection.query(
-            """
-            SELECT \(KnownDevice.columns) FROM devices WHERE user_id = \(user.text) AND gone = 0 ORDER BY device_id
-            """
-        ).map(KnownDevice.init)
-    }
-
-    /// Forgets the keys first seen of a device, at the user's own word: the present ones are taken at the next query.
-    public func acceptNewKeys(of user: UserID, _ device: DeviceID, in connection: any SQLConnection) throws {
         try connection.execute(
-            "DELETE FROM devices WHERE user_id = \(user.text) AND device_id = \(device.text)")
-        try track([user], in: connection)
-        try noteChangedUsers([user], in: connection)
+            """
+            UPDATE tracked_users SET current = \(generation), retry_at = 0, failures = 0 WHERE user_id = \(user.text)
+            """)
+    }
+
+    func isTracked(_ user: UserID, in connection: any SQLConnection) throws -> Bool {
+        try !connection.query("SELECT 1 FROM tracked_users WHERE user_id = \(user.text)").isEmpty
+    }
+
+    /// Whether the user's devices are known as they are now.
+    func isCurrent(_ user: UserID, in connection: any SQLConnection) throws -> Bool {
+        try connection.query("SELECT 1 FROM tracked_users WHERE user_id = \(user.text) AND current < wanted").isEmpty
+    }
+
+    // MARK: Servers that do not answer
+
+    /// Those that are left alone for now.
+    func silentServers(in connection: any SQLConnection) throws -> Set<String> {
+        let now = now()
+        return Set(
+            try connection.query("SELECT server_name, retry_at FROM server_backoffs").compactMap { row in
+                isDue(try row.integer(1), at: now) ? nil : try row.text(0)
+            })
+    }
+
+    func notReached(_ server: String, in connection: any SQLConnection) throws {
+        guard server.utf8.count <= 255 else { return }
+        let row = try connection.query("SELECT failures FROM server_backoffs WHERE server_name = \(server)").first
+        let failures = (try row?.integer(0) ?? 0) + 1
+        let retry = retryTime(after: failures)
+        try connection.execute(
+            """
+            INSERT INTO server_backoffs VALUES (\(server), \(failures), \(retry))
+            ON CONFLICT (server_name) DO UPDATE SET failures = excluded.failures, retry_at = excluded.retry_at
+            """)
+    }
+
+    func reached(_ server: String, in connection: any SQLConnection) throws {
+        try connection.execute("DELETE FROM server_backoffs WHERE server_name = \(server)")
     }
 }

@@ -12,27 +12,46 @@ public struct KeyClaim: Sendable {
 }
 
 extension EncryptionMachine {
-    /// The claim that is due so that all devices of `users`, and those to whom a new session is owed, can be written to.
+    /// The claim that is due so that all devices of `users` that may have keys, and those to whom a new session is owed,
+    /// can be written to.
     /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#claiming-one-time-keys>
     public func keyClaim(for users: [UserID], in connection: any SQLConnection) throws -> KeyClaim? {
+        let (now, silent) = (now(), try silentServers(in: connection))
         var wanted: [KnownDevice] = []
+        func add(_ rows: [SQLRow], where isWanted: (KnownDevice) throws -> Bool) throws {
+            for row in rows {
+                let device = try KnownDevice(row)
+                guard isDue(try row.integer(7), at: now), !silent.contains(device.user.serverName.text),
+                    !(device.user == user && device.device == self.device), !wanted.contains(device),
+                    wanted.count < Limits.devicesPerClaim, try isWanted(device)
+                else { continue }
+                wanted.append(device)
+            }
+        }
+        let withoutSession: SQL = """
+            gone = 0 AND changed = 0
+            AND NOT EXISTS (SELECT 1 FROM olm_sessions WHERE olm_sessions.curve25519 = devices.curve25519)
+            """
         for user in users {
             let rows = try connection.query(
                 """
-                SELECT \(KnownDevice.columns) FROM devices WHERE user_id = \(user.text) AND gone = 0 AND changed = 0
-                    AND claim_at <= \(now())
-                    AND NOT EXISTS (SELECT 1 FROM olm_sessions WHERE olm_sessions.curve25519 = devices.curve25519)
+                SELECT \(KnownDevice.columns), claim_at FROM devices
+                WHERE user_id = \(user.text) AND \(withoutSession) ORDER BY device_id
                 """)
-            wanted += try rows.map(KnownDevice.init)
+            try add(rows) { try entitlement(of: $0, in: connection) == .entitled }
         }
         let wedged = try connection.query(
             """
-            SELECT \(KnownDevice.columns) FROM devices WHERE unwedge_wanted = 1 AND gone = 0 AND changed = 0
-                AND claim_at <= \(now())
+            SELECT \(KnownDevice.columns), claim_at FROM devices
+            WHERE unwedge_wanted = 1 AND gone = 0 AND changed = 0 ORDER BY user_id, device_id
             """)
-        for device in try wedged.map(KnownDevice.init) where !wanted.contains(device) { wanted.append(device) }
-        wanted.removeAll { $0.user == user && $0.device == device }
-        wanted = Array(wanted.prefix(Limits.devicesPerClaim))
+        try add(wedged) { !$0.isBlocked }
+        let asking = try connection.query(
+            """
+            SELECT \(KnownDevice.columns), claim_at FROM devices WHERE user_id = \(user.text) AND \(withoutSession)
+                AND device_id IN (SELECT device_id FROM incoming_key_requests) ORDER BY device_id
+            """)
+        try add(asking) { try isOwnVerified($0, in: connection) }
         guard !wanted.isEmpty else { return nil }
         var asked: JSONValue = [:]
         for device in wanted {
@@ -46,27 +65,39 @@ extension EncryptionMachine {
             devices: wanted)
     }
 
-    /// Makes the sessions. A device without a key, or with one that does not verify, is left out for a while.
+    /// Makes the sessions. A device without a key, or with one that does not verify, is left out for a while, and told
+    /// so once.
     public func claimed(_ claim: KeyClaim, response: JSONView, in connection: any SQLConnection) throws -> SyncOutcome {
         var outcome = SyncOutcome()
         let account = try account(in: connection)
+        let failed = Set((response["failures"]?.members ?? []).map(\.key))
+        for server in failed.intersection(claim.devices.map(\.user.serverName.text)) {
+            try notReached(server, in: connection)
+        }
         for device in claim.devices {
             let keys = response["one_time_keys"]?[device.user.text]?[device.device.text]
+            if keys == nil, failed.contains(device.user.serverName.text) { continue }
             do {
                 guard let (_, signed) = keys?.members.first(where: { $0.key.hasPrefix("signed_curve25519:") }) else {
                     throw EncryptionError.malformed(path: "one_time_keys")
                 }
                 let session = try session(with: device, signed, account)
-                try insert(session, with: device.curve25519, receivedAt: 0, in: connection)
-                try postponeClaim(device, nil, in: connection)
+                try insert(session, with: device.curve25519, isHeard: false, in: connection)
+                try connection.execute(
+                    """
+                    UPDATE devices SET claim_at = 0, claim_failures = 0, no_olm_told = 0
+                    WHERE user_id = \(device.user.text) AND device_id = \(device.device.text)
+                    """)
                 if try wantsUnwedging(device, in: connection) { try unwedge(device, in: connection) }
             } catch let error as DatabaseError {
                 throw error
             } catch {
                 outcome.warnings.append("no session with \(device.user) \(device.device): \(error)")
-                try postponeClaim(device, now() + Limits.claimRetryMilliseconds, in: connection)
+                try postponeClaim(device, in: connection)
+                try tellOfMissingSession(device, in: connection)
             }
         }
+        try answerKeyRequests(in: connection)
         return outcome
     }
 
@@ -86,11 +117,16 @@ extension EncryptionMachine {
             random: random)
     }
 
-    /// When to claim from the device again: at `time`, or whenever it is needed.
-    private func postponeClaim(_ device: KnownDevice, _ time: Int64?, in connection: any SQLConnection) throws {
+    private func postponeClaim(_ device: KnownDevice, in connection: any SQLConnection) throws {
+        let row = try connection.query(
+            """
+            UPDATE devices SET claim_failures = claim_failures + 1
+            WHERE user_id = \(device.user.text) AND device_id = \(device.device.text) RETURNING claim_failures
+            """
+        ).first
         try connection.execute(
             """
-            UPDATE devices SET claim_at = \(time ?? 0)
+            UPDATE devices SET claim_at = \(retryTime(after: try row?.integer(0) ?? 1))
             WHERE user_id = \(device.user.text) AND device_id = \(device.device.text)
             """)
     }
@@ -111,6 +147,7 @@ extension EncryptionMachine {
             UPDATE devices SET unwedge_wanted = 0, unwedged_at = \(now())
             WHERE user_id = \(device.user.text) AND device_id = \(device.device.text)
             """)
-        try enqueue([(device, try encrypt("m.dummy", [:], to: device, in: connection))], in: connection)
+        guard let message = try encrypt("m.dummy", [:], to: device, in: connection) else { return }
+        try enqueue([(device, message)], in: connection)
     }
 }

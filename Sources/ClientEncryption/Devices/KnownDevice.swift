@@ -17,7 +17,10 @@ public struct KnownDevice: Sendable, Hashable {
     /// What its owner calls it.
     public let displayName: String?
 
-    static let columns: SQL = "user_id, device_id, curve25519, ed25519, changed, display_name"
+    /// Whether the user wants nothing sent to it.
+    public let isBlocked: Bool
+
+    static let columns: SQL = "user_id, device_id, curve25519, ed25519, changed, display_name, blocked"
 
     init(_ row: SQLRow) throws {
         user = try UserID(try row.text(0))
@@ -26,5 +29,6 @@ public struct KnownDevice: Sendable, Hashable {
         ed25519 = try row.text(3)
         hasChanged = try row.bool(4)
         displayName = try row.optionalText(5)
+        isBlocked = try row.bool(6)
     }
 }

@@ -6,31 +6,33 @@ internal import SQLDatabase
 /// The Olm sessions with a device: several, of which the one that was last heard on is written to.
 /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#molmv1curve25519-aes-sha2>
 extension EncryptionMachine {
+    /// Newest first. `created_at` and `received_at` are numbers that only grow: a clock may go back.
+    private static let order: SQL =
+        "CASE WHEN received_at > created_at THEN received_at ELSE created_at END DESC, session_id"
+
     func sessions(with curve25519: String, in connection: any SQLConnection) throws -> [OlmSession] {
         // A session that we made and that nobody has used yet is younger than what was heard before it.
         try connection.query(
-            """
-            SELECT pickle FROM olm_sessions WHERE curve25519 = \(curve25519)
-            ORDER BY CASE WHEN received_at > created_at THEN received_at ELSE created_at END DESC, session_id
-            """
+            "SELECT pickle FROM olm_sessions WHERE curve25519 = \(curve25519) ORDER BY \(Self.order)"
         ).map { row in try OlmSession(pickle: try row.bytes(0), key: key.bytes) }
     }
 
     func insert(
-        _ session: OlmSession, with curve25519: String, receivedAt: Int64, in connection: any SQLConnection
+        _ session: OlmSession, with curve25519: String, isHeard: Bool, in connection: any SQLConnection
     ) throws {
         let pickle = try session.pickle(key: key.bytes, random: random)
+        let number = try nextGeneration(in: connection)
         try connection.execute(
             """
-            INSERT INTO olm_sessions VALUES (\(session.id), \(curve25519), \(pickle), \(now()), \(receivedAt))
+            INSERT INTO olm_sessions
+            VALUES (\(session.id), \(curve25519), \(pickle), \(number), \(isHeard ? number : 0))
             ON CONFLICT (session_id) DO NOTHING
             """)
         try connection.execute(
             """
             DELETE FROM olm_sessions WHERE curve25519 = \(curve25519) AND session_id NOT IN (
                 SELECT session_id FROM olm_sessions WHERE curve25519 = \(curve25519)
-                ORDER BY CASE WHEN received_at > created_at THEN received_at ELSE created_at END DESC, session_id
-                LIMIT \(Limits.olmSessionsPerDevice))
+                ORDER BY \(Self.order) LIMIT \(Limits.olmSessionsPerDevice))
             """)
     }
 
@@ -38,8 +40,9 @@ extension EncryptionMachine {
         let pickle = try session.pickle(key: key.bytes, random: random)
         try connection.execute("UPDATE olm_sessions SET pickle = \(pickle) WHERE session_id = \(session.id)")
         if received {
+            let number = try nextGeneration(in: connection)
             try connection.execute(
-                "UPDATE olm_sessions SET received_at = \(now()) WHERE session_id = \(session.id)")
+                "UPDATE olm_sessions SET received_at = \(number) WHERE session_id = \(session.id)")
         }
     }
 

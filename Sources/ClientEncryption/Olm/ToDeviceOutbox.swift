@@ -12,25 +12,30 @@ public struct ToDeviceMessages: Sendable {
 }
 
 extension EncryptionMachine {
-    /// Puts messages to devices into the outbox; those without content are left out.
+    /// Puts messages to devices into the outbox.
     func enqueue(
-        _ messages: [(device: KnownDevice, content: JSONValue?)], in connection: any SQLConnection
+        _ messages: [(device: KnownDevice, content: JSONValue)], type: String = "m.room.encrypted",
+        in connection: any SQLConnection
     ) throws {
-        var rest = messages.compactMap { message in message.content.map { (message.device, $0) } }[...]
+        var rest = messages[...]
         while !rest.isEmpty {
             var body: JSONValue = [:]
+            var taken = 0
+            // One message a device: a second goes into the next transaction.
             for (device, content) in rest.prefix(Limits.messagesPerToDevice) {
                 var devices = body[device.user.text] ?? [:]
+                guard devices[device.device.text] == nil else { break }
                 devices[device.device.text] = content
                 body[device.user.text] = devices
+                taken += 1
             }
-            rest = rest.dropFirst(Limits.messagesPerToDevice)
+            rest = rest.dropFirst(taken)
             let transaction = random.token(24)
             let bytes = JSONValue.object(["messages": body]).serialized()
             try connection.execute(
                 """
                 INSERT INTO to_device_outbox (transaction_id, event_type, body)
-                VALUES (\(transaction), 'm.room.encrypted', \(bytes))
+                VALUES (\(transaction), \(type), \(bytes))
                 """)
         }
     }

@@ -10,9 +10,8 @@ extension EncryptionMachine {
         var outcome = SyncOutcome()
         try noteChangedUsers(changes.changedUsers, in: connection)
         try noteLeftUsers(changes.leftUsers, in: connection)
-        if let count = changes.oneTimeKeyCount {
-            try connection.execute("UPDATE olm_account SET keys_on_server = \(count)")
-        }
+        // Where it is missing there may be none left, or the server leaves it out: then it is asked.
+        try connection.execute("UPDATE olm_account SET keys_on_server = \(changes.oneTimeKeyCount)")
         if let isUnused = changes.hasUnusedFallbackKey {
             try connection.execute("UPDATE olm_account SET fallback_unused = \(isUnused)")
         }
@@ -27,6 +26,7 @@ extension EncryptionMachine {
                 outcome.warnings.append("a to-device message was refused: \(error)")
             }
         }
+        try answerKeyRequests(in: connection)
         return outcome
     }
 
@@ -41,7 +41,15 @@ extension EncryptionMachine {
             guard let payload = try decrypt(content, from: sender, in: connection) else { return }
             try use(payload, &outcome, in: connection)
         case "m.room_key.withheld":
-            try noteWithheld(content, in: connection)
+            try noteWithheld(content, from: sender, in: connection)
+        case "m.room_key_request":
+            try noteKeyRequest(content, from: sender, in: connection)
+        case "m.secret.request":
+            try noteSecretRequest(content, from: sender, in: connection)
+        case let type? where type.hasPrefix("m.key.verification."):
+            outcome.verification.append(
+                VerificationMessage(
+                    sender: sender, type: String(type.dropFirst("m.key.verification.".count)), content: content.value))
         default:
             return
         }
@@ -51,8 +59,18 @@ extension EncryptionMachine {
         switch payload.type {
         case "m.room_key":
             if let key = try takeRoomKey(payload, in: connection) { outcome.roomKeys.append(key) }
+        case "m.secret.send":
+            if let name = try takeSecret(payload, in: connection) { outcome.secrets.append(name) }
+        case "m.forwarded_room_key":
+            if let key = try takeForwardedKey(payload, in: connection) { outcome.roomKeys.append(key) }
+        case "m.room_key_bundle":
+            try noteKeyBundle(payload, in: connection)
+        case "m.dummy":
+            let curve = Base64.encode(payload.senderKey.bytes)
+            if let device = try knownDevice(payload.sender, curve25519: curve, in: connection) {
+                try shareAgain(with: device, in: connection)
+            }
         default:
-            // m.dummy has done its work by being read.
             return
         }
     }
@@ -72,16 +90,38 @@ extension EncryptionMachine {
             let body = ciphertext["body"]?.string.flatMap({ Base64.decode($0) }), body.count <= Limits.payloadBytes
         else { throw EncryptionError.malformed(path: "ciphertext") }
         let message = OlmMessage(type: type, bytes: body)
+        let name = Base64.encode(senderKey.bytes)
+        // A fallback key would begin the same session again.
+        guard try !wasRead(message, in: connection) else { throw EncryptionError.ratchet(.messageKeyGone) }
         do {
             let plaintext = try plaintext(of: message, from: senderKey, &account, in: connection)
+            try noteRead(message, in: connection)
+            try noteMended(sender, name, in: connection)
             return try OlmPayload(plaintext, from: sender, senderKey: senderKey, to: self, account: account)
-        } catch RatchetError.messageKeyGone {
-            // Read before: the server repeats it. The session is sound.
-            throw EncryptionError.ratchet(.messageKeyGone)
         } catch let error as RatchetError {
-            try wantUnwedging(Base64.encode(senderKey.bytes), of: sender, in: connection)
+            // Also a key that is gone: not for this message it was used, so the sender's store was put back to an earlier
+            // state.
+            try noteWedged(sender, name, in: connection)
             throw EncryptionError.ratchet(error)
         }
+    }
+
+    private func wasRead(_ message: OlmMessage, in connection: any SQLConnection) throws -> Bool {
+        let hash = SHA256.hash(message.bytes)
+        return try !connection.query("SELECT 1 FROM read_olm_messages WHERE hash = \(hash)").isEmpty
+    }
+
+    private func noteRead(_ message: OlmMessage, in connection: any SQLConnection) throws {
+        let number = try nextGeneration(in: connection)
+        try connection.execute(
+            """
+            INSERT INTO read_olm_messages VALUES (\(SHA256.hash(message.bytes)), \(number)) ON CONFLICT (hash) DO NOTHING
+            """)
+        try connection.execute(
+            """
+            DELETE FROM read_olm_messages WHERE number < (
+                SELECT number FROM read_olm_messages ORDER BY number DESC LIMIT 1 OFFSET \(Limits.readOlmMessages))
+            """)
     }
 
     private func plaintext(
@@ -99,7 +139,7 @@ extension EncryptionMachine {
             }
             let (session, plaintext) = try account.inboundSession(identityKey: senderKey, preKeyMessage: preKey)
             try save(account, in: connection)
-            try insert(session, with: name, receivedAt: now(), in: connection)
+            try insert(session, with: name, isHeard: true, in: connection)
             return plaintext
         }
         var failure = RatchetError.wrongSession
@@ -114,25 +154,5 @@ extension EncryptionMachine {
             }
         }
         throw failure
-    }
-
-    /// Marks the device for a new session, at most one an hour.
-    private func wantUnwedging(_ curve25519: String, of user: UserID, in connection: any SQLConnection) throws {
-        try connection.execute(
-            """
-            UPDATE devices SET unwedge_wanted = 1 WHERE user_id = \(user.text) AND curve25519 = \(curve25519)
-                AND unwedged_at <= \(now() - Limits.unwedgeMilliseconds)
-            """)
-    }
-
-    private func noteWithheld(_ content: JSONView, in connection: any SQLConnection) throws {
-        guard let room = content["room_id"]?.string, let session = content["session_id"]?.string,
-            let code = content["code"]?.string, room.utf8.count <= 255, session.utf8.count <= 255
-        else { return }
-        try connection.execute(
-            """
-            INSERT INTO withheld_room_keys VALUES (\(room), \(session), \(String(code.prefix(64))))
-            ON CONFLICT (room_id, session_id) DO UPDATE SET code = excluded.code
-            """)
     }
 }

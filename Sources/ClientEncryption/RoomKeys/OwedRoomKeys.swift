@@ -11,15 +11,23 @@ extension EncryptionMachine {
         try connection.query("SELECT DISTINCT room_id FROM owed_room_keys").map { try RoomID(try $0.text(0)) }
     }
 
-    /// Keeps the session as it is before the next message; a debt that is older reads more and stays.
+    /// Keeps the session as it is before its next message; of two debts the one that reads more stays.
     func owe(
         _ session: OutboundGroupSession, of room: RoomID, to user: UserID, in connection: any SQLConnection
     ) throws {
+        let row = try connection.query(
+            "SELECT pickle FROM owed_room_keys WHERE session_id = \(session.id) AND user_id = \(user.text)"
+        ).first
+        if let row {
+            let owed = try OutboundGroupSession(pickle: try row.bytes(0), key: key.bytes)
+            guard session.messageIndex < owed.messageIndex else { return }
+        }
         let pickle = try session.pickle(key: key.bytes, random: random)
         try connection.execute(
             """
             INSERT INTO owed_room_keys (room_id, session_id, user_id, pickle)
-            VALUES (\(room.text), \(session.id), \(user.text), \(pickle)) ON CONFLICT (session_id, user_id) DO NOTHING
+            VALUES (\(room.text), \(session.id), \(user.text), \(pickle))
+            ON CONFLICT (session_id, user_id) DO UPDATE SET pickle = excluded.pickle
             """)
         try connection.execute(
             """
@@ -55,8 +63,10 @@ extension EncryptionMachine {
     private func pay(
         _ session: OutboundGroupSession, of room: RoomID, to user: UserID, in connection: any SQLConnection
     ) throws -> Bool {
-        let (content, index) = (roomKey(session, of: room), Int64(session.messageIndex))
-        var messages: [(KnownDevice, JSONValue?)] = []
+        let content = try roomKey(session, of: room, in: connection)
+        let index = Int64(session.messageIndex)
+        var messages: [(KnownDevice, JSONValue)] = []
+        var excluded: [(KnownDevice, WithheldCode)] = []
         var isComplete = true
         for device in try devices(of: user, in: connection)
         where !device.hasChanged && !(user == self.user && device.device == self.device) {
@@ -66,31 +76,31 @@ extension EncryptionMachine {
                     AND device_id = \(device.device.text) AND message_index <= \(index)
                 """)
             guard known.isEmpty else { continue }
+            if case .withheld(let code) = try entitlement(of: device, in: connection) {
+                excluded.append((device, code))
+                continue
+            }
             guard let message = try encrypt("m.room_key", content, to: device, in: connection) else {
                 isComplete = false
                 continue
             }
             messages.append((device, message))
-            try connection.execute(
-                """
-                INSERT INTO room_key_shares VALUES (\(session.id), \(user.text), \(device.device.text),
-                    \(device.curve25519), \(index))
-                ON CONFLICT (session_id, user_id, device_id) DO UPDATE SET message_index = excluded.message_index
-                """)
+            try noteShared(session, of: room, with: device, in: connection)
         }
         try enqueue(messages, in: connection)
+        try withhold(session.id, of: room, from: excluded, in: connection)
         return isComplete
     }
 
-    private func isCurrent(_ user: UserID, in connection: any SQLConnection) throws -> Bool {
-        try connection.query("SELECT 1 FROM tracked_users WHERE user_id = \(user.text) AND current < wanted").isEmpty
-    }
-
     /// The content of `m.room_key`.
-    func roomKey(_ session: OutboundGroupSession, of room: RoomID) -> JSONValue {
-        [
+    func roomKey(
+        _ session: OutboundGroupSession, of room: RoomID, in connection: any SQLConnection
+    ) throws -> JSONValue {
+        let row = try inboundRow(room, session.id, in: connection)
+        return [
             "algorithm": .string(Algorithm.megolm), "room_id": .string(room.text), "session_id": .string(session.id),
             "session_key": .string(Base64.encode(session.sessionKey)),
+            "shared_history": .bool(row?.sharesHistory ?? false),
         ]
     }
 }

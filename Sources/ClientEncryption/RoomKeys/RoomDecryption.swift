@@ -13,6 +13,27 @@ public struct DecryptedEvent: Sendable {
     public let device: DeviceID?
     /// Its `curve25519` key, base64.
     public let senderKey: String
+    /// How sure it is that the event's sender wrote it.
+    public let standing: SenderStanding
+    /// Where the key was had.
+    public let source: RoomKeySource
+    /// Of whom, where it was not the sender.
+    public let vouchedBy: String?
+}
+
+/// How sure it is that an event was written by its sender.
+/// Spec: <https://spec.matrix.org/v1.19/client-server-api/#verification-of-the-sending-user-for-incoming-events>
+public enum SenderStanding: String, Sendable, Hashable {
+    /// By a device that a verified user has cross-signed, or by this one.
+    case verified
+    /// By a device that its owner has cross-signed.
+    case crossSigned = "cross_signed"
+    /// By a device that its owner has not cross-signed: their server could have made it.
+    case notCrossSigned = "not_cross_signed"
+    /// By a device that its owner's server does not show.
+    case unknownDevice = "unknown_device"
+    /// The key was handed on by somebody else, who could say that it is anybody's.
+    case keyHandedOn = "key_handed_on"
 }
 
 extension EncryptionMachine {
@@ -28,17 +49,18 @@ extension EncryptionMachine {
             throw EncryptionError.unknownAlgorithm(String(algorithm.prefix(64)))
         }
         guard let name = content?["session_id"]?.string, let eventID = event["event_id"]?.string,
-            let sender = event["sender"]?.string,
+            let sender = event["sender"]?.string.flatMap({ try? UserID($0) }),
             let ciphertext = content?["ciphertext"]?.string.flatMap({ Base64.decode($0) })
         else { throw EncryptionError.malformed(path: "m.room.encrypted") }
         guard let row = try inboundRow(room, name, in: connection) else {
             throw EncryptionError.noRoomKey(
-                session: String(name.prefix(64)), withheld: try withheldCode(room, name, in: connection))
+                session: String(name.prefix(64)),
+                withheld: try withheldCode(room, name, sender: sender.text, in: connection)?.code)
         }
-        guard try row.text(1) == sender else {
+        guard try belongs(row.origin, to: sender, in: connection) else {
             throw EncryptionError.mismatch(rule: "the session belongs to the event's sender")
         }
-        var session = try InboundGroupSession(pickle: try row.bytes(0), key: key.bytes)
+        var session = try InboundGroupSession(pickle: row.pickle, key: key.bytes)
         let decrypted = try EncryptionError.wrapping { () throws(RatchetError) in try session.decrypt(ciphertext) }
         try refuseReplay(
             of: decrypted.index, in: name, room, as: eventID, at: event["origin_server_ts"]?.integer ?? 0,
@@ -49,11 +71,44 @@ extension EncryptionMachine {
         guard payload["room_id"]?.string == room.text else {
             throw EncryptionError.mismatch(rule: "the payload names its room")
         }
-        let curve = try row.text(2)
+        let (device, standing) = try standing(of: row.origin, sender, in: connection)
         return DecryptedEvent(
-            type: type, content: inner.value, device: try device(of: sender, curve, in: connection), senderKey: curve)
+            type: type, content: inner.value, device: device, senderKey: row.origin.curve25519, standing: standing,
+            source: row.origin.source, vouchedBy: row.origin.vouchedBy)
     }
 
+    /// Whether the session may be the sender's. Where only a device's keys are known, nobody else may show them.
+    private func belongs(
+        _ origin: RoomKeyOrigin, to sender: UserID, in connection: any SQLConnection
+    ) throws -> Bool {
+        if let owner = origin.owner { return owner == sender }
+        if sender != user, try ownCurve25519(in: connection) == origin.curve25519 { return false }
+        let owners = try connection.query(
+            "SELECT user_id FROM devices WHERE curve25519 = \(origin.curve25519)"
+        ).map { try $0.text(0) }
+        return owners.isEmpty || owners.contains(sender.text)
+    }
+
+    private func standing(
+        of origin: RoomKeyOrigin, _ sender: UserID, in connection: any SQLConnection
+    ) throws -> (DeviceID?, SenderStanding) {
+        if sender == user, origin.curve25519 == (try ownCurve25519(in: connection)) {
+            return (device, origin.source.isSafe ? .verified : .keyHandedOn)
+        }
+        guard let known = try knownDevice(sender, curve25519: origin.curve25519, in: connection),
+            known.ed25519 == origin.ed25519
+        else { return (nil, origin.source.isSafe ? .unknownDevice : .keyHandedOn) }
+        guard origin.source.isSafe else { return (known.device, .keyHandedOn) }
+        guard try isCrossSigned(known, in: connection) else { return (known.device, .notCrossSigned) }
+        return (known.device, try isVerified(sender, in: connection) ? .verified : .crossSigned)
+    }
+
+    private func ownCurve25519(in connection: any SQLConnection) throws -> String {
+        Base64.encode(try account(in: connection).curve25519Key.bytes)
+    }
+
+    /// An index of a session belongs to the event that used it first, whatever half of the session is known: also after a
+    /// better one came from a backup.
     private func refuseReplay(
         of index: UInt32, in session: String, _ room: RoomID, as eventID: String, at timestamp: Int64,
         in connection: any SQLConnection
@@ -73,22 +128,5 @@ extension EncryptionMachine {
                 VALUES (\(room.text), \(session), \(Int64(index)), \(eventID), \(timestamp))
                 """)
         }
-    }
-
-    private func withheldCode(_ room: RoomID, _ session: String, in connection: any SQLConnection) throws -> String? {
-        try connection.query(
-            "SELECT code FROM withheld_room_keys WHERE room_id = \(room.text) AND session_id = \(session)"
-        ).first?.text(0)
-    }
-
-    private func device(
-        of user: String, _ curve25519: String, in connection: any SQLConnection
-    ) throws -> DeviceID? {
-        if user == self.user.text, curve25519 == Base64.encode(try account(in: connection).curve25519Key.bytes) {
-            return device
-        }
-        return try connection.query(
-            "SELECT device_id FROM devices WHERE user_id = \(user) AND curve25519 = \(curve25519)"
-        ).first.map { try DeviceID(try $0.text(0)) }
     }
 }

@@ -3,33 +3,14 @@ public import MatrixModel
 internal import Ratchet
 public import SQLDatabase
 
-/// How a room wants to be encrypted.
-/// Spec: <https://spec.matrix.org/v1.19/client-server-api/#mroomencryption>
-public struct RoomEncryptionSettings: Sendable, Hashable {
-    /// The algorithm; only `m.megolm.v1.aes-sha2` can be used.
-    public var algorithm: String
-    /// Milliseconds that a session is used.
-    public var rotationMilliseconds: Int64
-    /// Messages for which a session is used.
-    public var rotationMessages: Int64
-
-    /// Reads the content of `m.room.encryption`; what is missing or out of bounds gets our limits.
-    public init(_ content: some JSONReading) {
-        algorithm = content["algorithm"]?.string ?? ""
-        rotationMilliseconds = max(
-            content["rotation_period_ms"]?.integer ?? Limits.rotationMilliseconds, Limits.leastRotationMilliseconds)
-        rotationMessages = min(
-            max(content["rotation_period_msgs"]?.integer ?? Limits.rotationMessages, 1), Limits.mostRotationMessages)
-    }
-}
-
 extension EncryptionMachine {
-    /// Makes sure that a session for `room` exists and that all devices of `recipients` and our own others have its key:
-    /// messages to those that lack it go into the outbox. A session that someone has who is no recipient any more, or
-    /// that is spent, is replaced. Query and claim keys first; send the outbox before any message.
+    /// Makes sure that a session for `room` exists and that all devices of `recipients` and our own others that may have
+    /// it (``KeySharing``) do: messages to those that lack it go into the outbox, and word to those that do not get it. A
+    /// session that someone has who is no recipient any more, or that is spent, is replaced. Query and claim keys first;
+    /// send the outbox before any message.
     ///
     /// - Parameter accepting: whether to go on although a device shows other keys than before; it gets nothing.
-    /// - Throws: `changedKey` for such a device.
+    /// - Throws: `changedKey` for such a device, `changedIdentity` for a user who was verified and is someone else now.
     public func prepareRoomKey(
         for room: RoomID, recipients: [UserID], settings: RoomEncryptionSettings, accepting: Bool = false,
         in connection: any SQLConnection
@@ -37,27 +18,40 @@ extension EncryptionMachine {
         guard settings.algorithm == Algorithm.megolm else {
             throw EncryptionError.unknownAlgorithm(String(settings.algorithm.prefix(64)))
         }
-        var devices: [KnownDevice] = []
-        for user in Set(recipients).union([user]).sorted() {
-            for device in try self.devices(of: user, in: connection) {
-                guard !(device.user == self.user && device.device == self.device) else { continue }
-                guard !device.hasChanged else {
-                    if accepting { continue }
-                    throw EncryptionError.changedKey(user: device.user, device: device.device)
-                }
-                devices.append(device)
-            }
-        }
+        if !accepting { try refuseChangedIdentities(of: Set(recipients).union([user]), in: connection) }
+        let audience = try audience(recipients, accepting: accepting, in: connection)
         let present = try outbound(room, in: connection)
         let session: OutboundGroupSession
-        if let present, try isUsable(present, settings, devices, in: connection) {
+        if let present, try isUsable(present, settings, audience.entitled, in: connection) {
             session = present.session
         } else {
-            session = try newSession(for: room, replacing: present?.session.id, in: connection)
+            session = try newSession(for: room, settings, in: connection)
         }
         try payOwedKeys(of: room, to: Set(recipients).union([user]), in: connection)
-        try share(session, of: room, with: devices, in: connection)
+        try share(session, of: room, with: audience.entitled, in: connection)
+        try withhold(session.id, of: room, from: audience.excluded, in: connection)
         try oweToUnknownDevices(of: recipients, session, room, in: connection)
+    }
+
+    /// Whether nothing has changed since ``prepareRoomKey(for:recipients:settings:accepting:in:)`` that would give the
+    /// next message to too many or too few. Ask in the transaction that encrypts.
+    public func isPrepared(
+        for room: RoomID, recipients: [UserID], settings: RoomEncryptionSettings, in connection: any SQLConnection
+    ) throws -> Bool {
+        let audience = try audience(recipients, accepting: true, in: connection)
+        guard let present = try outbound(room, in: connection),
+            try isUsable(present, settings, audience.entitled, in: connection)
+        else { return false }
+        let session = present.session.id
+        let have = try sharers(session, in: connection)
+        let owed = Set(
+            try connection.query("SELECT user_id FROM owed_room_keys WHERE session_id = \(session)").map {
+                try $0.text(0)
+            })
+        guard audience.entitled.allSatisfy({ have.contains($0.name) || owed.contains($0.user.text) }) else {
+            return false
+        }
+        return try recipients.allSatisfy { try owed.contains($0.text) || isCurrent($0, in: connection) }
     }
 
     /// The content of an `m.room.encrypted` event. Commit before it leaves.
@@ -66,6 +60,7 @@ extension EncryptionMachine {
     ) throws -> JSONValue {
         guard let present = try outbound(room, in: connection) else { throw EncryptionError.notPrepared }
         var session = present.session
+        try noteRecentMessage(session, in: room, connection)
         let account = try account(in: connection)
         let payload: JSONValue = [
             "type": .string(type), "content": content, "room_id": .string(room.text),
@@ -94,24 +89,53 @@ extension EncryptionMachine {
         return Int64(present.session.messageIndex) + Int64(count) <= settings.rotationMessages
     }
 
-    /// Replaces the room's session at the next message.
+    /// Replaces the room's session at the next message: also when someone leaves who may have been given its key by
+    /// somebody else. Spec: <https://spec.matrix.org/v1.19/client-server-api/#mmegolmv1aes-sha2>
     public func discardRoomKey(of room: RoomID, in connection: any SQLConnection) throws {
         try connection.execute("DELETE FROM outbound_group_sessions WHERE room_id = \(room.text)")
     }
 
-    private struct Outbound {
+    struct Outbound {
         let session: OutboundGroupSession
         let createdAt: Int64
+        let sharesHistory: Bool
     }
 
-    private func outbound(_ room: RoomID, in connection: any SQLConnection) throws -> Outbound? {
+    func outbound(_ room: RoomID, in connection: any SQLConnection) throws -> Outbound? {
         try connection.query(
-            "SELECT pickle, created_at FROM outbound_group_sessions WHERE room_id = \(room.text)"
+            "SELECT pickle, created_at, shared_history FROM outbound_group_sessions WHERE room_id = \(room.text)"
         ).first.map { row in
             Outbound(
                 session: try OutboundGroupSession(pickle: try row.bytes(0), key: key.bytes),
-                createdAt: try row.integer(1))
+                createdAt: try row.integer(1), sharesHistory: try row.bool(2))
         }
+    }
+
+    // MARK: Who gets it
+
+    private struct Audience {
+        var entitled: [KnownDevice] = []
+        var excluded: [(device: KnownDevice, code: WithheldCode)] = []
+    }
+
+    private func audience(
+        _ recipients: [UserID], accepting: Bool, in connection: any SQLConnection
+    ) throws -> Audience {
+        var audience = Audience()
+        for user in Set(recipients).union([user]).sorted() {
+            for device in try devices(of: user, in: connection) {
+                guard !(device.user == self.user && device.device == self.device) else { continue }
+                switch try entitlement(of: device, in: connection) {
+                case .withheld(let code): audience.excluded.append((device, code))
+                case .entitled where !device.hasChanged: audience.entitled.append(device)
+                case .entitled:
+                    guard accepting else {
+                        throw EncryptionError.changedKey(user: device.user, device: device.device)
+                    }
+                }
+            }
+        }
+        return audience
     }
 
     private func isUsable(
@@ -119,7 +143,7 @@ extension EncryptionMachine {
         in connection: any SQLConnection
     ) throws -> Bool {
         let age = now() - outbound.createdAt
-        guard age >= 0, age < settings.rotationMilliseconds,
+        guard age >= 0, age < settings.rotationMilliseconds, outbound.sharesHistory == settings.sharesHistory,
             Int64(outbound.session.messageIndex) < settings.rotationMessages
         else { return false }
         // Whoever has the key and should not have the next message's.
@@ -130,47 +154,53 @@ extension EncryptionMachine {
     }
 
     private func newSession(
-        for room: RoomID, replacing old: String?, in connection: any SQLConnection
+        for room: RoomID, _ settings: RoomEncryptionSettings, in connection: any SQLConnection
     ) throws -> OutboundGroupSession {
-        if let old, try connection.query("SELECT 1 FROM owed_room_keys WHERE session_id = \(old) LIMIT 1").isEmpty {
-            try connection.execute("DELETE FROM room_key_shares WHERE session_id = \(old)")
-        }
         let session = OutboundGroupSession(random: random)
         let account = try account(in: connection)
-        _ = try keep(
-            session.inbound, room: room, owner: user, curve25519: Base64.encode(account.curve25519Key.bytes),
-            ed25519: Base64.encode(account.ed25519Key.bytes), in: connection)
+        let origin = RoomKeyOrigin(
+            owner: user, curve25519: Base64.encode(account.curve25519Key.bytes),
+            ed25519: Base64.encode(account.ed25519Key.bytes), source: .own, sharesHistory: settings.sharesHistory)
+        _ = try keep(session.inbound, room: room, origin, in: connection)
         let pickle = try session.pickle(key: key.bytes, random: random)
         try connection.execute(
             """
-            INSERT INTO outbound_group_sessions VALUES (\(room.text), \(session.id), \(pickle), \(now()))
-            ON CONFLICT (room_id) DO UPDATE
-            SET session_id = excluded.session_id, pickle = excluded.pickle, created_at = excluded.created_at
+            INSERT INTO outbound_group_sessions
+            VALUES (\(room.text), \(session.id), \(pickle), \(now()), \(settings.sharesHistory))
+            ON CONFLICT (room_id) DO UPDATE SET session_id = excluded.session_id, pickle = excluded.pickle,
+                created_at = excluded.created_at, shared_history = excluded.shared_history
             """)
+        try forgetOldShares(in: connection)
         return session
+    }
+
+    /// `USER DEVICE` of all that have the session.
+    private func sharers(_ session: String, in connection: any SQLConnection) throws -> Set<String> {
+        Set(
+            try connection.query("SELECT user_id, device_id FROM room_key_shares WHERE session_id = \(session)").map {
+                "\(try $0.text(0)) \(try $0.text(1))"
+            })
     }
 
     private func share(
         _ session: OutboundGroupSession, of room: RoomID, with devices: [KnownDevice], in connection: any SQLConnection
     ) throws {
-        let known = try connection.query(
-            "SELECT user_id, device_id FROM room_key_shares WHERE session_id = \(session.id)"
-        ).map { row in "\(try row.text(0)) \(try row.text(1))" }
-        let have = Set(known)
-        let content = roomKey(session, of: room)
-        var messages: [(KnownDevice, JSONValue?)] = []
-        for device in devices where !have.contains("\(device.user.text) \(device.device.text)") {
+        let have = try sharers(session.id, in: connection)
+        let content = try roomKey(session, of: room, in: connection)
+        var messages: [(KnownDevice, JSONValue)] = []
+        for device in devices where !have.contains(device.name) {
             guard let message = try encrypt("m.room_key", content, to: device, in: connection) else {
                 try owe(session, of: room, to: device.user, in: connection)
                 continue
             }
             messages.append((device, message))
-            try connection.execute(
-                """
-                INSERT INTO room_key_shares VALUES (\(session.id), \(device.user.text), \(device.device.text),
-                    \(device.curve25519), \(Int64(session.messageIndex)))
-                """)
+            try noteShared(session, of: room, with: device, in: connection)
         }
         try enqueue(messages, in: connection)
     }
+}
+
+extension KnownDevice {
+    /// `USER DEVICE`
+    fileprivate var name: String { "\(user.text) \(device.text)" }
 }

@@ -21,19 +21,19 @@ extension EncryptionMachine {
             try InboundGroupSession(sessionKey: bytes)
         }
         guard session.id == name else { throw EncryptionError.mismatch(rule: "session_id is the session's") }
-        return try keep(
-            session, room: room, owner: payload.sender, curve25519: Base64.encode(payload.senderKey.bytes),
-            ed25519: Base64.encode(payload.ed25519.bytes), in: connection)
+        let origin = RoomKeyOrigin(
+            owner: payload.sender, curve25519: Base64.encode(payload.senderKey.bytes),
+            ed25519: Base64.encode(payload.ed25519.bytes), source: .roomKey,
+            sharesHistory: content["shared_history"]?.bool ?? false)
+        return try keep(session, room: room, origin, in: connection)
             ? SyncOutcome.RoomKey(room: room, session: name) : nil
     }
 
     /// The claimed fingerprint must be that of the device whose Curve25519 key the message came under.
-    private func checkIdentity(_ payload: OlmPayload, in connection: any SQLConnection) throws {
+    func checkIdentity(_ payload: OlmPayload, in connection: any SQLConnection) throws {
         let curve = Base64.encode(payload.senderKey.bytes)
-        let rows = try connection.query(
-            "SELECT ed25519 FROM devices WHERE user_id = \(payload.sender.text) AND curve25519 = \(curve)")
-        if let row = rows.first {
-            guard try row.text(0) == Base64.encode(payload.ed25519.bytes) else {
+        if let known = try knownDevice(payload.sender, curve25519: curve, in: connection) {
+            guard known.ed25519 == Base64.encode(payload.ed25519.bytes) else {
                 throw EncryptionError.mismatch(rule: "the claimed ed25519 key is the device's")
             }
             return
@@ -46,36 +46,69 @@ extension EncryptionMachine {
         try noteChangedUsers([payload.sender], in: connection)
     }
 
+    /// Keeps what is best of what is known and what came: the half that reads more, and the word of the session's owner
+    /// over that of others.
     /// - Returns: whether more can be read than before.
     func keep(
-        _ session: InboundGroupSession, room: RoomID, owner: UserID, curve25519: String, ed25519: String,
-        in connection: any SQLConnection
+        _ session: InboundGroupSession, room: RoomID, _ origin: RoomKeyOrigin, in connection: any SQLConnection
     ) throws -> Bool {
+        var (best, origin, readsMore) = (session, origin, true)
         if let row = try inboundRow(room, session.id, in: connection) {
-            let known = try InboundGroupSession(pickle: try row.bytes(0), key: key.bytes)
-            guard try row.text(1) == owner.text, try row.text(2) == curve25519 else {
-                throw EncryptionError.mismatch(rule: "a session has one owner")
+            let known = try InboundGroupSession(pickle: row.pickle, key: key.bytes)
+            let isOverruled = origin.source.isSafe && !row.origin.source.isSafe
+            switch session.relation(to: known) {
+            case .unconnected:
+                // Somebody had handed on a key that is none.
+                guard isOverruled else { throw EncryptionError.mismatch(rule: "a session has one ratchet") }
+            case .better: break
+            case .equal, .worse: (best, readsMore) = (known, false)
             }
-            guard case .better = session.relation(to: known) else { return false }
+            if !isOverruled {
+                if origin.source.isSafe || !row.origin.source.isSafe {
+                    // Two of one rank must agree.
+                    guard row.origin.owner == nil || origin.owner == nil || row.origin.owner == origin.owner,
+                        row.origin.curve25519 == origin.curve25519
+                    else { throw EncryptionError.mismatch(rule: "a session has one owner") }
+                }
+                let sharesHistory = origin.sharesHistory
+                origin = row.origin
+                // Only who made the session may say that its key is for others, and of a bundle it is true as well.
+                if !row.origin.source.isSafe { origin.sharesHistory = origin.sharesHistory || sharesHistory }
+            }
         }
-        let pickle = try session.pickle(key: key.bytes, random: random)
+        let pickle = try best.pickle(key: key.bytes, random: random)
         try connection.execute(
             """
-            INSERT INTO inbound_group_sessions
-            VALUES (\(room.text), \(session.id), \(owner.text), \(curve25519), \(ed25519), \(pickle), \(now()))
-            ON CONFLICT (room_id, session_id) DO UPDATE SET pickle = excluded.pickle
+            INSERT INTO inbound_group_sessions (room_id, session_id, user_id, curve25519, ed25519, pickle, received_at,
+                source, vouched_by, shared_history)
+            VALUES (\(room.text), \(session.id), \(origin.owner?.text ?? ""), \(origin.curve25519), \(origin.ed25519),
+                \(pickle), \(now()), \(origin.source.rawValue), \(origin.vouchedBy), \(origin.sharesHistory))
+            ON CONFLICT (room_id, session_id) DO UPDATE SET user_id = excluded.user_id,
+                curve25519 = excluded.curve25519, ed25519 = excluded.ed25519, pickle = excluded.pickle,
+                source = excluded.source, vouched_by = excluded.vouched_by, shared_history = excluded.shared_history
             """)
-        try connection.execute(
-            "DELETE FROM withheld_room_keys WHERE room_id = \(room.text) AND session_id = \(session.id)")
-        return true
+        if readsMore {
+            try connection.execute(
+                "DELETE FROM received_withheld WHERE room_id = \(room.text) AND session_id = \(session.id)")
+            if best.firstKnownIndex == 0 { try cancelKeyRequest(of: room, session.id, in: connection) }
+        }
+        return readsMore
     }
 
-    func inboundRow(_ room: RoomID, _ session: String, in connection: any SQLConnection) throws -> SQLRow? {
+    func inboundRow(_ room: RoomID, _ session: String, in connection: any SQLConnection) throws -> InboundRow? {
         try connection.query(
             """
-            SELECT pickle, user_id, curve25519, ed25519 FROM inbound_group_sessions
+            SELECT \(InboundRow.columns) FROM inbound_group_sessions
             WHERE room_id = \(room.text) AND session_id = \(session)
             """
-        ).first
+        ).first.map(InboundRow.init)
+    }
+
+    func inboundSession(
+        _ room: RoomID, _ session: String, in connection: any SQLConnection
+    ) throws -> InboundGroupSession? {
+        try inboundRow(room, session, in: connection).map {
+            try InboundGroupSession(pickle: $0.pickle, key: key.bytes)
+        }
     }
 }

@@ -69,5 +69,10 @@ public enum EncryptionSchema {
     }
 
     /// For a store that holds nothing else.
-    public static let migrations = [Migration(1, "device keys") { initial($0) }]
+    public static let migrations = [
+        Migration(1, "device keys") { initial($0) },
+        Migration(2, "who has which key") { sharing($0) },
+        Migration(10, "identities") { identities($0) },
+        Migration(11, "secrets and backup") { secretsAndBackup($0) },
+    ]
 }

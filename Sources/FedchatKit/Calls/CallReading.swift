@@ -99,7 +99,7 @@ actor CallReading {
                 switch try await client.read(first.event, in: room) {
                 case .success(var readable):
                     guard readable.event["type"]?.string.map(CallEvent.isCallType) == true else { break }
-                    if case .decrypted(device: nil) = readable.encryption {
+                    if case .decrypted(let origin) = readable.encryption, origin.device == nil {
                         // The first that we hear of somebody is often that they call.
                         await client.learnDevices(of: first.event["sender"]?.string)
                         if case .success(let again) = try await client.read(first.event, in: room) { readable = again }
@@ -114,7 +114,7 @@ actor CallReading {
                         late[room, default: []].append(first)
                     }
                     let sender = first.event["sender"]?.string.flatMap { try? UserID($0) }
-                    happenings.append(.unreadable(room, sender: sender, reason: failure.reason))
+                    happenings.append(.unreadable(room, sender: sender, reason: failure.cause.rawValue))
                 }
                 held[room]?.removeFirst()
             }
@@ -145,11 +145,11 @@ actor CallReading {
         let told = raw.event["unsigned", "age"]?.integer
         // Without an age, the two clocks must do.
         let age = told.map { min(max($0, 0), 1 << 40) + now - raw.arrival } ?? now - (raw.event.timestamp ?? now)
-        var device: DeviceID?
-        var isEncrypted = false
-        if case .decrypted(let from) = readable.encryption { (device, isEncrypted) = (from, true) }
+        var origin: TimelineEvent.Origin?
+        if case .decrypted(let from) = readable.encryption { origin = from }
         return ReceivedCallEvent(
-            room: readable.room, eventID: id, sender: sender, device: device, isEncrypted: isEncrypted, type: type,
+            room: readable.room, eventID: id, sender: sender, device: origin?.device, standing: origin?.standing,
+            type: type,
             content: content, age: .milliseconds(age),
             claimedAge: content[CallSession.sentAt]?.integer.flatMap { sent in
                 (0...(1 << 50)).contains(sent) ? .milliseconds(now - sent) : nil

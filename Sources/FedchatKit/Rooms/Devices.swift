@@ -1,4 +1,4 @@
-internal import ClientEncryption
+public import ClientEncryption
 internal import MatrixAPI
 public import MatrixModel
 internal import SQLDatabase
@@ -13,6 +13,8 @@ public struct ListedDevice: Sendable {
     public let fingerprint: String?
     /// Whether it shows other keys than at first.
     public let hasChanged: Bool
+    /// Whether nothing is sent to it.
+    public let isBlocked: Bool
 }
 
 extension Client {
@@ -31,7 +33,7 @@ extension Client {
             return known.map {
                 ListedDevice(
                     user: owner, device: $0.device, displayName: $0.displayName, fingerprint: $0.ed25519,
-                    hasChanged: $0.hasChanged)
+                    hasChanged: $0.hasChanged, isBlocked: $0.isBlocked)
             }
         }
         let answer = try await call(APICall(.getDevices))
@@ -40,7 +42,7 @@ extension Client {
             let keys = known.first { $0.device == device }
             return ListedDevice(
                 user: owner, device: device, displayName: each["display_name"]?.string, fingerprint: keys?.ed25519,
-                hasChanged: keys?.hasChanged ?? false)
+                hasChanged: keys?.hasChanged ?? false, isBlocked: keys?.isBlocked ?? false)
         }
     }
 
@@ -49,6 +51,28 @@ extension Client {
         let machine = machine
         try await database.write { try machine.acceptNewKeys(of: user, device, in: $0) }
         try await keyTurns.hold { try await self.queryKeys(for: [user]) }
+    }
+
+    /// Nothing is sent to a blocked device. Throws ``ClientError``: `notFound`.
+    public func setBlocked(_ isBlocked: Bool, _ user: UserID, _ device: DeviceID) async throws {
+        let machine = machine
+        try await database.write { try machine.track([user], in: $0) }
+        try await keyTurns.hold { try await self.queryKeys(for: [user]) }
+        guard try await database.write({ try machine.setBlocked(isBlocked, user, device, in: $0) }) else {
+            throw ClientError.notFound("\(user)'s device \(device)")
+        }
+    }
+
+    /// Which devices get the keys of our messages.
+    public func sharing() async throws -> KeySharing {
+        let machine = machine
+        return try await database.read { try machine.sharing(in: $0) }
+    }
+
+    /// From the next message on.
+    public func setSharing(_ sharing: KeySharing) async throws {
+        let machine = machine
+        try await database.write { try machine.setSharing(sharing, in: $0) }
     }
 
     /// This device's `ed25519` key, base64.

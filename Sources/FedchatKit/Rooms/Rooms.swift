@@ -1,4 +1,5 @@
 internal import ClientEncryption
+internal import Logging
 internal import MatrixAPI
 public import MatrixModel
 internal import SQLDatabase
@@ -79,8 +80,17 @@ extension Client {
         }
     }
 
+    /// Invites a user, who is given the keys of what was said before where the history is for those who come later, unless
+    /// `sharingHistory` is false.
     /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3roomsroomidinvite>
-    public func invite(_ user: UserID, to room: RoomID) async throws {
+    public func invite(_ user: UserID, to room: RoomID, sharingHistory: Bool = true) async throws {
+        try await caughtUp()
+        if sharingHistory {
+            do { try await shareHistory(of: room, with: user) } catch let error as ClientError {
+                // An invitation without the past is better than none.
+                logger.warning("the keys of the past were not shared: \(error)")
+            }
+        }
         _ = try await call(
             APICall(.inviteUser, ["roomId": room.text], body: ["user_id": .string(user.text)]))
     }

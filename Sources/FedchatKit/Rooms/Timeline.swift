@@ -10,7 +10,6 @@ public actor Timeline {
     private struct Held {
         let event: JSONView
         let since: ContinuousClock.Instant
-        let reason: String
     }
 
     private let client: Client
@@ -131,14 +130,14 @@ public actor Timeline {
             seenOrder.removeFirst(ClientLimits.rememberedEvents / 4)
         }
         if !held.isEmpty, held.count < ClientLimits.heldEvents {
-            held.append(Held(event: event, since: .now, reason: "no_room_key"))
+            held.append(Held(event: event, since: .now))
             return
         }
         switch try await client.read(event, in: room) {
         case .success(let readable): try await emit(readable)
         case .failure(let failure) where failure.canCome:
-            held.append(Held(event: event, since: .now, reason: failure.reason))
-        case .failure(let failure): try await emitUnread(event, failure.reason)
+            held.append(Held(event: event, since: .now))
+        case .failure(let failure): try await emitUnread(event, failure)
         }
     }
 
@@ -153,7 +152,7 @@ public actor Timeline {
                 guard !failure.canCome || ContinuousClock.now - first.since >= ClientLimits.keyPatience else { return }
                 held.removeFirst()
                 if late.count < ClientLimits.heldEvents { late.append(first.event) }
-                try await emitUnread(first.event, failure.reason)
+                try await emitUnread(first.event, failure)
             }
         }
     }
@@ -169,17 +168,10 @@ public actor Timeline {
         }
     }
 
-    private func emitUnread(_ event: JSONView, _ reason: String) async throws {
+    private func emitUnread(_ event: JSONView, _ why: Undecryptable) async throws {
         hasFailures = true
-        try await emit(TimelineEvent(event: event.value, encryption: .failed(reason: reason), room: room))
+        try await emit(TimelineEvent(event: event.value, encryption: .failed(why), room: room))
     }
-}
-
-/// Why an event cannot be read.
-struct UnreadableEvent: Error {
-    let reason: String
-    /// Whether its key may still come.
-    let canCome: Bool
 }
 
 extension Client {
@@ -187,39 +179,4 @@ extension Client {
         let store = store
         return try await database.read { try store.room(room, in: $0) }?.membership == "join"
     }
-
-    /// The event in the clear. Throws what the database throws.
-    func read(_ event: JSONView, in room: RoomID) async throws -> Result<TimelineEvent, UnreadableEvent> {
-        guard event["type"]?.string == "m.room.encrypted", event["state_key"] == nil,
-            event["content", "algorithm"] != nil
-        else {
-            return .success(TimelineEvent(event: event.value, encryption: .none, room: room))
-        }
-        let machine = machine
-        do {
-            let decrypted = try await database.groupedWrite { try machine.decrypt(event, in: room, in: $0) }
-            var value = event.value
-            value["type"] = .string(decrypted.type)
-            var content = decrypted.content
-            if let relation = event["content", "m.relates_to"]?.value { content["m.relates_to"] = relation }
-            value["content"] = content
-            return .success(
-                TimelineEvent(event: value, encryption: .decrypted(device: decrypted.device), room: room))
-        } catch let error as EncryptionError {
-            switch error {
-            case .noRoomKey(_, let withheld):
-                return .failure(UnreadableEvent(reason: withheld ?? "no_room_key", canCome: withheld == nil))
-            case .ratchet(let refusal) where refusal.isTooOld:
-                return .failure(UnreadableEvent(reason: "before_our_key", canCome: false))
-            case .replayed: return .failure(UnreadableEvent(reason: "replayed", canCome: false))
-            case .wrongStoreKey, .damagedStore: throw error
-            default: return .failure(UnreadableEvent(reason: "refused", canCome: false))
-            }
-        }
-    }
-}
-
-extension RatchetError {
-    /// Whether the message was sent before we were given the session's key.
-    fileprivate var isTooOld: Bool { if case .indexTooOld = self { true } else { false } }
 }

@@ -1,3 +1,4 @@
+public import ClientEncryption
 public import MatrixModel
 
 /// An event of a room as a person reads it.
@@ -6,10 +7,28 @@ public struct TimelineEvent: Sendable {
     public enum Encryption: Sendable, Hashable {
         /// It was sent in the clear.
         case none
-        /// It was decrypted; the device that sent it, where known.
-        case decrypted(device: DeviceID?)
-        /// It could not be read; `reason` is a word for programs.
-        case failed(reason: String)
+        /// It was decrypted.
+        case decrypted(Origin)
+        /// It could not be read.
+        case failed(Undecryptable)
+
+        static func decrypted(by event: DecryptedEvent) -> Encryption {
+            .decrypted(
+                Origin(
+                    device: event.device, standing: event.standing, source: event.source, vouchedBy: event.vouchedBy))
+        }
+    }
+
+    /// Who wrote an encrypted event, as far as is known.
+    public struct Origin: Sendable, Hashable {
+        /// The device that sent it, where known.
+        public let device: DeviceID?
+        /// How sure it is that it was the event's sender.
+        public let standing: SenderStanding
+        /// Where the key was had.
+        public let source: RoomKeySource
+        /// Of whom, where it was not the sender.
+        public let vouchedBy: String?
     }
 
     /// The event as the server sent it, with type and content in the clear.
@@ -23,12 +42,16 @@ public struct TimelineEvent: Sendable {
         json["room_id"] = .string(room.text)
         switch encryption {
         case .none: json["encrypted"] = false
-        case .decrypted(let device):
+        case .decrypted(let origin):
             json["encrypted"] = true
-            json["device_id"] = device.map { .string($0.text) }
-        case .failed(let reason):
+            json["device_id"] = origin.device.map { .string($0.text) }
+            json["sender_standing"] = .string(origin.standing.rawValue)
+            json["key_source"] = .string(origin.source.rawValue)
+            json["key_from"] = origin.vouchedBy.map { .string($0) }
+        case .failed(let why):
             json["encrypted"] = true
-            json["undecryptable"] = .string(reason)
+            json["undecryptable"] = .string(why.cause.rawValue)
+            json["withheld_code"] = why.code.map { .string($0) }
         }
         return json
     }

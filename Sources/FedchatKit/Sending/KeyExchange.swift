@@ -1,16 +1,27 @@
 internal import ClientEncryption
+internal import Logging
 internal import MatrixAPI
 internal import MatrixModel
 internal import SQLDatabase
 
 /// The calls that encryption needs. Each is made within `keyTurns`.
 extension Client {
-    /// Uploads keys that are due; nothing else needs to wait for it.
+    /// Uploads keys that are due; nothing else needs to wait for it. Where the server has other keys under the same names,
+    /// since this store was put back to an earlier state, names are skipped until it takes them.
     func uploadKeys() async throws {
         let machine = machine
-        guard let upload = try await database.write({ try machine.keyUpload(in: $0) }) else { return }
-        let answer = try await call(upload.call)
-        try await database.write { try machine.uploaded(upload, response: answer, in: $0) }
+        for _ in 0..<ClientLimits.keyUploads {
+            guard let upload = try await database.write({ try machine.keyUpload(in: $0) }) else { return }
+            do {
+                let answer = try await call(upload.call)
+                return try await database.write { try machine.uploaded(upload, response: answer, in: $0) }
+            } catch ClientError.server(let refusal) where refusal.status == 400 {
+                guard try await database.write({ try machine.refused(upload, in: $0) }) else {
+                    throw ClientError.server(refusal)
+                }
+                logger.warning("the server has other keys under our names: \(refusal.code.text)")
+            }
+        }
     }
 
     /// Asks for devices until all are known that can be.
@@ -47,21 +58,19 @@ extension Client {
         let (store, machine) = (store, machine)
         for room in try await database.read({ try machine.roomsWithOwedKeys(in: $0) }) {
             guard let summary = try await database.read({ try store.room(room, in: $0) }),
-                summary.membership == "join", let encryption = summary.encryption
+                summary.membership == "join", let settings = summary.encryptionSettings
             else { continue }
-            try await prepareRoomKey(of: summary, RoomEncryptionSettings(encryption))
+            try await prepareRoomKey(of: summary, settings)
         }
     }
 
     /// Sees to it that all who should read the next messages of the room can.
     func prepareRoomKey(of summary: RoomSummary, _ settings: RoomEncryptionSettings) async throws {
         let (store, machine) = (store, machine)
-        // Invited people may read what is said before they join, unless the room says otherwise.
-        let memberships = summary.historyVisibility == "joined" ? ["join"] : ["join", "invite"]
         let room = summary.room
         try await keyTurns.hold {
             let recipients = try await self.database.write { connection in
-                let users = try store.members(of: room, memberships, in: connection).map(\.user)
+                let users = try store.recipients(in: summary, connection)
                 try machine.track(users, in: connection)
                 return users
             }

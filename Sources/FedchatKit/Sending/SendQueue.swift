@@ -117,13 +117,37 @@ extension Client {
             try await keyTurns.hold { try await self.flushToDevice() }
             return batch
         }
-        let (store, machine) = (store, machine)
+        for _ in 0..<ClientLimits.preparations {
+            let summary = try await summary(of: room)
+            guard let settings = summary.encryptionSettings else { break }
+            try await prepareRoomKey(of: summary, settings)
+            if let result = try await encryptedOnce(batch, for: room, checking: true) { return result }
+        }
+        // Members come and go faster than they can be asked for; who came last gets the key with the next message.
+        return try await encryptedOnce(batch, for: room, checking: false) ?? []
+    }
+
+    private func summary(of room: RoomID) async throws -> RoomSummary {
+        let store = store
         guard let summary = try await database.read({ try store.room(room, in: $0) }) else {
             throw ClientError.notFound("\(room)")
         }
-        let settings = summary.encryption.map { RoomEncryptionSettings($0) }
-        if let settings { try await prepareRoomKey(of: summary, settings) }
+        return summary
+    }
+
+    /// nil if members or devices have changed since the key was prepared, and `checking`.
+    private func encryptedOnce(
+        _ batch: [QueuedMessage], for room: RoomID, checking: Bool
+    ) async throws -> [QueuedMessage]? {
+        let (store, machine) = (store, machine)
         return try await database.write { connection in
+            guard let summary = try store.room(room, in: connection) else { throw ClientError.notFound("\(room)") }
+            let settings = summary.encryptionSettings
+            if checking, let settings {
+                let recipients = try store.recipients(in: summary, connection)
+                guard try machine.isPrepared(for: room, recipients: recipients, settings: settings, in: connection)
+                else { return nil }
+            }
             var result = batch
             for index in batch.indices where batch[index].wire == nil {
                 let message = batch[index]

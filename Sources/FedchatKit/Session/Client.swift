@@ -107,23 +107,32 @@ public actor Client {
         _ call: APICall, attempts: Int = ClientLimits.attempts, timeout: Duration = ClientLimits.callTimeout,
         maximumBytes: Int = ClientLimits.answerBytes
     ) async throws -> JSONView {
+        try await withToken { token in
+            try await self.send(call, token, attempts, timeout, maximumBytes)
+        }
+    }
+
+    /// Runs `work` with the session's token, once more if it has expired. Throws ``ClientError``.
+    func withToken<R: Sendable>(
+        _ work: @Sendable (String) async throws -> R
+    ) async throws -> R {
         guard !isLoggedOut else { throw ClientError.notLoggedIn }
         let token = credentials.accessToken
         do {
-            return try await send(call, token, attempts, timeout, maximumBytes)
+            return try await work(token)
         } catch ClientError.server(let refusal) where refusal.code == .unknownToken || refusal.code == .missingToken {
             guard refusal.fields["soft_logout"]?.bool == true, credentials.refreshToken != nil else {
                 isLoggedOut = true
                 throw ClientError.notLoggedIn
             }
             try await refresh(token)
-            return try await send(call, credentials.accessToken, attempts, timeout, maximumBytes)
+            return try await work(credentials.accessToken)
         }
     }
 
-    private func send(
+    private nonisolated func send(
         _ call: APICall, _ token: String, _ attempts: Int, _ timeout: Duration, _ maximumBytes: Int
-    ) async throws -> JSONView {
+    ) async throws(ClientError) -> JSONView {
         if attempts == 1 {
             return try await connection.send(call, token: token, timeout: timeout, maximumBytes: maximumBytes)
         }

@@ -11,6 +11,9 @@ public enum ClientSchema {
         Migration(1, "keys, session, rooms, queue") { dialect in
             EncryptionSchema.initial(dialect) + initial(dialect)
         },
+        Migration(2, "who has which key") { EncryptionSchema.sharing($0) },
+        Migration(10, "identities") { EncryptionSchema.identities($0) },
+        Migration(11, "secrets and backup") { EncryptionSchema.secretsAndBackup($0) },
         Migration(20, "messages that are worth nothing later") { _ in
             // Milliseconds since 1970; null for what keeps its worth.
             ["ALTER TABLE send_queue ADD COLUMN expires_at BIGINT"]

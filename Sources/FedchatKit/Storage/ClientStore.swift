@@ -67,6 +67,10 @@ public struct ClientStore: Sendable {
         try value("sync", in: connection)?["next_batch"]?.string
     }
 
+    func forgetSyncToken(in connection: any SQLConnection) throws {
+        try setValue(nil, "sync", in: connection)
+    }
+
     func setSyncToken(_ token: String, in connection: any SQLConnection) throws {
         try setValue(["next_batch": .string(token)], "sync", in: connection)
     }

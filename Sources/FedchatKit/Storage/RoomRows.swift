@@ -24,6 +24,11 @@ public struct RoomSummary: Sendable, Hashable {
     /// Whether messages are encrypted.
     public var isEncrypted: Bool { encryption != nil }
 
+    /// How; nil for a room in the clear.
+    var encryptionSettings: RoomEncryptionSettings? {
+        encryption.map { RoomEncryptionSettings($0, historyVisibility: historyVisibility) }
+    }
+
     init(room: RoomID, membership: String) {
         self.room = room
         self.membership = membership
@@ -76,6 +81,19 @@ extension ClientStore {
             INSERT INTO members VALUES (\(room.text), \(user), \(membership))
             ON CONFLICT (room_id, user_id) DO UPDATE SET membership = excluded.membership
             """)
+    }
+
+    func membership(of user: String, in room: RoomID, _ connection: any SQLConnection) throws -> String? {
+        try connection.query(
+            "SELECT membership FROM members WHERE room_id = \(room.text) AND user_id = \(user)"
+        ).first?.text(0)
+    }
+
+    /// Who gets the keys of a room's messages. Invited people may read what is said before they join, unless the room
+    /// says otherwise.
+    func recipients(in room: RoomSummary, _ connection: any SQLConnection) throws -> [UserID] {
+        let memberships = room.historyVisibility == "joined" ? ["join"] : ["join", "invite"]
+        return try members(of: room.room, memberships, in: connection).map(\.user)
     }
 
     /// Users of a room with one of these memberships.

@@ -41,17 +41,53 @@ struct SyncApplying: Sendable {
         var summary = try store.room(room, in: connection) ?? RoomSummary(room: room, membership: "join")
         let before = summary
         let isNew = summary.membership != "join"
+        if before.membership == "invite", let inviter = before.inviter.flatMap({ try? UserID($0) }) {
+            try machine.noteAcceptedInvite(to: room, from: inviter, in: connection)
+        }
         summary.membership = "join"
         let events = view["timeline", "events"]?.elements ?? []
-        for event in (view["state", "events"]?.elements ?? []) + events {
+        let isLimited = view["timeline", "limited"]?.bool ?? false
+        for event in view["state", "events"]?.elements ?? [] {
+            if isLimited { try rotate(at: event, isLimited: true, room, in: connection) }
+            try note(event, &summary, in: connection)
+        }
+        var joined: [UserID] = []
+        for event in events {
+            if try isJoin(event, of: room, in: connection), let user = event["state_key"]?.string {
+                joined += [try UserID(user)]
+            }
+            if event["type"]?.string == "m.room.encrypted", event["sender"]?.string == machine.user.text {
+                try machine.noteOwnEvent(event, in: room, after: joined, connection)
+            }
+            try rotate(at: event, isLimited: isLimited, room, in: connection)
             try note(event, &summary, in: connection)
         }
         if isNew || summary != before || before == RoomSummary(room: room, membership: "join") {
             try store.save(summary, in: connection)
         }
-        let isLimited = view["timeline", "limited"]?.bool ?? false
         return ClientUpdate.Timeline(
             events: events, gap: isLimited ? view["timeline", "prev_batch"]?.string : nil)
+    }
+
+    /// Whoever leaves may have been given the room's key, also by others: the next message needs another. After a gap
+    /// whoever is not in the room may have come and gone in it.
+    /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#mmegolmv1aes-sha2>
+    private func rotate(
+        at event: JSONView, isLimited: Bool, _ room: RoomID, in connection: any SQLConnection
+    ) throws {
+        guard event["type"]?.string == "m.room.member", event["state_key"]?.string != nil,
+            let membership = event["content", "membership"]?.string, membership != "join",
+            isLimited || !["invite", "knock"].contains(membership)
+        else { return }
+        try machine.discardRoomKey(of: room, in: connection)
+    }
+
+    /// Whether somebody joins by this event, who was not in the room before.
+    private func isJoin(_ event: JSONView, of room: RoomID, in connection: any SQLConnection) throws -> Bool {
+        guard event["type"]?.string == "m.room.member", event["content", "membership"]?.string == "join",
+            let user = event["state_key"]?.string, (try? UserID(user)) != nil, user != machine.user.text
+        else { return false }
+        return try store.membership(of: user, in: room, connection) != "join"
     }
 
     private func invite(_ room: RoomID, _ view: JSONView, in connection: any SQLConnection) throws {

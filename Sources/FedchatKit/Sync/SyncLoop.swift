@@ -41,12 +41,22 @@ extension Client {
     func syncOnce(holding milliseconds: Int64) async throws {
         let (store, machine) = (store, machine)
         var query = [("timeout", "\(milliseconds)"), ("filter", Self.filter), ("set_presence", "offline")]
-        if let since = try await database.read({ try store.syncToken(in: $0) }) { query.append(("since", since)) }
-        let response = try await call(
-            APICall(.sync, query: query), attempts: 1,
-            timeout: .milliseconds(milliseconds) + ClientLimits.callTimeout, maximumBytes: ClientLimits.syncBytes)
-        let update = try await database.write {
-            try SyncApplying(store: store, machine: machine).apply(response, in: $0)
+        let since = try await database.read { try store.syncToken(in: $0) }
+        if let since { query.append(("since", since)) }
+        let response: JSONView
+        do {
+            response = try await call(
+                APICall(.sync, query: query), attempts: 1,
+                timeout: .milliseconds(milliseconds) + ClientLimits.callTimeout, maximumBytes: ClientLimits.syncBytes)
+        } catch ClientError.server(let refusal) where since != nil && refusal.status == 400 {
+            // The server does not know where we were: it begins anew.
+            try await database.write { try store.forgetSyncToken(in: $0) }
+            throw ClientError.server(refusal)
+        }
+        let update = try await database.write { connection in
+            // A first answer does not say whose devices have changed.
+            if since == nil { try machine.noteMissedChanges(in: connection) }
+            return try SyncApplying(store: store, machine: machine).apply(response, in: connection)
         }
         report(update.outcome)
         hasSynced = true
@@ -70,25 +80,38 @@ extension Client {
         for changed in outcome.changedKeys {
             logger.warning("the keys of \(changed.user)'s device \(changed.device) have changed: refused")
         }
+        for changed in outcome.changedIdentities {
+            switch changed.change {
+            case .afterPinning: logger.notice("the identity of \(changed.user) has changed")
+            case .afterVerification:
+                logger.warning("the identity of \(changed.user), who was verified, has changed: sending to them stops")
+            }
+        }
     }
 
-    /// After each sync: uploads keys that are due, asks for devices that changed, sends what was left over.
     private func keepUp() async {
         for await _ in upkeep.stream {
             do {
-                try await keyTurns.hold {
-                    try await self.uploadKeys()
-                    try await self.queryKeys(for: nil)
-                    try await self.claimKeys(for: [])
-                    try await self.flushToDevice()
-                }
-                try await payOwedKeys()
-                try await sendLeftOver()
+                try await keepUpOnce()
             } catch {
                 guard !Task.isCancelled else { return }
                 logger.warning("upkeep failed", metadata: ["error": "\(error)"])
             }
         }
+    }
+
+    /// After each sync: uploads keys that are due, asks for devices that changed, sends what was left over, looks for keys
+    /// that are missing.
+    func keepUpOnce() async throws {
+        try await keyTurns.hold {
+            try await self.uploadKeys()
+            try await self.queryKeys(for: nil)
+            try await self.claimKeys(for: [])
+            try await self.flushToDevice()
+        }
+        try await payOwedKeys()
+        try await sendLeftOver()
+        try await heal()
     }
 
     /// What each sync brings from now on.

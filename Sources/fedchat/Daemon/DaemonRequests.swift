@@ -1,3 +1,4 @@
+import ClientEncryption
 import Cryptography
 import FedchatKit
 import Foundation
@@ -28,6 +29,9 @@ struct DaemonRequests: Sendable {
         case "members": try await members(params)
         case "devices": try await devices(params)
         case "accept": try await accept(params)
+        case "block": try await block(params)
+        case "sharing": try await sharing(params)
+        case "why": try await why(params)
         case "doctor": try await doctor()
         case "logout": try await logout()
         case "stop": [:]
@@ -135,7 +139,7 @@ struct DaemonRequests: Sendable {
                         "user_id": .string(device.user.text), "device_id": .string(device.device.text),
                         "display_name": device.displayName.map { .string($0) },
                         "ed25519": device.fingerprint.map { .string($0) },
-                        "changed": .bool(device.hasChanged),
+                        "changed": .bool(device.hasChanged), "blocked": .bool(device.isBlocked),
                         "own": .bool(device.user == client.user && device.device == client.device),
                     ])
                 })
@@ -143,12 +147,50 @@ struct DaemonRequests: Sendable {
     }
 
     private func accept(_ params: JSONValue) async throws -> JSONValue {
-        let device: DeviceID
-        do { device = try DeviceID(try text(params, "device")) } catch is InvalidIdentifier {
+        try await client.acceptNewKeys(of: try user(params, "user"), try device(params))
+        return [:]
+    }
+
+    private func device(_ params: JSONValue) throws -> DeviceID {
+        do { return try DeviceID(try text(params, "device")) } catch is InvalidIdentifier {
             throw Failure("not a device id", Failure.Status.usage)
         }
-        try await client.acceptNewKeys(of: try user(params, "user"), device)
+    }
+
+    private func block(_ params: JSONValue) async throws -> JSONValue {
+        try await client.setBlocked(
+            params["blocked"]?.bool ?? true, try user(params, "user"), try device(params))
         return [:]
+    }
+
+    private func sharing(_ params: JSONValue) async throws -> JSONValue {
+        if let name = params["sharing"]?.string {
+            guard let sharing = KeySharing(rawValue: name) else {
+                throw Failure("no such setting: \(name)", Failure.Status.usage)
+            }
+            try await client.setSharing(sharing)
+        }
+        return ["sharing": .string(try await client.sharing().rawValue)]
+    }
+
+    private func why(_ params: JSONValue) async throws -> JSONValue {
+        let event: EventID
+        do { event = try EventID(try text(params, "event")) } catch is InvalidIdentifier {
+            throw Failure("not an event id", Failure.Status.usage)
+        }
+        var room: RoomID?
+        if params["room"] != nil { room = try await client.room(named: try text(params, "room")) }
+        switch try await client.why(event, in: room) {
+        case .success(let event): return event.json
+        case .failure(let why):
+            return .fields([
+                "event_id": .string(event.text), "undecryptable": .string(why.cause.rawValue),
+                "code": why.code.map { .string($0) }, "session_id": why.session.map { .string($0) },
+                "explanation": .string(why.explanation),
+                "remedies": .array(why.remedies.map { .string($0.rawValue) }),
+                "healing": .bool(why.canCome),
+            ])
+        }
     }
 
     private func doctor() async throws -> JSONValue {

@@ -1,0 +1,96 @@
+internal import Cryptography
+internal import MatrixModel
+internal import Ratchet
+internal import SQLDatabase
+
+/// `m.room_key.withheld`: telling devices that they get no key, and hearing of it.
+/// Spec: <https://spec.matrix.org/v1.19/client-server-api/#reporting-that-decryption-keys-are-withheld>
+extension EncryptionMachine {
+    /// Tells each device once a session.
+    func withhold(
+        _ session: String, of room: RoomID, from devices: [(device: KnownDevice, code: WithheldCode)],
+        in connection: any SQLConnection
+    ) throws {
+        var messages: [(KnownDevice, JSONValue)] = []
+        for (device, code) in devices {
+            let isNew = try connection.execute(
+                """
+                INSERT INTO sent_withheld
+                VALUES (\(session), \(device.user.text), \(device.device.text), \(code.rawValue))
+                ON CONFLICT (session_id, user_id, device_id) DO UPDATE SET code = excluded.code
+                WHERE sent_withheld.code <> excluded.code
+                """)
+            guard isNew > 0 else { continue }
+            messages.append((device, try withheld(code, session, room, in: connection)))
+        }
+        try enqueue(messages, type: "m.room_key.withheld", in: connection)
+    }
+
+    func withheld(
+        _ code: WithheldCode, _ session: String?, _ room: RoomID?, in connection: any SQLConnection
+    ) throws -> JSONValue {
+        .fields([
+            "algorithm": .string(Algorithm.megolm), "code": .string(code.rawValue), "reason": .string(code.reason),
+            "room_id": room.map { .string($0.text) }, "session_id": session.map { .string($0) },
+            "sender_key": .string(Base64.encode(try account(in: connection).curve25519Key.bytes)),
+        ])
+    }
+
+    /// `m.no_olm` concerns all keys: it is said once, and again only after a session was made.
+    func tellOfMissingSession(_ device: KnownDevice, in connection: any SQLConnection) throws {
+        let isNew = try connection.execute(
+            """
+            UPDATE devices SET no_olm_told = 1
+            WHERE user_id = \(device.user.text) AND device_id = \(device.device.text) AND no_olm_told = 0
+            """)
+        guard isNew > 0 else { return }
+        try enqueue(
+            [(device, try withheld(.noOlm, nil, nil, in: connection))], type: "m.room_key.withheld", in: connection)
+    }
+
+    /// Takes a withheld code in. Anybody can claim one, so that it explains and decides nothing.
+    func noteWithheld(_ content: JSONView, from sender: UserID, in connection: any SQLConnection) throws {
+        guard let code = content["code"]?.string else { return }
+        if code == WithheldCode.noOlm.rawValue {
+            guard let curve = content["sender_key"]?.string, curve.utf8.count <= 64 else { return }
+            // A session of our making lets them write to us again.
+            try noteWedged(sender, curve, in: connection)
+            return
+        }
+        guard let room = content["room_id"]?.string, let session = content["session_id"]?.string else { return }
+        try noteWithheld(
+            room, session, by: sender.text, code: code, reason: content["reason"]?.string, in: connection)
+    }
+
+    func noteWithheld(
+        _ room: String, _ session: String, by sender: String, code: String, reason: String?,
+        in connection: any SQLConnection
+    ) throws {
+        guard room.utf8.count <= 255, session.utf8.count <= 255 else { return }
+        try connection.execute(
+            """
+            INSERT INTO received_withheld VALUES (\(room), \(session), \(sender), \(String(code.prefix(64))),
+                \(reason.map { String($0.prefix(256)) }), \(now()))
+            ON CONFLICT (room_id, session_id, user_id) DO UPDATE
+            SET code = excluded.code, reason = excluded.reason, received_at = excluded.received_at
+            """)
+        try connection.execute(
+            """
+            DELETE FROM received_withheld WHERE received_at < (
+                SELECT received_at FROM received_withheld ORDER BY received_at DESC
+                LIMIT 1 OFFSET \(Limits.receivedWithheld))
+            """)
+    }
+
+    /// Why a session was withheld: what its sender says, else what somebody else says.
+    func withheldCode(
+        _ room: RoomID, _ session: String, sender: String, in connection: any SQLConnection
+    ) throws -> (code: String, reason: String?)? {
+        try connection.query(
+            """
+            SELECT code, reason FROM received_withheld WHERE room_id = \(room.text) AND session_id = \(session)
+            ORDER BY CASE WHEN user_id = \(sender) THEN 0 ELSE 1 END, received_at DESC LIMIT 1
+            """
+        ).first.map { (try $0.text(0), try $0.optionalText(1)) }
+    }
+}
