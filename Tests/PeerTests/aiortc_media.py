@@ -66,8 +66,8 @@ class Media:
         @connection.on("connectionstatechange")
         def changed():
             state = connection.connectionState
-            # aiortc closes a connection whose other end does not answer any more.
-            state = "failed" if state == "closed" and not self.is_over else state
+            # aiortc closes a connection whose other end has said goodbye, or does not answer any more. A hangup may follow.
+            state = "disconnected" if state == "closed" and not self.is_over else state
             if state in ("connecting", "connected", "disconnected", "failed"):
                 self.say("state", state=state)
 

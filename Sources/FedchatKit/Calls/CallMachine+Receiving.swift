@@ -1,11 +1,16 @@
+internal import ClientEncryption
 internal import MatrixModel
 
 /// What others send. All of it may come late, twice, in another order, from others than it should, or be made up.
 extension CallMachine {
     mutating func receive(_ event: ReceivedCallEvent) {
         guard CallEvent.isCallType(event.type), seen.insert(event.eventID) else { return }
-        guard event.isEncrypted else {
+        guard let standing = event.standing else {
             return notice(.unencrypted, event.room, nil, user: event.sender, "\(event.type.prefix(64)) in the clear")
+        }
+        // A message may be shown with that said; a call is taken.
+        guard standing != .keyHandedOn else {
+            return notice(.keyHandedOn, event.room, nil, user: event.sender, "\(event.type)")
         }
         let content: CallEvent
         do {
@@ -71,7 +76,8 @@ extension CallMachine {
         }
         let call = RingingCall(
             key: key, invite: invite, caller: CallParty(user: sender, party: each.content.party),
-            callerDevice: event.device, isVersion0: each.content.isVersion0, expires: now + left)
+            callerDevice: event.device, standing: event.standing ?? .unknownDevice,
+            isVersion0: each.content.isVersion0, expires: now + left)
         if resolveGlare(with: call) { return }
         guard ringing.count < ClientLimits.ringingCalls else {
             over.insert(key)
@@ -123,7 +129,8 @@ extension CallMachine {
             ringing[call.key]?.isReported = true
             report(
                 .ringing(
-                    call.key, caller: call.caller.user, device: call.callerDevice, left: call.expires - now))
+                    call.key, caller: call.caller.user, device: call.callerDevice, standing: call.standing,
+                    left: call.expires - now))
         }
     }
 
@@ -242,7 +249,10 @@ extension CallMachine {
         active?.theirStreams = answer.streams
         active?.phase = .connecting
         active?.deadline = now + ClientLimits.connectPatience
-        report(.answered(call.key, by: party.user, device: each.event.device))
+        report(
+            .answered(
+                call.key, by: party.user, device: each.event.device,
+                standing: each.event.standing ?? .unknownDevice))
         setRemote(answer.answer, streams: answer.streams, rollback: false)
         for event in waiting { receiveActive(event) }
     }

@@ -28,10 +28,8 @@ public enum CallNotice: String, Sendable, Hashable {
     case sendFailed = "send_failed"
     /// An event of the room could not be decrypted, or was altered.
     case unreadable
-    /// The device that sent an event is not known.
-    case unknownDevice = "unknown_device"
-    /// The homeserver shows other keys for the device that sent an event than it did.
-    case changedDevice = "changed_device"
+    /// The key of an event was handed on by somebody who could have made the event: ignored.
+    case keyHandedOn = "key_handed_on"
     /// An invite in a room that anybody may join: it does not ring.
     case publicRoom = "public_room"
     /// There is another call already.

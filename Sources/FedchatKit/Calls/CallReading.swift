@@ -114,7 +114,7 @@ actor CallReading {
                         late[room, default: []].append(first)
                     }
                     let sender = first.event["sender"]?.string.flatMap { try? UserID($0) }
-                    happenings.append(.unreadable(room, sender: sender, reason: failure.explanation))
+                    happenings.append(.unreadable(room, sender: sender, reason: failure.cause.rawValue))
                 }
                 held[room]?.removeFirst()
             }
@@ -145,14 +145,11 @@ actor CallReading {
         let told = raw.event["unsigned", "age"]?.integer
         // Without an age, the two clocks must do.
         let age = told.map { min(max($0, 0), 1 << 40) + now - raw.arrival } ?? now - (raw.event.timestamp ?? now)
-        var device: DeviceID?
-        var isEncrypted = false
-        if case .decrypted(let origin) = readable.encryption {
-            // A key that somebody handed on says nothing of who calls.
-            (device, isEncrypted) = (origin.standing == .keyHandedOn ? nil : origin.device, true)
-        }
+        var origin: TimelineEvent.Origin?
+        if case .decrypted(let from) = readable.encryption { origin = from }
         return ReceivedCallEvent(
-            room: readable.room, eventID: id, sender: sender, device: device, isEncrypted: isEncrypted, type: type,
+            room: readable.room, eventID: id, sender: sender, device: origin?.device, standing: origin?.standing,
+            type: type,
             content: content, age: .milliseconds(age),
             claimedAge: content[CallSession.sentAt]?.integer.flatMap { sent in
                 (0...(1 << 50)).contains(sent) ? .milliseconds(now - sent) : nil

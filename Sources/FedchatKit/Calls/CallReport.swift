@@ -1,3 +1,4 @@
+public import ClientEncryption
 public import MatrixModel
 
 /// What the user is told about calls. Holds no SDP and no candidate.
@@ -5,11 +6,11 @@ public enum CallReport: Sendable, Hashable {
     /// The invite has gone out.
     case calling(CallKey, invitee: UserID?)
     /// Somebody calls.
-    case ringing(CallKey, caller: UserID, device: DeviceID?, left: Duration)
+    case ringing(CallKey, caller: UserID, device: DeviceID?, standing: SenderStanding, left: Duration)
     /// Our user took it; the answer is being made.
     case answering(CallKey, caller: UserID)
     /// The other side has answered.
-    case answered(CallKey, by: UserID, device: DeviceID?)
+    case answered(CallKey, by: UserID, device: DeviceID?, standing: SenderStanding)
     /// Media flows, for the first time or again.
     case connected(CallKey)
     /// Media stopped; it may come back.
@@ -30,17 +31,21 @@ public enum CallReport: Sendable, Hashable {
         switch self {
         case .calling(let key, let invitee):
             Self.object("calling", key, ["invitee": invitee.map { .string($0.text) }])
-        case .ringing(let key, let caller, let device, let left):
+        case .ringing(let key, let caller, let device, let standing, let left):
             Self.object(
                 "ringing", key,
                 [
                     "user_id": .string(caller.text), "device_id": device.map { .string($0.text) },
-                    "expires_in_ms": .integer(left.wholeMilliseconds),
+                    "sender_standing": .string(standing.rawValue), "expires_in_ms": .integer(left.wholeMilliseconds),
                 ])
         case .answering(let key, let caller): Self.object("answering", key, ["user_id": .string(caller.text)])
-        case .answered(let key, let user, let device):
+        case .answered(let key, let user, let device, let standing):
             Self.object(
-                "answered", key, ["user_id": .string(user.text), "device_id": device.map { .string($0.text) }])
+                "answered", key,
+                [
+                    "user_id": .string(user.text), "device_id": device.map { .string($0.text) },
+                    "sender_standing": .string(standing.rawValue),
+                ])
         case .connected(let key): Self.object("connected", key)
         case .reconnecting(let key): Self.object("reconnecting", key)
         case .held(let key, let isHeld): Self.object("held", key, ["on": .bool(isHeld)])

@@ -10,6 +10,8 @@ public struct ICEServer: Sendable, Hashable, CustomStringConvertible, CustomDebu
     /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3voipturnserver>
     public static func read(_ answer: some JSONReading) throws(MalformedField) -> (servers: [ICEServer], life: Duration)
     {
+        // Synapse without a TURN server answers an empty object.
+        guard answer["uris"] != nil else { return ([], .seconds(3_600)) }
         let urls = try answer.requiredStrings("uris").prefix(ClientLimits.iceServerURLs).filter { url in
             url.utf8.count <= ClientLimits.argumentBytes
                 && ["turn:", "turns:", "stun:", "stuns:"].contains { url.lowercased().hasPrefix($0) }

@@ -1,3 +1,4 @@
+public import ClientEncryption
 public import MatrixModel
 
 /// An event about a call as it came: nothing of its content is believed yet.
@@ -7,7 +8,8 @@ public struct ReceivedCallEvent: Sendable {
     public let sender: UserID
     /// The device that made the Megolm session; nil where it is not known, or nothing was encrypted.
     public let device: DeviceID?
-    public let isEncrypted: Bool
+    /// How sure it is that the device was the sender's; nil where nothing was encrypted.
+    public let standing: SenderStanding?
     public let type: String
     public let content: JSONValue
     /// How old the homeserver says it is, and how long we have had it.
@@ -17,14 +19,15 @@ public struct ReceivedCallEvent: Sendable {
 
     /// An event of a room.
     public init(
-        room: RoomID, eventID: EventID, sender: UserID, device: DeviceID?, isEncrypted: Bool, type: String,
+        room: RoomID, eventID: EventID, sender: UserID, device: DeviceID?, standing: SenderStanding?,
+        type: String,
         content: JSONValue, age: Duration, claimedAge: Duration? = nil
     ) {
         self.room = room
         self.eventID = eventID
         self.sender = sender
         self.device = device
-        self.isEncrypted = isEncrypted
+        self.standing = standing
         self.type = type
         self.content = content
         self.age = max(age, .zero)

@@ -1,3 +1,4 @@
+internal import ClientEncryption
 internal import MatrixModel
 
 /// A call that somebody else has placed and nobody has taken yet.
@@ -6,6 +7,7 @@ struct RingingCall: Sendable {
     let invite: CallInvite
     let caller: CallParty
     var callerDevice: DeviceID?
+    let standing: SenderStanding
     let isVersion0: Bool
     /// When it stops to ring.
     let expires: Duration

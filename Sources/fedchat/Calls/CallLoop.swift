@@ -161,12 +161,13 @@ final class CallLoop {
         let user = report["user_id"]?.string ?? ""
         let room = report["room_id"]?.string ?? ""
         let isOn = report["on"]?.bool ?? false
-        let device =
-            switch report["device"]?.string {
-            case "unknown": " from a device that is not known"
-            case "changed": " FROM A DEVICE WHOSE KEYS HAVE CHANGED"
+        let doubt =
+            switch report["sender_standing"]?.string {
+            case "unknown_device": " from a device that their server does not show"
+            case "not_cross_signed": " from a device that they have not signed"
             default: ""
             }
+        let device = report["changed"]?.bool == true ? " WITH KEYS THAT HAVE CHANGED" : doubt
         let text: String =
             switch report["event"]?.string {
             case "calling": "calling \(report["invitee"]?.string ?? room)"

@@ -1,3 +1,4 @@
+import ClientEncryption
 import FedchatKit
 import MatrixModel
 import Testing
@@ -39,7 +40,9 @@ private let carol = "@carol:c.test"
         let rings = phone.hears([try received(try invite("c1", to: bob), from: alice, age: .seconds(10))])
         #expect(
             rings.reports == [
-                .ringing(key, caller: try UserID(alice), device: try DeviceID("PHONE"), left: .seconds(80))
+                .ringing(
+                    key, caller: try UserID(alice), device: try DeviceID("PHONE"), standing: .verified,
+                    left: .seconds(80))
             ])
         let taken = phone.on(.accept(key))
         #expect(taken.descriptions == ["offer offer"])

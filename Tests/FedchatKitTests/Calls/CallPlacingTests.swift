@@ -52,6 +52,15 @@ private let carol = "@carol:c.test"
         #expect(told.first == .start(isCaller: true, servers: servers))
     }
 
+    @Test func `servers without TURN, and URLs that are none, are no ICE servers`() throws {
+        #expect(try ICEServer.read([:] as JSONValue).servers.isEmpty)
+        let odd: JSONValue = ["uris": ["http://evil.test", "turn:t", "TURNS:u", "file:///x"], "ttl": -5]
+        let (servers, life) = try ICEServer.read(odd)
+        #expect(servers.map(\.urls) == [["turn:t", "TURNS:u"]])
+        #expect(life == .seconds(1))
+        #expect(throws: MalformedField.self) { try ICEServer.read(["uris": "turn:t"] as JSONValue) }
+    }
+
     @Test func `ICE credentials are renewed before they expire, and the program told`() throws {
         var machine = try TestPhone(alice).machine
         _ = machine.on(.place(room, invitee: nil), at: .zero)

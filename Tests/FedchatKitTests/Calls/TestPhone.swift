@@ -1,3 +1,4 @@
+import ClientEncryption
 import FedchatKit
 import FedchatTesting
 import MatrixModel
@@ -54,11 +55,11 @@ struct TestPhone {
 /// An event as a room brings it.
 func received(
     _ event: CallEvent, from user: String, device: String? = "PHONE", id: String? = nil, age: Duration = .zero,
-    claimed: Duration? = nil, encrypted: Bool = true, in room: String = "!kitchen:a.test"
+    claimed: Duration? = nil, standing: SenderStanding? = .verified, in room: String = "!kitchen:a.test"
 ) throws -> ReceivedCallEvent {
     ReceivedCallEvent(
         room: try RoomID(room), eventID: try EventID(id ?? "$\(SystemIDs.next())"), sender: try UserID(user),
-        device: try device.map { try DeviceID($0) }, isEncrypted: encrypted, type: event.type, content: event.content,
+        device: try device.map { try DeviceID($0) }, standing: standing, type: event.type, content: event.content,
         age: age, claimedAge: claimed)
 }
 
@@ -69,7 +70,7 @@ func raw(
 ) throws -> ReceivedCallEvent {
     ReceivedCallEvent(
         room: try RoomID("!kitchen:a.test"), eventID: try EventID(id ?? "$\(SystemIDs.next())"),
-        sender: try UserID(user), device: try device.map { try DeviceID($0) }, isEncrypted: true, type: type,
+        sender: try UserID(user), device: try device.map { try DeviceID($0) }, standing: .verified, type: type,
         content: content, age: age)
 }
 
