@@ -40,9 +40,9 @@ struct RelationReading: RouteGroup {
         case "f": isBackward = false
         default: throw MatrixError(.invalidParameter, "dir is neither b nor f")
         }
-        let recurses = try request.query("recurse").map { _ throws(MatrixError) in
-            try request.queryBoolean("recurse")
-        }
+        // Clients that ask for features rather than versions say it as the proposal did.
+        let name = request.query("recurse") == nil ? "org.matrix.msc3981.recurse" : "recurse"
+        let recurses = try request.query(name).map { _ throws(MatrixError) in try request.queryBoolean(name) }
         let depth = recurses == true ? Self.depth : 1
         let reader = reading.reader(requester)
         let sealer = reading.environment.sealer

@@ -14,7 +14,8 @@ struct VersionTelling: RouteGroup {
     static let unstableFeatures: [String: JSONValue] = [
         "uk.tcpip.msc4133.stable": true, "org.matrix.msc4140": true, "org.matrix.msc4143": true,
         "org.matrix.msc4354": true, "org.matrix.simplified_msc3575": true, "org.matrix.msc3881": true,
-        "org.matrix.msc3874": true, "org.matrix.msc4028": true, "org.matrix.msc4306": true,
+        "org.matrix.msc3874": true, "org.matrix.msc3981": true, "org.matrix.msc4380.stable": true,
+        "org.matrix.msc4028": true, "org.matrix.msc4306": true,
         "uk.half-shot.msc2666.query_mutual_rooms.stable": true,
     ]
 

@@ -100,7 +100,8 @@ struct RoomsAhead {
             }
         }
         let (events, log) = (assembly.sync.rooms.events, assembly.log)
-        let state = try events.events(nids, from: log)
+        // What is more than this is read with its room, so that it is not all in memory.
+        let state = try events.events(Array(nids.prefix(SyncLimits.stateEventsAhead)), from: log)
         _ = try events.events(Set(state.values.compactMap(\.replaces)), from: log)
     }
 }

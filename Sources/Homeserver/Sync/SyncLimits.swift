@@ -26,8 +26,9 @@ enum SyncLimits {
     static let unreadRowsPerStep = 1_000
     /// Rooms of which a sync reads at once what it needs.
     static let roomsAhead = 100
-    /// Entries of a room's state above which it is read by itself.
-    static let stateEntriesAhead = 2_000
+    /// Entries of a room's state above which it is read by itself, and events of states that are read at once.
+    static let stateEntriesAhead = 500
+    static let stateEventsAhead = 10_000
     /// Rows of one room's events read at once with those of others, for unread counts.
     static let unreadRowsAhead = 100
     /// Events judged by push rules for the unread counts of one answer.

@@ -74,7 +74,11 @@ struct UnreadCounts: Sendable {
         _ list: [SyncRoom], for asking: Asking, _ batch: inout Batch, _ connection: any SQLConnection
     ) throws {
         batch.arrivals = [:]
+        // Of one room nothing is won.
+        guard list.count > 1 else { return }
         let rules = try evaluation.rules(of: asking.user, at: asking.rules, connection)
+        let log = rooms.log(connection)
+        _ = try rooms.events.events(list.map(\.memberNID), from: log)
         var stretches: [EventLog.ArrivalStretch] = []
         for room in list {
             let known = record(.init(user: asking.user, room: room.nid), batch)
@@ -83,9 +87,7 @@ struct UnreadCounts: Sendable {
             guard after < room.lastPosition, known.map({ $0.rules == asking.rules }) ?? true else { continue }
             stretches.append(.init(room: room.nid, after: after, upTo: room.lastPosition))
         }
-        // Of one room nothing is won.
         guard stretches.count > 1 else { return }
-        let log = rooms.log(connection)
         let found = try log.arrivals(of: stretches, limit: SyncLimits.unreadRowsAhead)
         for stretch in stretches {
             batch.arrivals[stretch.room] = Arrivals(after: stretch.after, list: found[stretch.room] ?? [])

@@ -3,6 +3,7 @@ import HomeserverStorage
 import MatrixAPI
 import MatrixModel
 import SQLDatabase
+import SQLiteEngine
 import Testing
 
 @testable import Homeserver
@@ -155,6 +156,38 @@ import Testing
             try await eventually { world.gateway.events.count == 5 }
             #expect(world.gateway.bodies == ["m1", "m2", "m3", "m4", "m5"])
             #expect(world.gateway.requests >= 7)
+        }
+    }
+
+    @Test func `while the database does not answer a pusher is left alone, longer each time, and nothing is lost`()
+        async throws
+    {
+        let database = CountingDatabase(try SQLiteDatabase.inMemory())
+        try await PushServer.run(database: database) { world in
+            let room = try await world.room()
+            try await world.push(world.bob)
+            try await world.alice.say("before", room)
+            try await eventually { world.gateway.bodies == ["before"] }
+            let asking = "FROM pushers WHERE pusher_nid"
+            database.refused = asking
+            _ = database.takeCounts()
+            try await world.alice.say("during", room)
+            var asked = 0
+            func count() { asked += database.takeCounts().filter { $0.key.contains(asking) }.values.reduce(0, +) }
+            try await eventually {
+                count()
+                return asked > 0
+            }
+            // Half a minute of the server's, in which it looks ten times for what waits.
+            let clock = world.server.environment.clock
+            let start = clock.monotonic()
+            try await clock.sleep(for: .seconds(30))
+            count()
+            let elapsed = clock.monotonic() - start
+            #expect(asked <= 4 + Int(elapsed / .seconds(12)), "\(asked) times in \(elapsed)")
+            database.refused = nil
+            try await world.alice.say("after", room)
+            try await eventually { world.gateway.bodies == ["before", "during", "after"] }
         }
     }
 

@@ -6,6 +6,7 @@ final class CountingDatabase: Database {
     private let database: any Database
     private let counts = Mutex<[String: Int]>([:])
     private let refuses = Mutex(false)
+    private let refusedText = Mutex<String?>(nil)
 
     init(_ database: any Database) { self.database = database }
 
@@ -23,6 +24,12 @@ final class CountingDatabase: Database {
     var refusesGroupedWrites: Bool {
         get { refuses.withLock { $0 } }
         set { refuses.withLock { $0 = newValue } }
+    }
+
+    /// Statements with this in them fail.
+    var refused: String? {
+        get { refusedText.withLock { $0 } }
+        set { refusedText.withLock { $0 = newValue } }
     }
 
     func read<R: Sendable>(_ work: @escaping @Sendable (any SQLConnection) throws -> R) async throws -> R {
@@ -43,10 +50,11 @@ final class CountingDatabase: Database {
     func notifications() -> AsyncStream<String> { database.notifications() }
     func close() async { await database.close() }
 
-    fileprivate func count(_ sql: SQL) {
+    fileprivate func count(_ sql: SQL) throws(DatabaseError) {
         let text = sql.text.replacing(/(\$\d+, )+/, with: "").split(whereSeparator: \.isWhitespace)
             .joined(separator: " ").replacing(/\$\d+/, with: "?")
         counts.withLock { $0[text, default: 0] += 1 }
+        if let refused, text.contains(refused) { throw DatabaseError(.unavailable, "refused") }
     }
 }
 
@@ -56,17 +64,17 @@ private struct Connection: SQLConnection {
     var dialect: Dialect { connection.dialect }
 
     func query(_ sql: SQL) throws(DatabaseError) -> [SQLRow] {
-        counted.count(sql)
+        try counted.count(sql)
         return try connection.query(sql)
     }
 
     func execute(_ sql: SQL) throws(DatabaseError) -> Int {
-        counted.count(sql)
+        try counted.count(sql)
         return try connection.execute(sql)
     }
 
     func executeAll(_ statements: [SQL]) throws(DatabaseError) -> [[SQLRow]] {
-        statements.forEach(counted.count)
+        for statement in statements { try counted.count(statement) }
         return try connection.executeAll(statements)
     }
 

@@ -183,6 +183,10 @@ import Testing
         #expect(names(direct) == ["d1"])
         #expect(direct["recursion_depth"] == nil)
         let deep = try await server.call(.get, "\(path)?recurse=true", as: alice)
+        let unstable = try await server.call(.get, "\(path)?org.matrix.msc3981.recurse=true", as: alice)
+        #expect(unstable["recursion_depth"] == deep["recursion_depth"])
+        let ids = { (answer: SyncServer.Answer) in answer["chunk"]?.elements.map { $0["event_id"] } }
+        #expect(ids(unstable) == ids(deep))
         #expect(names(deep) == ["d3", "d2", "d1"])
         #expect(deep["recursion_depth"] == 3)
     }
