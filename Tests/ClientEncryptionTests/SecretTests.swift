@@ -1,4 +1,5 @@
 import Cryptography
+import MatrixAPI
 import MatrixModel
 import Ratchet
 import SQLDatabase
@@ -179,6 +180,14 @@ import Testing
         #expect(try await tablet.write { try $0.crossSigningStatus(in: $1) }.isDeviceSigned)
         try await phone.look()
         #expect(try await phone.isCrossSigned(tablet))
+    }
+
+    @Test func `keys that the server puts in the place of verified ones are not signed`() async throws {
+        let (phone, tablet) = try await devices(isVerified: false)
+        try await phone.write { try $0.signOwnDevice(tablet.device, in: $1) }
+        _ = try await TrustDevice("alice", "TABLET", on: server)
+        try await phone.look()
+        #expect(try await phone.write { try $0.signatureUpload(in: $1)?.call.body } == nil)
     }
 
     @Test func `what a verification shows is kept`() async throws {

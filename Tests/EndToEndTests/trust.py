@@ -85,6 +85,10 @@ def users_verify(world):
     asking = Verifying(alice, bob.id)
     both(asking, waiting)
     expect("identity" in asking.effects() and "identity" in waiting.effects(), f"{asking.steps} {waiting.steps}")
+    expect_equal(alice.ask("devices", bob.id)["standing"], "verified")
+    carol = world.person("carol", world.b)
+    alice.do("send", carol.id, "-m", "hello")
+    expect_equal(alice.ask("devices", carol.id)["standing"], "cross_signed")
 
 
 def mismatch(world):

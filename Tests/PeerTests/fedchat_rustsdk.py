@@ -149,6 +149,8 @@ class World:
                     lambda: f"{second.encryption.recovery_state()}")
         await second.encryption.recover(key)
         await until(lambda: second.encryption.verification_state() == sdk.VerificationState.VERIFIED, "the key signs the SDK's device")
+        await until(lambda: second.encryption.backup_state() == sdk.BackupState.ENABLED,
+                    lambda: f"the SDK uses the backup: {second.encryption.backup_state()}")
         timeline, seen = await second.timeline(self.room)
         for _ in range(10):
             if await timeline.paginate_backwards(50):

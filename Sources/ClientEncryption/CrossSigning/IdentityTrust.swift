@@ -51,6 +51,14 @@ extension EncryptionMachine {
         return try isVerified(user, in: connection) && isCrossSigned(device, in: connection)
     }
 
+    /// How sure it is that the device is its owner's. One that was verified by itself, on this device, counts as verified.
+    public func standing(of device: KnownDevice, in connection: any SQLConnection) throws -> SenderStanding {
+        if try isLocallyVerified(device, in: connection) { return .verified }
+        if device.user == user, try isOwnVerified(device, in: connection) { return .verified }
+        guard try isCrossSigned(device, in: connection) else { return .notCrossSigned }
+        return try isVerified(device.user, in: connection) ? .verified : .crossSigned
+    }
+
     /// Takes the identity that the server shows now for the user's, at our user's word. It is pinned, not verified.
     public func acceptIdentity(of user: UserID, in connection: any SQLConnection) throws {
         try connection.execute(

@@ -94,8 +94,18 @@ extension EncryptionMachine {
         guard let row = rows.first else { return nil }
         var object = try JSONValue.parse(try row.bytes(0))
         object["signatures"] = nil
+        // The server may show other keys under the name of the device that was verified.
+        if owner == user.text, try !isPinned(object, of: name, in: connection) { return nil }
         return SignedJSON.sign(
             object, as: user.text, keyID: "ed25519:\(Base64.encode(key.publicKey.bytes))", with: key)
+    }
+
+    private func isPinned(_ object: JSONValue, of name: String, in connection: any SQLConnection) throws -> Bool {
+        guard let device = try? DeviceID(name), let known = try knownDevice(user, device, in: connection) else {
+            return false
+        }
+        return !known.hasChanged && object["keys", "ed25519:\(name)"]?.string == known.ed25519
+            && object["keys", "curve25519:\(name)"]?.string == known.curve25519
     }
 
     /// After the server took the upload. What it refused is given up and reported; the rest is asked for again, so that

@@ -15,6 +15,8 @@ public struct ListedDevice: Sendable {
     public let hasChanged: Bool
     /// Whether nothing is sent to it.
     public let isBlocked: Bool
+    /// How sure it is that it is its owner's; nil where it has no keys.
+    public let standing: SenderStanding?
 }
 
 extension Client {
@@ -28,12 +30,16 @@ extension Client {
             try await self.uploadKeys()
             try await self.queryKeys(for: [owner])
         }
-        let known = try await database.read { try machine.devices(of: owner, in: $0) }
+        let (known, standings) = try await database.read { connection in
+            let known = try machine.devices(of: owner, in: connection)
+            return (known, try known.map { try machine.standing(of: $0, in: connection) })
+        }
+        let standing = Dictionary(zip(known.map(\.device), standings)) { $1 }
         guard owner == user else {
             return known.map {
                 ListedDevice(
                     user: owner, device: $0.device, displayName: $0.displayName, fingerprint: $0.ed25519,
-                    hasChanged: $0.hasChanged, isBlocked: $0.isBlocked)
+                    hasChanged: $0.hasChanged, isBlocked: $0.isBlocked, standing: standing[$0.device])
             }
         }
         let answer = try await call(APICall(.getDevices))
@@ -42,7 +48,7 @@ extension Client {
             let keys = known.first { $0.device == device }
             return ListedDevice(
                 user: owner, device: device, displayName: each["display_name"]?.string, fingerprint: keys?.ed25519,
-                hasChanged: keys?.hasChanged ?? false, isBlocked: keys?.isBlocked ?? false)
+                hasChanged: keys?.hasChanged ?? false, isBlocked: keys?.isBlocked ?? false, standing: standing[device])
         }
     }
 

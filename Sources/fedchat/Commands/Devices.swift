@@ -1,4 +1,5 @@
 import ArgumentParser
+import Foundation
 import MatrixModel
 
 struct Devices: ParsableCommand {
@@ -34,6 +35,7 @@ struct Devices: ParsableCommand {
         for device in answer["devices"]?.elements ?? [] {
             let notes = [
                 device["own"]?.bool == true ? "this device" : nil,
+                device["standing"]?.string.map { $0.replacingOccurrences(of: "_", with: " ") },
                 device["changed"]?.bool == true ? "KEYS CHANGED" : nil,
                 device["blocked"]?.bool == true ? "blocked" : nil,
             ].compactMap { $0 }

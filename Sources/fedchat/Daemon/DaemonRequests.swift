@@ -150,6 +150,7 @@ struct DaemonRequests: Sendable {
                         "user_id": .string(device.user.text), "device_id": .string(device.device.text),
                         "display_name": device.displayName.map { .string($0) },
                         "ed25519": device.fingerprint.map { .string($0) },
+                        "standing": device.standing.map { .string($0.rawValue) },
                         "changed": .bool(device.hasChanged), "blocked": .bool(device.isBlocked),
                         "own": .bool(device.user == client.user && device.device == client.device),
                     ])
