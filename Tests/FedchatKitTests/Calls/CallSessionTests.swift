@@ -172,9 +172,8 @@ import Testing
             async let other = session(.answer(nil, .ask), bob, ringing)
             let (stream, input) = AsyncStream<CallCommand>.makeStream()
             let placing = CallSession(.place(room, invitee: bob.user), client: alice) { output in
-                if case .report(let report, let json) = output {
+                if case .report(_, let json) = output {
                     reports.withLock { $0.append(json["event"]?.string ?? "") }
-                    if case .calling = report { input.finish() }
                 } else if case .media(let line) = output, line["type"] == "create_offer" {
                     var answer: JSONValue = ["v": 1, "type": "description", "request": line["request"] ?? 0]
                     answer["call_id"] = line["call_id"]
@@ -182,7 +181,10 @@ import Testing
                     input.yield(.media(answer))
                 }
             }
-            #expect(try await placing.run(stream)?.reason == .userHangup)
+            async let placed = placing.run(stream)
+            try await until { ringing.events.contains("ringing") }
+            input.finish()
+            #expect(try await placed?.reason == .userHangup)
             // The hangup has gone out before the session ended.
             try await until { ringing.events.contains("ended") }
             ringing.say(.hangUp)
