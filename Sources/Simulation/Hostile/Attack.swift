@@ -93,9 +93,11 @@ struct Attack: Sendable {
         await server.send([event.canonicalJSON], to: server.victims)
     }
 
-    /// Depths as no server counts them.
+    /// Depths as no server counts them. Where depth decides between states (version 1), the greatest there is would leave nothing
+    /// to decide by ever after: no server can mend that, which is why there are later versions.
     private func depths() async {
-        let depths: [Int64] = [0, 1, room.version.rules.maximumDepth]
+        let rules = room.version.rules
+        let depths: [Int64] = [0, 1, rules.stateResolution == .v1 ? 1 << 20 : rules.maximumDepth]
         let depth = chance.pick(depths)
         guard let event = event(.message, nil, text("depth"), depth: depth) else { return }
         await server.send([event.canonicalJSON], to: server.victims)
