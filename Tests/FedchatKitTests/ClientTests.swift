@@ -13,40 +13,8 @@ import Testing
     let server = PretendServer()
 
     private func open(_ name: String, _ database: SQLiteDatabase? = nil) async throws -> (Client, SQLiteDatabase) {
-        let isNew = database == nil
-        let database = try database ?? SQLiteDatabase.inMemory()
-        let key = try StoreKey([UInt8](repeating: 3, count: 32))
-        if isNew {
-            try await Migrator.migrate(database, ClientSchema.migrations, oldestCompatible: 1)
-            let store = ClientStore(key: key, random: SystemRandomSource())
-            let credentials = Credentials(
-                user: try UserID("@\(name):a"), device: try DeviceID("PHONE"), accessToken: "@\(name):a|PHONE")
-            try await database.write { try store.setCredentials(credentials, in: $0) }
-        }
-        let clock = PretendClock()
-        let client = try await Client.open(
-            Client.Parts(
-                database: database, key: key, http: server, clock: HastyClock(), now: { clock.now },
-                random: SystemRandomSource(), logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }),
-            homeserver: try Homeserver("https://a"))
-        try await client.publishKeys()
-        return (client, database)
+        try await server.open(name, database)
     }
-
-    /// Runs clients while `work` goes on.
-    private func running(_ clients: Client..., work: @escaping @Sendable () async throws -> Void) async throws {
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            for client in clients { group.addTask { try await client.run() } }
-            group.addTask {
-                try await work()
-                throw Done()
-            }
-            do { while try await group.next() != nil {} } catch is Done {}
-            group.cancelAll()
-        }
-    }
-
-    private struct Done: Error {}
 
     private func texts(_ room: RoomID, of client: Client) async throws -> [String] {
         let heard = Mutex<[String]>([])
@@ -63,7 +31,7 @@ import Testing
         let (alice, _) = try await open("alice")
         let (bob, _) = try await open("bob")
         let server = server
-        try await running(alice, bob) {
+        try await PretendServer.running(alice, bob) {
             var creation = RoomCreation()
             creation.name = "Kitchen"
             let room = try await alice.create(creation)
@@ -92,7 +60,7 @@ import Testing
 
     @Test func `a lost answer is asked for again under the same transaction id`() async throws {
         let (alice, _) = try await open("alice")
-        try await running(alice) {
+        try await PretendServer.running(alice) {
             let room = try await alice.create(RoomCreation())
             server.state.withLock { $0.failAfter["/send/m.room"] = 2 }
 
@@ -107,7 +75,7 @@ import Testing
     @Test func `what a crash leaves in the queue goes out after it, once`() async throws {
         let (alice, database) = try await open("alice")
         let made = Mutex<RoomID?>(nil)
-        try await running(alice) {
+        try await PretendServer.running(alice) {
             let room = try await alice.create(RoomCreation())
             made.withLock { $0 = room }
             server.state.withLock { $0.failBefore["/send/m.room"] = 1_000 }
@@ -119,7 +87,7 @@ import Testing
         server.state.withLock { $0.failBefore = [:] }
 
         let (again, _) = try await open("alice", database)
-        try await running(again) {
+        try await PretendServer.running(again) {
             while true {
                 let heard = try await texts(room, of: again)
                 if !heard.isEmpty {
@@ -134,7 +102,7 @@ import Testing
 
     @Test func `an encrypted room is never spoken to in the clear, whatever the server says later`() async throws {
         let (alice, _) = try await open("alice")
-        try await running(alice) {
+        try await PretendServer.running(alice) {
             let room = try await alice.create(RoomCreation())
             server.state.withLock { state in
                 state.events.append(
@@ -154,7 +122,7 @@ import Testing
 
     @Test func `a room that is not ours is not found`() async throws {
         let (alice, _) = try await open("alice")
-        try await running(alice) {
+        try await PretendServer.running(alice) {
             await #expect(throws: ClientError.self) {
                 try await alice.send("m.room.message", ["body": "x"], to: try RoomID("!nothing:a"))
             }

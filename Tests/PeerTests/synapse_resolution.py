@@ -264,6 +264,7 @@ def check():
                 # From version 3 on ids are hashes here, so those of the vector decide nothing.
                 if "the greatest id" in case["says"] and number >= 3:
                     skipped += 1
+                    print(f"SKIPPED version {number}: from version 3 ids are hashes, so the vector's ids decide nothing")
                     continue
                 if again(str(number), "!room:one.test", case["events"], case["forks"], expected):
                     passed += 1

@@ -14,41 +14,7 @@ import Testing
     let server = PretendServer()
 
     private func open(_ name: String, _ database: SQLiteDatabase? = nil) async throws -> (Client, SQLiteDatabase) {
-        let isNew = database == nil
-        let database = try database ?? SQLiteDatabase.inMemory()
-        let key = try StoreKey([UInt8](repeating: 3, count: 32))
-        if isNew {
-            try await Migrator.migrate(database, ClientSchema.migrations, oldestCompatible: 1)
-            let store = ClientStore(key: key, random: SystemRandomSource())
-            let credentials = Credentials(
-                user: try UserID("@\(name):a"), device: try DeviceID("PHONE"), accessToken: "@\(name):a|PHONE")
-            try await database.write { try store.setCredentials(credentials, in: $0) }
-        }
-        let clock = PretendClock()
-        let client = try await Client.open(
-            Client.Parts(
-                database: database, key: key, http: server, clock: HastyClock(), now: { clock.now },
-                random: SystemRandomSource(), logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }),
-            homeserver: try Homeserver("https://a"))
-        try await client.publishKeys()
-        return (client, database)
-    }
-
-    private func running(_ clients: Client..., work: @escaping @Sendable () async throws -> Void) async throws {
-        try await withThrowingTaskGroup(of: Bool.self) { group in
-            for client in clients {
-                group.addTask {
-                    try await client.run()
-                    return false
-                }
-            }
-            group.addTask {
-                try await work()
-                return true
-            }
-            while let isDone = try await group.next() { if isDone { break } }
-            group.cancelAll()
-        }
+        try await server.open(name, database)
     }
 
     /// A room of both.
@@ -124,7 +90,7 @@ import Testing
     @Test func `a call goes through a room that holds nothing of it in the clear`() async throws {
         let (alice, _) = try await open("alice")
         let (bob, _) = try await open("bob")
-        try await running(alice, bob) {
+        try await PretendServer.running(alice, bob) {
             let room = try await room(alice, bob)
             let (calling, answering) = (End(), End())
             async let one = session(.place(room, invitee: bob.user), alice, calling)
@@ -148,7 +114,7 @@ import Testing
     @Test func `a room in the clear is refused`() async throws {
         let (alice, _) = try await open("alice")
         let (bob, _) = try await open("bob")
-        try await running(alice, bob) {
+        try await PretendServer.running(alice, bob) {
             let room = try await room(alice, bob, encrypted: false)
             for purpose in [CallPurpose.place(room, invitee: nil), .answer(room, .accept)] {
                 do {
@@ -162,7 +128,7 @@ import Testing
     @Test func `whoever gives the commands goes away, and the call is hung up`() async throws {
         let (alice, _) = try await open("alice")
         let (bob, _) = try await open("bob")
-        try await running(alice, bob) {
+        try await PretendServer.running(alice, bob) {
             let room = try await room(alice, bob)
             let gone = AsyncStream<CallCommand> { $0.finish() }
             let reports = Mutex<[String]>([])
@@ -195,7 +161,7 @@ import Testing
     @Test func `a call that was dealt with does not ring again after a restart`() async throws {
         let (alice, _) = try await open("alice")
         let (bob, database) = try await open("bob")
-        try await running(alice, bob) {
+        try await PretendServer.running(alice, bob) {
             let room = try await room(alice, bob)
             let (calling, answering) = (End(), End())
             async let one = session(.place(room, invitee: bob.user), alice, calling)
@@ -204,7 +170,7 @@ import Testing
             _ = try await [one, other]
         }
         let (again, _) = try await open("bob", database)
-        try await running(again) {
+        try await PretendServer.running(again) {
             try await again.caughtUp()
             let end = End()
             async let waiting = session(.answer(nil, .accept), again, end)
@@ -224,7 +190,7 @@ import Testing
     @Test func `what is worth nothing later waits neither for the server nor for the next start`() async throws {
         let (alice, database) = try await open("alice")
         let made = Mutex<RoomID?>(nil)
-        try await running(alice) {
+        try await PretendServer.running(alice) {
             let room = try await alice.create(RoomCreation())
             made.withLock { $0 = room }
             server.state.withLock { $0.failBefore["/send/m.room"] = 1_000 }
@@ -238,7 +204,7 @@ import Testing
         }
         let room = try #require(made.withLock { $0 })
         let (again, _) = try await open("alice", database)
-        try await running(again) {
+        try await PretendServer.running(again) {
             let heard = Mutex<[String]>([])
             while !heard.withLock({ $0.contains("patience") }) {
                 let timeline = Timeline(of: room, client: again) { event in

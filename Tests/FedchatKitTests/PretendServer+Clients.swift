@@ -1,0 +1,50 @@
+import ClientEncryption
+import Cryptography
+import FedchatKit
+import Logging
+import MatrixModel
+import SQLDatabase
+import SQLiteEngine
+
+/// Real clients of a pretended server.
+extension PretendServer {
+    /// Opens a client: a new one, or that of a store.
+    func open(_ name: String, _ database: SQLiteDatabase? = nil) async throws -> (Client, SQLiteDatabase) {
+        let isNew = database == nil
+        let database = try database ?? SQLiteDatabase.inMemory()
+        let key = try StoreKey([UInt8](repeating: 3, count: 32))
+        if isNew {
+            try await Migrator.migrate(database, ClientSchema.migrations, oldestCompatible: 1)
+            let store = ClientStore(key: key, random: SystemRandomSource())
+            let credentials = Credentials(
+                user: try UserID("@\(name):a"), device: try DeviceID("PHONE"), accessToken: "@\(name):a|PHONE")
+            try await database.write { try store.setCredentials(credentials, in: $0) }
+        }
+        let clock = PretendClock()
+        let client = try await Client.open(
+            Client.Parts(
+                database: database, key: key, http: self, clock: HastyClock(), now: { clock.now },
+                random: SystemRandomSource(), logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }),
+            homeserver: try Homeserver("https://a"))
+        try await client.publishKeys()
+        return (client, database)
+    }
+
+    /// Runs clients while `work` goes on.
+    static func running(_ clients: Client..., work: @escaping @Sendable () async throws -> Void) async throws {
+        try await withThrowingTaskGroup(of: Bool.self) { group in
+            for client in clients {
+                group.addTask {
+                    try await client.run()
+                    return false
+                }
+            }
+            group.addTask {
+                try await work()
+                return true
+            }
+            while let isDone = try await group.next() { if isDone { break } }
+            group.cancelAll()
+        }
+    }
+}
