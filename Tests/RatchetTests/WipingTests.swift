@@ -5,7 +5,9 @@ import Testing
 @testable import Ratchet
 
 /// Looks for secrets in all of the process's memory once their owners are gone, as another process with its memory would.
-@Suite("secrets are wiped") struct WipingTests {
+///
+/// One test at a time: what one of them has read of the memory holds what another looks for.
+@Suite("secrets are wiped", .serialized) struct WipingTests {
     /// Copies of secrets, to look for them.
     final class Sought {
         private var needles: [(name: String, address: UnsafeMutableRawPointer)] = []
@@ -33,7 +35,10 @@ import Testing
             defer { close(file) }
             let size = 1 << 20
             let buffer = UnsafeMutableRawPointer.allocate(byteCount: size, alignment: 4096)
-            defer { buffer.deallocate() }
+            defer {
+                buffer.initializeMemory(as: UInt8.self, repeating: 0, count: size)
+                buffer.deallocate()
+            }
             var found: Set<String> = []
             for (start, end) in try Self.regions() {
                 var at = start
