@@ -41,4 +41,10 @@ public struct Environment: Sendable {
 
     /// Whether a name of this server's.
     public func isLocal(_ user: UserID) -> Bool { user.serverName == serverName }
+
+    /// Ends the leases that this node held when it was killed, so that it need not wait for their end. On PostgreSQL they
+    /// may be another node's.
+    func releaseLeases(_ release: @escaping @Sendable (any SQLConnection) throws -> Void) async {
+        if database.dialect == .sqlite { try? await database.write(release) }
+    }
 }
