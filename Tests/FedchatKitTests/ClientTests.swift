@@ -150,7 +150,7 @@ import Testing
     }
 }
 
-/// A clock whose pauses are a thousandth of what is asked.
+/// A clock whose short pauses are a hundredth of what is asked.
 struct HastyClock: Clock {
     typealias Duration = Swift.Duration
     let clock = ContinuousClock()
