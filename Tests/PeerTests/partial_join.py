@@ -7,20 +7,16 @@ A puppet server fills a room with its users. Then the other server joins: the se
 client that loads members lazily has the room, and until all members are known are printed. Both sides talk meanwhile, and
 afterwards the state on both sides is compared event by event.
 """
-import argparse
-import pathlib
-import shutil
 import sqlite3
 import sys
-import tempfile
 import time
 
 from puppet import Puppet, event_id
 from synapse_server import Synapse      # puts blackbox on the path
 
+from blackbox import script
 from blackbox.certificates import Authority
 from blackbox.matrix import quoted, timeline
-from blackbox.postgres import Cluster
 from blackbox.report import Run, expect, expect_equal, eventually
 from blackbox.servers import Fedchatd
 
@@ -160,25 +156,20 @@ def resident_goes_away(ours, theirs, third, authority, members, version):
 
 
 def main():
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = script.options(__doc__, "database", "only", "keep")
     options.add_argument("--members", type=int, default=300)
-    options.add_argument("--database", choices=["sqlite", "postgres"], default="sqlite")
     options.add_argument("--version", choices=["11", "12"], default="12")
-    options.add_argument("--only", default="", help="run what has this in its sentence")
-    options.add_argument("--keep", action="store_true", help="leave the servers' folders")
-    options = options.parse_args()
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="partial"))
-    authority, cluster, run = Authority(folder / "ca"), None, Run()
-    try:
-        cluster = Cluster() if options.database == "postgres" else None
-        ours = Fedchatd(folder / "ours", authority, cluster.create("ours") if cluster else None)
-        third = Fedchatd(folder / "third", authority, cluster.create("third") if cluster else None)
+    options, run = options.parse_args(), Run()
+    with script.folder("partial", options.keep) as folder, script.Databases(options.database) as databases:
+        authority = Authority(folder / "ca")
 
         def one(sentence, function, *arguments):
             if options.only in sentence:
                 run.one(sentence, function, *arguments, authority, options.members, options.version)
 
-        with ours, third, Synapse(folder / "theirs", authority) as theirs:
+        with (Fedchatd(folder / "ours", authority, databases.create("ours")) as ours,
+              Fedchatd(folder / "third", authority, databases.create("third")) as third,
+              Synapse(folder / "theirs", authority) as theirs):
             for server in (ours, third, theirs):        # a request for all members waits for them
                 server.site.timeout = 300
                 server.site.forget_connection()
@@ -187,13 +178,6 @@ def main():
             one("we join our own kind's room without its members", theirs_joined_by_us, ours, third)
             one("we are killed before all members are known", killed_meanwhile, ours, theirs)
             one("the server that answered our join goes away", resident_goes_away, ours, theirs, third)
-    finally:
-        if cluster:
-            cluster.stop()
-        if options.keep:
-            print(f"kept: {folder}")
-        else:
-            shutil.rmtree(folder, ignore_errors=True)
     return run.close()
 
 
