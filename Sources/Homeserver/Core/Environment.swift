@@ -20,6 +20,8 @@ public struct Environment: Sendable {
     public let logger: Logger
     /// Where work that blocks is done: files, password hashes.
     public let blockingWork: BlockingWork
+    /// What of the configuration may change while the server runs.
+    let settings: ReloadedSettings
 
     public init(
         serverName: ServerName, configuration: HomeserverConfiguration, database: any Database, sealer: StorageSealer,
@@ -37,6 +39,7 @@ public struct Environment: Sendable {
         self.logger = logger
         self.blockingWork = blockingWork
         self.mailSender = mailSender
+        settings = ReloadedSettings(configuration)
     }
 
     /// Whether a name of this server's.
