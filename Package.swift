@@ -134,7 +134,8 @@ let testTargets: [Target] = [
         "ClientEncryptionTests",
         [
             "ClientEncryption", "FedchatKit", "Homeserver", "HomeserverStorage", "Federation", "Ratchet", "MatrixAPI",
-            "MatrixModel", "HTTPMessages", "SQLDatabase", "SQLiteEngine", "Cryptography", httpTypes, logging,
+            "MatrixModel", "HTTPMessages", "SQLDatabase", "SQLiteEngine", "Cryptography", "FedchatTesting", httpTypes,
+            logging,
         ]),
     tests(
         "FedchatKitTests",

@@ -5,52 +5,31 @@
 
 Two servers, so that verifications and identities cross a federation.
 """
-import argparse
+import contextlib
 import hashlib
 import os
-import pathlib
-import shutil
 import sys
-import tempfile
 
-here = pathlib.Path(__file__).resolve().parent
-sys.path[:0] = [str(here), str(here.parent / "PeerTests")]
-
+from blackbox import script
 from blackbox.certificates import Authority
-from blackbox.people import Person
+from blackbox.people import People
 from blackbox.report import Run, eventually, expect, expect_equal
 from blackbox.servers import Fedchatd
-from verifying import Verifying, both
+from blackbox.verifying import Verifying, both
 
 
-class World:
-    def __init__(self, folder, a, b):
-        self.folder, self.a, self.b = folder, a, b
-        self.people, self.count = [], 0
-
+class World(People):
     def person(self, name, server=None, identity=True):
-        self.count += 1
-        person = Person(f"{name}{self.count}", server or self.a, self.folder / "people")
-        self.people.append(person)
-        person.register()
+        person = super().person(name, server)
         if identity:
             person.do("cross-signing", "bootstrap", "--password-file", person.password_file)
         return person
 
     def device(self, person, name):
         """Another device of a person, with a home of its own."""
-        self.count += 1
-        other = Person(f"{name}{self.count}", person.server, self.folder / "people")
-        self.people.append(other)
+        other = super().person(name, person.server, registered=False)
         other.do("login", "--homeserver", person.server.site.base_url, "--user", person.name, "--password-file", other.password_file)
         return other
-
-    def pair(self):
-        alice, bob = self.person("alice"), self.person("bob", self.b)
-        room = alice.ask("create", "--name", "Kitchen")["room_id"]
-        alice.do("invite", room, bob.id)
-        bob.do("join", room)
-        return alice, bob, room
 
 
 def secret(person, text, name="secret"):
@@ -308,27 +287,12 @@ CASES = [
 
 
 def main():
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--only", default="", help="run the cases with this in their sentence")
-    options.add_argument("--keep", action="store_true", help="leave the folder")
-    options = options.parse_args()
-    folder, run = pathlib.Path(tempfile.mkdtemp(prefix="trust")), Run()
-    authority = Authority(folder / "ca")
-    try:
-        with Fedchatd(folder / "a", authority) as a, Fedchatd(folder / "b", authority) as b:
-            world = World(folder, a, b)
-            try:
-                for sentence, function in CASES:
-                    if options.only in sentence:
-                        run.one(sentence, function, world)
-            finally:
-                for person in world.people:
-                    person.close()
-    finally:
-        if options.keep:
-            print(f"kept: {folder}")
-        else:
-            shutil.rmtree(folder, ignore_errors=True)
+    options, run = script.options(__doc__, "only", "keep").parse_args(), Run()
+    with script.folder("trust", options.keep) as folder:
+        authority = Authority(folder / "ca")
+        with (Fedchatd(folder / "a", authority) as a, Fedchatd(folder / "b", authority) as b,
+              contextlib.closing(World(folder, a, b)) as world):
+            run.pairs(CASES, world, options.only)
     return run.close()
 
 

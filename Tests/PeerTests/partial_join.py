@@ -8,21 +8,18 @@ client that loads members lazily has the room, and until all members are known a
 afterwards the state on both sides is compared event by event. --table writes the seconds as Markdown, beside those of Synapse
 joining Synapse.
 """
-import argparse
 import os
 import pathlib
-import shutil
 import sqlite3
 import sys
-import tempfile
 import time
 
 from puppet import Puppet, event_id
 from synapse_server import Synapse      # puts blackbox on the path
 
+from blackbox import script
 from blackbox.certificates import Authority
 from blackbox.matrix import quoted, timeline
-from blackbox.postgres import Cluster
 from blackbox.report import Run, expect, expect_equal, eventually
 from blackbox.servers import Fedchatd
 
@@ -184,20 +181,13 @@ def resident_goes_away(ours, theirs, third, authority, members, version):
 
 
 def main():
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = script.options(__doc__, "database", "only", "keep")
     options.add_argument("--members", type=int, default=300)
-    options.add_argument("--database", choices=["sqlite", "postgres"], default="sqlite")
     options.add_argument("--version", choices=["11", "12"], default="12")
-    options.add_argument("--only", default="", help="run what has this in its sentence")
     options.add_argument("--table", help="a file that gets the seconds, beside those of Synapse joining Synapse")
-    options.add_argument("--keep", action="store_true", help="leave the servers' folders")
-    options = options.parse_args()
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="partial"))
-    authority, cluster, run = Authority(folder / "ca"), None, Run()
-    try:
-        cluster = Cluster() if options.database == "postgres" else None
-        ours = Fedchatd(folder / "ours", authority, cluster.create("ours") if cluster else None)
-        third = Fedchatd(folder / "third", authority, cluster.create("third") if cluster else None)
+    options, run = options.parse_args(), Run()
+    with script.folder("partial", options.keep) as folder, script.Databases(options.database) as databases:
+        authority = Authority(folder / "ca")
 
         rows = []
 
@@ -207,7 +197,9 @@ def main():
                 run.one(sentence, function, *arguments, authority, options.members, options.version)
                 rows.extend((sentence, seconds) for seconds in took)
 
-        with ours, third, Synapse(folder / "theirs", authority) as theirs:
+        with (Fedchatd(folder / "ours", authority, databases.create("ours")) as ours,
+              Fedchatd(folder / "third", authority, databases.create("third")) as third,
+              Synapse(folder / "theirs", authority) as theirs):
             for server in (ours, third, theirs):        # a request for all members waits for them
                 server.site.timeout = 300
                 server.site.forget_connection()
@@ -222,13 +214,6 @@ def main():
             one("the server that answered our join goes away", resident_goes_away, ours, theirs, third)
         if options.table:
             pathlib.Path(options.table).write_text(table(rows, options))
-    finally:
-        if cluster:
-            cluster.stop()
-        if options.keep:
-            print(f"kept: {folder}")
-        else:
-            shutil.rmtree(folder, ignore_errors=True)
     return run.close()
 
 

@@ -46,16 +46,10 @@ final class StateCompletion: Sendable {
 
     /// Runs until the task is cancelled.
     func run() async {
-        if environment.database.dialect == .sqlite {
-            // Who held them is this node, before it was killed.
-            try? await environment.database.write { try PartialRoomStore($0).releaseAll() }
-        }
+        await environment.releaseLeases { try PartialRoomStore($0).releaseAll() }
         await withDiscardingTaskGroup { group in
             group.addTask { [self] in
-                while !Task.isCancelled {
-                    wake.yield()
-                    do { try await environment.clock.sleep(for: Self.poll) } catch { break }
-                }
+                await environment.clock.every(Self.poll) { wake.yield() }
                 wake.finish()
             }
             for await _ in wakes {
