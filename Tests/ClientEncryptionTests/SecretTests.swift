@@ -190,6 +190,56 @@ import Testing
         #expect(try await phone.write { try $0.signatureUpload(in: $1)?.call.body } == nil)
     }
 
+    @Test func `a signature that is due is of the keys that were verified, whatever is accepted later`() async throws {
+        let (phone, tablet) = try await devices(isVerified: false)
+        try await phone.write { try $0.signOwnDevice(tablet.device, in: $1) }
+        let impostor = try await TrustDevice("alice", "TABLET", on: server)
+        try await phone.write { try $0.acceptNewKeys(of: tablet.user, tablet.device, in: $1) }
+        try await phone.look()
+        #expect(try await phone.known(tablet)?.ed25519 == impostor.write { try $0.fingerprint(in: $1) })
+
+        #expect(try await phone.write { try $0.signatureUpload(in: $1)?.call.body } == nil)
+
+        let known = try #require(try await phone.known(tablet))
+        try await phone.write { try $0.signOwnDevice(tablet.device, ed25519: known.ed25519, in: $1) }
+        #expect(try await phone.write { try $0.signatureUpload(in: $1)?.call.body } != nil, "verified anew")
+    }
+
+    @Test func `an own device that was verified or blocked is not forgotten, however many others come and go`()
+        async throws
+    {
+        let (phone, tablet) = try await devices(isVerified: false)
+        let laptop = try await TrustDevice("alice", "LAPTOP", on: server)
+        try await phone.look()
+        try await phone.write { machine, connection in
+            try machine.signOwnDevice(tablet.device, in: connection)
+            _ = try machine.setBlocked(true, laptop.user, laptop.device, in: connection)
+            // The oldest of all that are gone.
+            for number in 0..<Limits.goneDevicesPerUser + 10 {
+                try connection.execute(
+                    """
+                    INSERT INTO devices (user_id, device_id, curve25519, ed25519, gone, changed, first_seen, claim_at,
+                        unwedge_wanted, unwedged_at)
+                    VALUES (\(machine.user.text), \("FAKE\(number)"), \("c\(number)"), \("e\(number)"), 1, 0,
+                        \(machine.now() + 1), 0, 0, 0)
+                    """)
+            }
+        }
+        server.state.withLock { state in
+            for name in ["TABLET", "LAPTOP"] { state.deviceKeys["@alice:a"]?[name] = nil }
+        }
+        server.tell(of: "@alice:a")
+        try await phone.look()
+
+        let gone = try await phone.write { machine, connection in
+            try connection.query("SELECT device_id FROM devices WHERE gone = 1 AND device_id NOT LIKE 'FAKE%'")
+                .map { try $0.text(0) }
+        }
+        #expect(Set(gone) == ["TABLET", "LAPTOP"])
+        let count = try await phone.write { try $1.query("SELECT COUNT(*) FROM devices WHERE gone = 1").first?.int(0) }
+        #expect(count.map { $0 <= Limits.goneDevicesPerUser + 2 } == true, "the others have a bound")
+    }
+
     @Test func `what a verification shows is kept`() async throws {
         let (phone, tablet) = try await devices(isVerified: false)
         let bob = try await TrustDevice("bob", on: server)

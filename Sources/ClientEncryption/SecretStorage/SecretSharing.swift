@@ -28,8 +28,7 @@ extension EncryptionMachine {
         }
         try keep(bytes, as: name, in: connection)
         if name == .master { try reviewOwnIdentity(in: connection) }
-        // A device that can sign signs itself.
-        if name == .selfSigning { try signatureIsDue(user.text, device.text, in: connection) }
+        if name == .selfSigning { try signThisDevice(in: connection) }
         return true
     }
 
