@@ -126,6 +126,32 @@ import Testing
         #expect(try await tablet.write { try $0.heldSecrets(in: $1) }.count == 3)
     }
 
+    @Test func `a blocked device gets nothing and is believed nothing, verified as it is`() async throws {
+        let (phone, tablet) = try await devices()
+        try await phone.claim()
+        #expect(try await phone.write { try $0.setBlocked(true, tablet.user, tablet.device, in: $1) })
+
+        try await ask(tablet, phone)
+        #expect(try await tablet.sync().secrets.isEmpty)
+        #expect(try await tablet.write { try $0.heldSecrets(in: $1) }.isEmpty)
+        #expect(try await !phone.write { try $0.canRequestKeys(in: $1) })
+
+        // The other way round: what a blocked device sends is not taken.
+        #expect(try await phone.write { try $0.setBlocked(false, tablet.user, tablet.device, in: $1) })
+        _ = try await phone.write { try $1.execute("DELETE FROM secret_replies_due") }
+        try await tablet.write { machine, connection in
+            _ = try connection.execute("DELETE FROM secret_requests")
+            try machine.requestMissingSecrets(in: connection)
+        }
+        try await tablet.flush()
+        try await phone.sync()
+        try await phone.write { try $0.answerSecretRequests(in: $1) }
+        try await phone.flush()
+        #expect(try await tablet.write { try $0.setBlocked(true, phone.user, phone.device, in: $1) })
+        let outcome = try await tablet.sync()
+        #expect(outcome.secrets.isEmpty && outcome.warnings.count == 3)
+    }
+
     @Test func `a request of somebody else is passed over`() async throws {
         let (phone, _) = try await devices()
         let mallory = try await TrustDevice("mallory", on: server)

@@ -75,7 +75,7 @@ extension EncryptionMachine {
     /// In the clear: it names secrets, but tells none.
     private func sendToOwnDevices(_ type: String, _ content: JSONValue, in connection: any SQLConnection) throws {
         var devices: JSONValue = [:]
-        for other in try self.devices(of: user, in: connection) where other.device != device {
+        for other in try self.devices(of: user, in: connection) where other.device != device && !other.isBlocked {
             devices[other.device.text] = content
         }
         guard devices.count > 0 else { return }
@@ -95,7 +95,8 @@ extension EncryptionMachine {
         else { throw EncryptionError.malformed(path: "m.secret.send") }
         let curve = Base64.encode(payload.senderKey.bytes)
         guard let sender = try devices(of: user, in: connection).first(where: { $0.curve25519 == curve }),
-            sender.ed25519 == Base64.encode(payload.ed25519.bytes), try isOwnVerified(sender, in: connection)
+            sender.ed25519 == Base64.encode(payload.ed25519.bytes), try isOwnVerified(sender, in: connection),
+            !sender.isBlocked
         else { throw EncryptionError.mismatch(rule: "secrets come from our own verified devices") }
         guard let row = try connection.query("SELECT name FROM secret_requests WHERE request_id = \(id)").first,
             let name = SecretName(rawValue: try row.text(0))
@@ -152,7 +153,7 @@ extension EncryptionMachine {
             let (asking, id) = (try row.text(0), try row.text(1))
             guard let secret = SecretName(rawValue: try row.text(2)).flatMap({ held[$0] }),
                 let device = try devices(of: user, in: connection).first(where: { $0.device.text == asking }),
-                try isOwnVerified(device, in: connection),
+                try isOwnVerified(device, in: connection), !device.isBlocked,
                 let message = try encrypt(
                     "m.secret.send", ["request_id": .string(id), "secret": .string(secret)], to: device,
                     in: connection)
