@@ -101,6 +101,26 @@ import Testing
         #expect(try JSONValue.parse(upload.call.body)["one_time_keys"]?.count == 22)
     }
 
+    @Test(arguments: [Int64.min, -1, 0, 25, 26, .max])
+    func `a server may say any number of keys`(_ count: Int64) async throws {
+        let bob = try await PretendDevice("bob", on: server)
+        try await bob.upload()
+        try await receive(bob, #"{"device_one_time_keys_count":{"signed_curve25519":\#(count)}}"#)
+        let machine = bob.machine
+
+        let upload = try await bob.write { try machine.keyUpload(in: $0) }
+
+        let made = try upload.map { try JSONValue.parse($0.call.body)["one_time_keys"]?.count ?? 0 } ?? 0
+        #expect(made == (count <= 0 ? 25 : 0))
+        if let upload {
+            let answer = try JSONDocument(
+                Array(#"{"one_time_key_counts":{"signed_curve25519":\#(count)}}"#.utf8)
+            ).root
+            try await bob.write { try machine.uploaded(upload, response: answer, in: $0) }
+            _ = try await bob.write { try machine.keyUpload(in: $0) }
+        }
+    }
+
     @Test func `a device without keys is told so once, until there is a session`() async throws {
         let (alice, bob) = (try await PretendDevice("alice", on: server), try await PretendDevice("bob", on: server))
         for device in [alice, bob] { try await device.upload() }
