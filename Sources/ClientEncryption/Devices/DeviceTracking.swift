@@ -149,9 +149,9 @@ extension EncryptionMachine {
         try !connection.query("SELECT 1 FROM tracked_users WHERE user_id = \(user.text)").isEmpty
     }
 
-    /// Whether the user's devices are known as they are now.
+    /// Whether the user's devices are known as they are now: never those of a user who is not followed.
     func isCurrent(_ user: UserID, in connection: any SQLConnection) throws -> Bool {
-        try connection.query("SELECT 1 FROM tracked_users WHERE user_id = \(user.text) AND current < wanted").isEmpty
+        try !connection.query("SELECT 1 FROM tracked_users WHERE user_id = \(user.text) AND current >= wanted").isEmpty
     }
 
     // MARK: Servers that do not answer

@@ -63,7 +63,7 @@ extension EncryptionMachine {
         // A hint only: anybody can write anything there.
         if let curve = event["content", "sender_key"]?.string, let user = try? UserID(sender),
             try knownDevice(user, curve25519: curve, in: connection) == nil, user != self.user,
-            try isTracked(user, in: connection), try isCurrent(user, in: connection)
+            try isCurrent(user, in: connection)
         {
             return .senderDeviceUnknown
         }
