@@ -88,7 +88,8 @@ extension EncryptionMachine {
     func takeForwardedKey(_ payload: OlmPayload, in connection: any SQLConnection) throws -> SyncOutcome.RoomKey? {
         try checkIdentity(payload, in: connection)
         let curve = Base64.encode(payload.senderKey.bytes)
-        guard payload.sender == user, let sender = try knownDevice(user, curve25519: curve, in: connection),
+        guard payload.sender == user,
+            let sender = try devices(of: user, in: connection).first(where: { $0.curve25519 == curve }),
             try isOwnVerified(sender, in: connection), !sender.isBlocked
         else { throw EncryptionError.mismatch(rule: "keys are forwarded by our own verified devices") }
         guard let room = payload.content["room_id"]?.string.flatMap({ try? RoomID($0) }),
