@@ -171,7 +171,7 @@ import Testing
         let tablet = try await TrustDevice("alice", "TABLET", on: server)
         let key = try await phone.write { try $0.secretsInUse(in: $1)[.backup] } ?? ""
         #expect(try await tablet.write { try $0.take(key, as: .backup, in: $1) })
-        try await adopt(shown, on: tablet)
+        #expect(try await adopt(shown, on: tablet) == .privateKey)
         let restoration = try await restore([batch], to: tablet)
         #expect(restoration.damaged == 1 && restoration.read == 2)
     }
@@ -187,6 +187,34 @@ import Testing
         await #expect(throws: EncryptionError.wrongRecoveryKey) {
             _ = try await tablet.write { try $0.restore(session: "x", of: try RoomID("!0:a"), answer, in: $1) }
         }
+    }
+
+    @Test func `the key of the backup before is not that of the one in use`() async throws {
+        let phone = try await TrustDevice("alice", on: server)
+        try await phone.makeIdentity()
+        _ = try await created(by: phone)
+        let tablet = try await TrustDevice("alice", "TABLET", on: server)
+        try await tablet.look()
+        let secrets = try await phone.write { try $0.secretsInUse(in: $1) }
+        try await tablet.write { machine, connection in
+            for (name, secret) in secrets { _ = try machine.take(secret, as: name, in: connection) }
+        }
+        let second = try await created(by: tablet, "2")
+        #expect(secrets[.backup] != nil)
+
+        #expect(try await adopt(second, on: phone) == .identity)
+
+        #expect(try await phone.write { try $0.secretsInUse(in: $1) }[.backup] == nil, "nor is it given to anybody")
+        #expect(try await !phone.write { try $0.canReadBackup(in: $1) })
+        try await phone.look()
+        try await phone.write { try $0.requestMissingSecrets([.backup], in: $1) }
+        let asked = try await phone.write {
+            try $1.query("SELECT name FROM secret_requests").map { try $0.text(0) }
+        }
+        #expect(asked == ["m.megolm_backup.v1"])
+        let key = try await tablet.write { try $0.secretsInUse(in: $1)[.backup] } ?? ""
+        #expect(try await phone.write { try $0.take(key, as: .backup, in: $1) })
+        #expect(try await phone.write { try $0.canReadBackup(in: $1) })
     }
 
     @Test func `a session that reads more than before goes up again`() async throws {

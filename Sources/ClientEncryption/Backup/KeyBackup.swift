@@ -48,6 +48,20 @@ extension EncryptionMachine {
         }
     }
 
+    /// The private key of the backup in use; nil where this device does not hold it. It may hold that of another, which says
+    /// nothing of this one.
+    func backupKey(in connection: any SQLConnection) throws -> BackupKey? {
+        guard let used = try backup(in: connection), let secret = try secret(.backup, in: connection),
+            let key = try? BackupKey(secret), Base64.encode(key.publicKey.bytes) == used.publicKey
+        else { return nil }
+        return key
+    }
+
+    /// Whether this device can read the backup in use.
+    public func canReadBackup(in connection: any SQLConnection) throws -> Bool {
+        try backupKey(in: connection) != nil
+    }
+
     /// The creation of a new backup. Its key is in the store before; `backupCreated` makes it the one in use.
     public func backupCreation(in connection: any SQLConnection) throws -> APICall {
         let key: BackupKey
@@ -99,7 +113,7 @@ extension EncryptionMachine {
             """)
     }
 
-    /// Uses no backup any more; its private key stays, should it be asked for.
+    /// Uses no backup any more; its private key stays, should the server show it again.
     public func leaveBackup(in connection: any SQLConnection) throws {
         try connection.execute("DELETE FROM key_backup")
     }

@@ -75,8 +75,7 @@ extension EncryptionMachine {
         _ room: RoomID, _ session: String, in connection: any SQLConnection
     ) throws -> [Undecryptable.Remedy] {
         var remedies: [Undecryptable.Remedy] = []
-        let holdsBackupKey = try heldSecrets(in: connection).contains(.backup)
-        remedies.append(holdsBackupKey ? .backupAsked : .openBackup)
+        remedies.append(try canReadBackup(in: connection) ? .backupAsked : .openBackup)
         if try isRequested(room, session, in: connection) { remedies.append(.otherDevicesAsked) }
         let others = try devices(of: user, in: connection).filter { $0.device != device }
         if !others.isEmpty, try !isVerified(user, in: connection) { remedies.append(.verifyThisDevice) }

@@ -41,23 +41,24 @@ extension EncryptionMachine {
         ] {
             if let key = try signingKey(usage, in: connection) { secrets[name] = Base64.encode(key.seed) }
         }
-        for name in [SecretName.backup, .dehydratedDevice] {
-            if let key = try secret(name, in: connection) { secrets[name] = Base64.encode(key) }
-        }
+        if let key = try backupKey(in: connection) { secrets[.backup] = Base64.encode(key.bytes) }
+        if let key = try secret(.dehydratedDevice, in: connection) { secrets[.dehydratedDevice] = Base64.encode(key) }
         return secrets
     }
 
     // MARK: Asking
 
-    /// Asks our other devices for the secrets that are missing, each once in a while. Only a device that trusts our
-    /// identity can tell a true answer from a false one.
-    public func requestMissingSecrets(in connection: any SQLConnection) throws {
+    /// Asks our other devices for the secrets of `names` that are missing, each once in a while. Only a device that trusts
+    /// our identity can tell a true answer from a false one. The key of a dehydrated device is asked for only by name: few
+    /// have one.
+    public func requestMissingSecrets(
+        _ names: Set<SecretName> = [.master, .selfSigning, .userSigning, .backup], in connection: any SQLConnection
+    ) throws {
         try connection.execute(
             "DELETE FROM secret_requests WHERE asked_at <= \(now() - Limits.secretRequestMilliseconds)")
         guard try isVerified(user, in: connection) else { return }
         let held = try secretsInUse(in: connection)
-        // Not the key of a dehydrated device: few have one.
-        for name in SecretName.allCases where held[name] == nil && name != .dehydratedDevice {
+        for name in SecretName.allCases where held[name] == nil && names.contains(name) {
             guard try connection.query("SELECT 1 FROM secret_requests WHERE name = \(name.rawValue)").isEmpty else {
                 continue
             }
