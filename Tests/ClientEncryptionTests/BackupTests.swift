@@ -2,6 +2,7 @@ import Cryptography
 import MatrixAPI
 import MatrixModel
 import Ratchet
+import SQLDatabase
 import Testing
 
 @testable import ClientEncryption
@@ -235,6 +236,42 @@ import Testing
             try await phone.write { _ = try $0.importRoomKeys([key], from: .keyFile, in: $1) }
             #expect(try await uploaded(by: phone).count == expected)
         }
+    }
+
+    @Test(arguments: [true, false])
+    func `whether a key is for those who come later is kept in backups and files`(_ isShared: Bool) async throws {
+        let phone = try await TrustDevice("alice", on: server)
+        let shown = try await created(by: phone)
+        let session = OutboundGroupSession(random: SystemRandomSource())
+        let key = try view([
+            "algorithm": "m.megolm.v1.aes-sha2", "room_id": "!0:a", "session_id": .string(session.id),
+            "session_key": .string(Base64.encode(session.inbound.exportedKey)),
+            "sender_key": .string(Base64.encode([UInt8](repeating: 9, count: 32))),
+            "sender_claimed_keys": ["ed25519": ""], "shared_history": .bool(isShared),
+        ])
+        try await phone.write { _ = try $0.importRoomKeys([key], from: .keyFile, in: $1) }
+        let room = try RoomID("!0:a")
+        func flag(on device: TrustDevice) async throws -> Bool? {
+            try await device.write { try $0.inboundRow(room, session.id, in: $1)?.sharesHistory }
+        }
+        let (json, _) = try await phone.write { try $0.exportedRoomKeys(in: $1) }
+        let batches = try await uploaded(by: phone)
+
+        let tablet = try await TrustDevice("alice", "TABLET", on: server)
+        let secret = try await phone.write { try $0.secretsInUse(in: $1)[.backup] } ?? ""
+        #expect(try await tablet.write { try $0.take(secret, as: .backup, in: $1) })
+        try await adopt(shown, on: tablet)
+        #expect(try await restore(batches, to: tablet).read == 1)
+        #expect(try await flag(on: tablet) == isShared)
+
+        let laptop = try await TrustDevice("alice", "LAPTOP", on: server)
+        _ = try await laptop.write { try $0.importRoomKeys(file: json, in: $1) }
+        #expect(try await flag(on: laptop) == isShared)
+
+        let bundle = try await phone.write { try $0.keyBundle(of: room, in: $1) }
+        #expect((bundle != nil) == isShared)
+        let keys = try bundle.map { try JSONValue.parse($0)["room_keys"]?.elements ?? [] } ?? []
+        #expect(keys.count == (isShared ? 1 : 0) && keys.allSatisfy { $0["shared_history"] == nil })
     }
 
     @Test func `keys go through a file`() async throws {

@@ -30,7 +30,10 @@ extension EncryptionMachine {
         var (keys, withheld): ([JSONValue], [JSONValue]) = ([], [])
         for row in rows {
             if row.sharesHistory {
-                keys.append(try exported(row, of: room))
+                var key = try exported(row, of: room)
+                // In a bundle it goes without saying, and has no place.
+                key["shared_history"] = nil
+                keys.append(key)
             } else {
                 withheld.append([
                     "algorithm": .string(Algorithm.megolm), "room_id": .string(room.text),

@@ -79,7 +79,6 @@ extension EncryptionMachine {
         content["sender_claimed_keys"] = nil
         content["sender_claimed_ed25519_key"] = .string(row.origin.ed25519)
         content["forwarding_curve25519_key_chain"] = []
-        content["shared_history"] = .bool(row.sharesHistory)
         guard let message = try encrypt("m.forwarded_room_key", content, to: device, in: connection) else {
             return false
         }
