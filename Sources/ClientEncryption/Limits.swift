@@ -53,6 +53,10 @@ enum Limits {
     static let patienceMilliseconds: Int64 = 30_000
     /// Milliseconds that it is kept who was given which key, so that it can be given again to a device that lost it.
     static let shareMilliseconds: Int64 = 86_400_000
+    /// Devices that may say that one session is theirs, beside the first.
+    static let claimsPerSession = 64
+    /// The same of one user.
+    static let claimsPerSessionAndUser = 4
     /// Recent messages kept of a session.
     static let recentMessages = 128
     /// Withheld codes kept, of all rooms.

@@ -4,6 +4,7 @@ extension EncryptionSchema {
     /// What was named by one half of what it belongs to, and now by both.
     ///
     /// `signatures_due` has the key that was verified, of our own devices: it is null where `key_id` is a master key.
+    /// `session_claims` has the devices that say that a session is theirs, beside the one that said so first.
     public static func belongings(_ dialect: Dialect) -> [SQL] {
         [
             "ALTER TABLE signatures_due ADD COLUMN ed25519 TEXT",
@@ -11,6 +12,11 @@ extension EncryptionSchema {
             UPDATE signatures_due SET ed25519 = (
                 SELECT ed25519 FROM devices
                 WHERE devices.user_id = signatures_due.user_id AND device_id = key_id AND changed = 0)
+            """,
+            """
+            CREATE TABLE session_claims (
+                room_id TEXT NOT NULL, session_id TEXT NOT NULL, user_id TEXT NOT NULL, curve25519 TEXT NOT NULL,
+                ed25519 TEXT NOT NULL, PRIMARY KEY (room_id, session_id, user_id, curve25519))
             """,
         ]
     }
