@@ -31,7 +31,9 @@ extension EncryptionMachine {
         let sharing = try sharing(in: connection)
         let withoutSession: SQL = """
             gone = 0 AND changed = 0
-            AND NOT EXISTS (SELECT 1 FROM olm_sessions WHERE olm_sessions.curve25519 = devices.curve25519)
+            AND NOT EXISTS (
+                SELECT 1 FROM olm_sessions
+                WHERE olm_sessions.user_id = devices.user_id AND olm_sessions.curve25519 = devices.curve25519)
             """
         for user in users {
             let rows = try connection.query(
@@ -83,7 +85,7 @@ extension EncryptionMachine {
                     throw EncryptionError.malformed(path: "one_time_keys")
                 }
                 let session = try session(with: device, signed, account)
-                try insert(session, with: device.curve25519, isHeard: false, in: connection)
+                try insert(session, with: device.user, device.curve25519, isHeard: false, in: connection)
                 try connection.execute(
                     """
                     UPDATE devices SET claim_at = 0, claim_failures = 0, no_olm_told = 0

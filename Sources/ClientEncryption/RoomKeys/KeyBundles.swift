@@ -51,7 +51,7 @@ extension EncryptionMachine {
     public func canShareKeyBundle(with user: UserID, in connection: any SQLConnection) throws -> Bool {
         try devices(of: user, in: connection).contains {
             try !$0.hasChanged && !$0.isBlocked && isCrossSigned($0, in: connection)
-                && !sessions(with: $0.curve25519, in: connection).isEmpty
+                && !sessions(with: $0.user, $0.curve25519, in: connection).isEmpty
         }
     }
 

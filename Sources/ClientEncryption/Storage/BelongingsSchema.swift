@@ -5,6 +5,7 @@ extension EncryptionSchema {
     ///
     /// `signatures_due` has the key that was verified, of our own devices: it is null where `key_id` is a master key.
     /// `session_claims` has the devices that say that a session is theirs, beside the one that said so first.
+    /// `olm_sessions` is of a user's device with a key, not of whoever shows the key; a session with nobody known is lost.
     public static func belongings(_ dialect: Dialect) -> [SQL] {
         [
             "ALTER TABLE signatures_due ADD COLUMN ed25519 TEXT",
@@ -17,6 +18,12 @@ extension EncryptionSchema {
             CREATE TABLE session_claims (
                 room_id TEXT NOT NULL, session_id TEXT NOT NULL, user_id TEXT NOT NULL, curve25519 TEXT NOT NULL,
                 ed25519 TEXT NOT NULL, PRIMARY KEY (room_id, session_id, user_id, curve25519))
+            """,
+            "ALTER TABLE olm_sessions ADD COLUMN user_id TEXT NOT NULL DEFAULT ''",
+            """
+            UPDATE olm_sessions SET user_id = COALESCE((
+                SELECT user_id FROM devices WHERE devices.curve25519 = olm_sessions.curve25519
+                ORDER BY gone, first_seen LIMIT 1), '')
             """,
         ]
     }
