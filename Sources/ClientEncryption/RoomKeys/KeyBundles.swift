@@ -151,7 +151,7 @@ extension EncryptionMachine {
             else { continue }
             try noteWithheld(
                 bundle.room.text, session, by: bundle.sender.text, code: code, reason: view["reason"]?.string,
-                in: connection)
+                isHandedOn: true, in: connection)
         }
         return try importRoomKeys(
             keys, from: .bundle, vouchedBy: bundle.sender.text, only: bundle.room, in: connection)

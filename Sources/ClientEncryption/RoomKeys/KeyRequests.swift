@@ -103,7 +103,8 @@ extension EncryptionMachine {
         guard !asked.isEmpty else { throw EncryptionError.mismatch(rule: "a forwarded key was asked for") }
         if let withheld = payload.content["withheld"], let code = withheld["code"]?.string {
             try noteWithheld(
-                room.text, session, by: user.text, code: code, reason: withheld["reason"]?.string, in: connection)
+                room.text, session, by: user.text, code: code, reason: withheld["reason"]?.string, isHandedOn: true,
+                in: connection)
         }
         return try importRoomKeys(
             [payload.content], from: .forwarded, vouchedBy: sender.device.text, only: room, in: connection

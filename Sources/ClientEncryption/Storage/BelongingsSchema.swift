@@ -6,6 +6,7 @@ extension EncryptionSchema {
     /// `signatures_due` has the key that was verified, of our own devices: it is null where `key_id` is a master key.
     /// `session_claims` has the devices that say that a session is theirs, beside the one that said so first.
     /// `olm_sessions` is of a user's device with a key, not of whoever shows the key; a session with nobody known is lost.
+    /// `received_withheld` says whether who gave us others' keys said so, rather than somebody for themselves.
     public static func belongings(_ dialect: Dialect) -> [SQL] {
         [
             "ALTER TABLE signatures_due ADD COLUMN ed25519 TEXT",
@@ -25,6 +26,8 @@ extension EncryptionSchema {
                 SELECT user_id FROM devices WHERE devices.curve25519 = olm_sessions.curve25519
                 ORDER BY gone, first_seen LIMIT 1), '')
             """,
+            "ALTER TABLE received_withheld ADD COLUMN is_handed_on BIGINT NOT NULL DEFAULT 0",
+            "UPDATE received_withheld SET is_handed_on = 1 WHERE code = 'm.history_not_shared'",
         ]
     }
 }
