@@ -8,6 +8,8 @@ enum Limits {
     static let signaturesPerUpload = 100
     /// PBKDF2 rounds of a new secret storage key's passphrase: about half a second.
     static let passphraseRounds = 500_000
+    /// The fewest rounds of a passphrase under which a secret is sealed.
+    static let leastPassphraseRounds = 100_000
     /// Bytes of a secret in account data or between devices; ours have 43.
     static let secretBytes = 4_096
     /// Milliseconds for which a secret is asked for, or a request is remembered.

@@ -57,6 +57,28 @@ import Testing
         }
     }
 
+    @Test func `nothing is sealed under a key that cannot be checked, or that is cheap to guess`() throws {
+        let (_, description) = try SecretStorageDescription.make(
+            passphrase: "correct horse", random: SystemRandomSource())
+        for (iterations, isChecked) in [(1, false), (1, true), (99_999, true), (500_000, false)] {
+            var content = description.content
+            var passphrase = content["passphrase"] ?? [:]
+            passphrase["iterations"] = .integer(Int64(iterations))
+            content["passphrase"] = passphrase
+            let cheap = try SecretStorageKey(
+                passphrase: "correct horse", salt: passphrase["salt"]?.string ?? "", iterations: iterations)
+            let check = try cheap.check(random: SystemRandomSource())
+            content["iv"] = isChecked ? .string(Base64.encode(check.iv)) : nil
+            content["mac"] = isChecked ? .string(Base64.encode(check.mac)) : nil
+            let shown = SecretStorageDescription(id: description.id, content: content)
+            // What the server has can be opened all the same.
+            let key = try shown.key(from: "correct horse")
+            #expect(throws: EncryptionError.self) {
+                try shown.sealing("secret", "name", with: key, random: SystemRandomSource())
+            }
+        }
+    }
+
     @Test func `sealing under a second key keeps the first`() throws {
         let (key, description) = try SecretStorageDescription.make(passphrase: nil, random: SystemRandomSource())
         let (other, second) = try SecretStorageDescription.make(passphrase: nil, random: SystemRandomSource())
