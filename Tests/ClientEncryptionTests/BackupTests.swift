@@ -190,6 +190,33 @@ import Testing
         }
     }
 
+    @Test func `a session that reads more than what is on its way goes up again`() async throws {
+        let phone = try await TrustDevice("alice", on: server)
+        _ = try await created(by: phone)
+        var outbound = OutboundGroupSession(random: SystemRandomSource())
+        let early = outbound.inbound
+        for _ in 0..<5 { _ = try outbound.encrypt([1]) }
+        func take(_ session: InboundGroupSession) async throws {
+            let key = try view([
+                "algorithm": "m.megolm.v1.aes-sha2", "room_id": "!0:a", "session_id": .string(session.id),
+                "session_key": .string(Base64.encode(session.exportedKey)),
+                "sender_key": .string(Base64.encode([UInt8](repeating: 9, count: 32))),
+                "sender_claimed_keys": ["ed25519": ""],
+            ])
+            try await phone.write { _ = try $0.importRoomKeys([key], from: .keyFile, in: $1) }
+        }
+        try await take(outbound.inbound)
+        let upload = try #require(try await phone.write { try $0.backupUpload(in: $1) })
+        try await take(early)
+        try await phone.write { try $0.backedUp(upload, in: $1) }
+
+        let again = try #require(try await uploaded(by: phone).first)
+
+        let entry = again["rooms", "!0:a", "sessions"]?[early.id]
+        #expect(entry?["first_message_index"] == 0)
+        #expect(try await uploaded(by: phone).isEmpty)
+    }
+
     @Test func `the key of the backup before is not that of the one in use`() async throws {
         let phone = try await TrustDevice("alice", on: server)
         try await phone.makeIdentity()

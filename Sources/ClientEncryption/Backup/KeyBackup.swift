@@ -19,7 +19,14 @@ public struct BackupUpload: Sendable {
     /// How many sessions it holds.
     public let count: Int
     let version: String
-    let sessions: [(room: String, session: String)]
+    let sessions: [Entry]
+
+    struct Entry: Sendable {
+        let room: RoomID
+        let session: String
+        /// The SHA-256 of its key as it was read: it may have become another while the batch was under way.
+        let hash: [UInt8]
+    }
 }
 
 /// Why an online backup is, or is not, trusted.
