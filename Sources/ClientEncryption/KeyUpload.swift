@@ -113,7 +113,8 @@ extension EncryptionMachine {
         var account = try account(in: connection)
         let lacksFallback = account.unpublishedFallbackKey != nil
         account.markPublished(upTo: upload.mark)
-        if lacksFallback { account.generateFallbackKey(random: random) }
+        // The same key under another name: a further one would drive out the one that the server still gives away.
+        if lacksFallback { account.renameFallbackKey() }
         try save(account, in: connection)
         return true
     }

@@ -33,8 +33,6 @@ enum Limits {
     static let messagesPerToDevice = 100
     /// Olm sessions kept per peer device: the oldest unused go.
     static let olmSessionsPerDevice = 6
-    /// To-device events read in one sync response.
-    static let toDeviceEventsPerSync = 1_000
     /// Devices of a user that are gone and whose pinned keys are kept: the oldest are forgotten first.
     static let goneDevicesPerUser = 1_024
     /// Milliseconds after which a device without one-time keys, or a server that did not answer, is asked again; it
