@@ -15,7 +15,9 @@ extension EncryptionMachine {
     /// The claim that is due so that all devices of `users` that may have keys, and those to whom a new session is owed,
     /// can be written to.
     /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#claiming-one-time-keys>
-    public func keyClaim(for users: [UserID], in connection: any SQLConnection) throws -> KeyClaim? {
+    public func keyClaim(
+        for users: [UserID], purpose: RoomKeyPurpose = .messages, in connection: any SQLConnection
+    ) throws -> KeyClaim? {
         let (now, silent) = (now(), try silentServers(in: connection))
         var wanted: [KnownDevice] = []
         func add(_ rows: [SQLRow], where isWanted: (KnownDevice) throws -> Bool) throws {
@@ -28,7 +30,7 @@ extension EncryptionMachine {
                 wanted.append(device)
             }
         }
-        let sharing = try sharing(in: connection)
+        let sharing = try purpose.sharing ?? sharing(in: connection)
         let withoutSession: SQL = """
             gone = 0 AND changed = 0
             AND NOT EXISTS (

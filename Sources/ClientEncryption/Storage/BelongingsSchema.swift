@@ -7,6 +7,8 @@ extension EncryptionSchema {
     /// `session_claims` has the devices that say that a session is theirs, beside the one that said so first.
     /// `olm_sessions` is of a user's device with a key, not of whoever shows the key; a session with nobody known is lost.
     /// `received_withheld` says whether who gave us others' keys said so, rather than somebody for themselves.
+    /// Outbound sessions, and keys that are owed, say whether they are for a verification: more have them than messages are
+    /// for.
     public static func belongings(_ dialect: Dialect) -> [SQL] {
         [
             "ALTER TABLE signatures_due ADD COLUMN ed25519 TEXT",
@@ -28,6 +30,8 @@ extension EncryptionSchema {
             """,
             "ALTER TABLE received_withheld ADD COLUMN is_handed_on BIGINT NOT NULL DEFAULT 0",
             "UPDATE received_withheld SET is_handed_on = 1 WHERE code = 'm.history_not_shared'",
+            "ALTER TABLE outbound_group_sessions ADD COLUMN for_verification BIGINT NOT NULL DEFAULT 0",
+            "ALTER TABLE owed_room_keys ADD COLUMN for_verification BIGINT NOT NULL DEFAULT 0",
         ]
     }
 }
