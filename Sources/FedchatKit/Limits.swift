@@ -22,6 +22,8 @@ public enum ClientLimits {
     public static let messagesPerBatch = 64
     /// Uploads of keys in a row that a server may refuse because it has others under their names.
     public static let keyUploads = 64
+    /// Room keys that may come until they are counted again.
+    static let uncountedRoomKeys = 1_000
     /// Keys of which it is remembered that the backup did not have them.
     public static let triedKeys = 10_000
     /// The first pause before the backup is asked for a key again; it doubles.

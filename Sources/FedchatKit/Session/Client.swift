@@ -57,6 +57,8 @@ public actor Client {
     var credentials: Credentials
     var isLoggedOut = false
     var hasSynced = false
+    /// Room keys that came since they were counted; at the start as many as may be.
+    var uncountedRoomKeys = ClientLimits.uncountedRoomKeys
     /// Sessions for which the backup was asked.
     var askedOfBackup = Patience<SyncOutcome.RoomKey>()
     var listeners: [Int: AsyncStream<ClientUpdate>.Continuation] = [:]

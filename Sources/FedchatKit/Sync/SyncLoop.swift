@@ -61,6 +61,7 @@ extension Client {
         report(update.outcome)
         remember(update.outcome.verification)
         if !update.outcome.secrets.isEmpty { forgetBackupCheck() }
+        uncountedRoomKeys += update.roomKeys.count
         hasSynced = true
         recent.take(update, at: now())
         for listener in listeners.values { listener.yield(update) }
@@ -116,6 +117,19 @@ extension Client {
         try await sendLeftOver()
         try await heal()
         try await backUp()
+        try await boundRoomKeys()
+    }
+
+    /// Counts the room keys at the start, and after so many new ones, and forgets those beyond the bound.
+    private func boundRoomKeys() async throws {
+        guard uncountedRoomKeys >= ClientLimits.uncountedRoomKeys else { return }
+        uncountedRoomKeys = 0
+        let (store, machine) = (store, machine)
+        let count = try await database.write { connection in
+            let rooms = try store.rooms(in: connection).filter { ["join", "invite"].contains($0.membership) }
+            return try machine.forgetExcessRoomKeys(keeping: Set(rooms.map(\.room)), in: connection)
+        }
+        if count > 0 { logger.warning("there are too many room keys: \(count) were forgotten") }
     }
 
     /// What each sync brings from now on.
