@@ -23,6 +23,9 @@ enum Limits {
     /// Milliseconds after which a verification is given up.
     /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#error-and-exception-handling>
     static let verificationMilliseconds: Int64 = 600_000
+    /// Milliseconds after which a request that nobody has accepted is dropped.
+    /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#key-verification-framework>
+    static let promptMilliseconds: Int64 = 120_000
     /// Users asked for in one `/keys/query`.
     static let usersPerQuery = 250
     /// Devices whose one-time keys are claimed at once.

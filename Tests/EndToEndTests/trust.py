@@ -10,6 +10,7 @@ import hashlib
 import os
 import pathlib
 import shutil
+import signal
 import sys
 import tempfile
 
@@ -128,6 +129,31 @@ def qr(world):
     asking.end()
     waiting.end()
     expect("identity" in asking.effects() and "identity" in waiting.effects(), f"{asking.steps} {waiting.steps}")
+
+
+def both_ask(world):
+    """Nobody says --incoming: one of the two requests is taken back."""
+    alice, bob, _ = world.pair()
+    asking, other = Verifying(alice, bob.id), Verifying(bob, alice.id)
+    both(asking, other)
+    expect("identity" in asking.effects() and "identity" in other.effects(), f"{asking.steps} {other.steps}")
+
+
+def interrupted(world):
+    """The process that owns the keys is killed while two compare: the next one cancels, and tells of it once."""
+    alice, bob, _ = world.pair()
+    waiting = Verifying(bob, alice.id, "--incoming")
+    asking = Verifying(alice, bob.id)
+    asking.emoji(), waiting.emoji()
+    alice.end_daemon(signal.SIGKILL, commands_too=False)
+    asking.end(2)
+    again = Verifying(alice, "--incoming")
+    expect_equal(again.step("interrupted")["user_id"], bob.id)
+    expect_equal(waiting.step("cancelled")["code"], "m.unknown_transaction")
+    waiting.end(4)
+    waiting = Verifying(bob, alice.id)
+    both(again, waiting)
+    expect_equal([step["step"] for step in again.steps].count("interrupted"), 1)
 
 
 def own_devices(world):
@@ -295,6 +321,8 @@ CASES = [
     ("codes that differ verify nobody", mismatch),
     ("the numbers in a file answer for the user", by_file),
     ("one scans the other's QR code", qr),
+    ("two who ask each other at once verify each other", both_ask),
+    ("a verification whose process is killed is cancelled by the next", interrupted),
     ("a new device is verified by an old one, is signed, and gets the secrets", own_devices),
     ("a new device shows a QR code to an old one", own_devices_qr),
     ("a changed identity stops messages until it is accepted", changed),

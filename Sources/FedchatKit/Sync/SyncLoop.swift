@@ -59,7 +59,7 @@ extension Client {
             return try SyncApplying(store: store, machine: machine).apply(response, in: connection)
         }
         report(update.outcome)
-        remember(update.outcome.verification)
+        note(update.outcome.verification)
         if !update.outcome.secrets.isEmpty { forgetBackupCheck() }
         uncountedRoomKeys += update.roomKeys.count
         hasSynced = true
@@ -115,6 +115,8 @@ extension Client {
         }
         try await payOwedKeys()
         try await sendLeftOver()
+        try await cancelInterrupted()
+        try await refuseVerifications()
         try await heal()
         try await backUp()
         try await boundRoomKeys()

@@ -64,6 +64,11 @@ struct Verify: ParsableCommand {
 
     private func text(of step: JSONValue) -> String {
         switch step["step"]?.string {
+        case "interrupted":
+            return """
+                the verification with \(step["user_id"]?.string ?? "") that was under way when the background process ended \
+                was cancelled
+                """
         case "asked": return "asked \(step["user_id"]?.string ?? ""); waiting for the answer"
         case "requested": return "\(step["user_id"]?.string ?? "") asks from \(step["device_id"]?.string ?? "")"
         case "ready": return "\(step["user_id"]?.string ?? "") is ready on \(step["device_id"]?.string ?? "")"
