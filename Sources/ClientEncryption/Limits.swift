@@ -25,6 +25,9 @@ enum Limits {
     /// Milliseconds after which a verification is given up.
     /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#error-and-exception-handling>
     static let verificationMilliseconds: Int64 = 600_000
+    /// Milliseconds after which a request that nobody has accepted is dropped.
+    /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#key-verification-framework>
+    static let promptMilliseconds: Int64 = 120_000
     /// Users asked for in one `/keys/query`.
     static let usersPerQuery = 250
     /// Devices whose one-time keys are claimed at once.
@@ -82,6 +85,12 @@ enum Limits {
     static let sessionsPerBundle = 10_000
     /// Bytes of a bundle: about 500 a session.
     static let bundleBytes = 8 << 20
+    /// Megolm sessions that are kept for reading, of all rooms and devices: about 700 bytes each.
+    static let inboundSessions = 200_000
+    /// Indexes of a Megolm session whose events are kept in one row: about 50 bytes each.
+    static let indexesPerBlock: Int64 = 32
+    /// Such rows of one session: 100,000 messages, the newest; a thousand times what a client sends with one session.
+    static let blocksPerSession = 3_125
     /// Events remembered that could not be read.
     static let unreadEvents = 10_000
     /// Milliseconds that our server may wait for others when keys are asked for: who does not answer is asked again

@@ -18,6 +18,7 @@ public enum ClientSchema {
             // Milliseconds since 1970; null for what keeps its worth.
             ["ALTER TABLE send_queue ADD COLUMN expires_at BIGINT"]
         },
+        Migration(30, "which event used which index") { EncryptionSchema.messageBlocks($0) },
         Migration(40, "what belongs to whom") { EncryptionSchema.belongings($0) },
     ]
 

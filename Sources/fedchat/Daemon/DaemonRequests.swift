@@ -25,7 +25,14 @@ struct DaemonRequests: Sendable {
             try await named(params) { room in
                 try await client.invite(try params.requiredIdentifier("user"), to: room)
             }
-        case "leave": try await named(params) { try await client.leave($0) }
+        case "leave":
+            try await named(params) { room in
+                if params["forget"]?.bool == true {
+                    try await client.forget(room)
+                } else {
+                    try await client.leave(room)
+                }
+            }
         case "rooms": try await rooms()
         case "members": try await members(params)
         case "devices": try await devices(params)
