@@ -36,6 +36,8 @@ enum Limits {
     static let messagesPerToDevice = 100
     /// Olm sessions kept per peer device: the oldest unused go.
     static let olmSessionsPerDevice = 6
+    /// Warnings of what was refused in one sync.
+    static let warningsPerSync = 100
     /// Devices of a user that are gone and whose pinned keys are kept: the oldest are forgotten first.
     static let goneDevicesPerUser = 1_024
     /// Milliseconds after which a device without one-time keys, or a server that did not answer, is asked again; it

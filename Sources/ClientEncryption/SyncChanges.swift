@@ -61,6 +61,14 @@ public struct SyncOutcome: Sendable {
 
     /// Nothing.
     public init() {}
+
+    /// Whoever floods us with what is refused must not fill the log.
+    mutating func boundWarnings() {
+        let rest = warnings.count - Limits.warningsPerSync
+        guard rest > 0 else { return }
+        warnings.removeLast(rest)
+        warnings.append("and \(rest) more")
+    }
 }
 
 /// A device whose identity keys are not those first seen: they are refused.

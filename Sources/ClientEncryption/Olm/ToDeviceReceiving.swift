@@ -26,6 +26,7 @@ extension EncryptionMachine {
                 outcome.warnings.append("a to-device message was refused: \(error)")
             }
         }
+        outcome.boundWarnings()
         try answerKeyRequests(in: connection)
         return outcome
     }
