@@ -316,6 +316,25 @@ def backups(world):
     expect("version" not in alice.ask("backup", "status"), "it is gone")
 
 
+def backup_of_another(world):
+    """A backup that another device has made is not replaced, nor is the key of the one before kept for it."""
+    alice = world.person("alice")
+    key = secret(alice, alice.ask("recovery", "create")["recovery_key"])
+    other = world.device(alice, "other")
+    other.ask("recovery", "restore", "--key-file", key)
+    version = other.ask("backup", "create")["version"]
+    output = alice.home / "recovery"
+    refused = alice.run("recovery", "create", "--output", output)
+    expect(refused.returncode == 1 and "another device" in refused.stderr, f"{refused.returncode} {refused.stderr}")
+    eventually(lambda: alice.run("recovery", "create", "--output", output).returncode == 0, "its key is given", 20)
+    status = alice.ask("backup", "status")
+    expect_equal((status["version"], status["trust"]), (version, "private_key"))
+    third = world.device(alice, "third")
+    answer = third.ask("recovery", "restore", "--key-file", output)
+    expect(len(answer["secrets"]) == 4 and not answer.get("refused"), f"{answer}")
+    expect_equal(third.ask("backup", "status")["trust"], "private_key")
+
+
 def key_files(world):
     alice, bob, room = world.pair()
     alice.do("send", room, "-m", "in the file")
@@ -387,6 +406,7 @@ CASES = [
     ("a recovery key and a passphrase bring everything back on a new device", recovery),
     ("what was said after a recovery is read too", healing),
     ("backups are made, filled, replaced, read and deleted", backups),
+    ("a backup that another device has made is kept, and its key asked for", backup_of_another),
     ("room keys go through a file under a passphrase", key_files),
     ("a dehydrated device keeps what was said while nobody was logged in", dehydrated),
     ("a file is encrypted, sent, fetched and the same", files),
