@@ -10,7 +10,9 @@ import SQLiteEngine
 /// Real clients of a pretended server.
 extension PretendServer {
     /// Opens a client: a new one, or that of a store.
-    func open(_ name: String, _ database: SQLiteDatabase? = nil) async throws -> (Client, SQLiteDatabase) {
+    func open(
+        _ name: String, _ database: SQLiteDatabase? = nil, clock: PretendClock = PretendClock()
+    ) async throws -> (Client, SQLiteDatabase) {
         let isNew = database == nil
         let database = try database ?? SQLiteDatabase.inMemory()
         let key = try StoreKey([UInt8](repeating: 3, count: 32))
@@ -21,7 +23,6 @@ extension PretendServer {
                 user: try UserID("@\(name):a"), device: try DeviceID("PHONE"), accessToken: "@\(name):a|PHONE")
             try await database.write { try store.setCredentials(credentials, in: $0) }
         }
-        let clock = PretendClock()
         let client = try await Client.open(
             Client.Parts(
                 database: database, key: key, http: self, clock: ShortClock(), now: { clock.now },

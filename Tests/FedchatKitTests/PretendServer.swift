@@ -16,6 +16,8 @@ final class PretendServer: HTTPClient, Sendable {
         var events: [(room: String, event: JSONValue)] = []
         var members: [String: [String: String]] = [:]
         var invitations: [String: [JSONValue]] = [:]
+        /// Rooms that a user has left since the last sync.
+        var left: [String: [String]] = [:]
         /// Users whose server does not answer.
         var unreachable: Set<String> = []
         /// What was asked, as `METHOD path`.
@@ -45,7 +47,8 @@ final class PretendServer: HTTPClient, Sendable {
 
     private static func isEmpty(_ answer: JSONValue) -> Bool {
         answer["rooms", "join"]?.count == 0 && answer["to_device", "events"]?.count == 0
-            && answer["rooms", "invite"]?.count == 0 && answer["device_lists", "changed"]?.count == 0
+            && answer["rooms", "invite"]?.count == 0 && answer["rooms", "leave"]?.count == 0
+            && answer["device_lists", "changed"]?.count == 0
     }
 
     private func answer(
@@ -167,6 +170,8 @@ final class PretendServer: HTTPClient, Sendable {
         var invited: JSONValue = [:]
         for room in state.invitations[user] ?? [] { invited[room.string ?? ""] = ["invite_state": ["events": []]] }
         state.invitations[user] = []
+        var left: JSONValue = [:]
+        for room in state.left.removeValue(forKey: user) ?? [] { left[room] = ["timeline": ["events": []]] }
         let inbox = state.inboxes.removeValue(forKey: me) ?? []
         let changed = state.changed.removeValue(forKey: me) ?? []
         return [
@@ -175,7 +180,7 @@ final class PretendServer: HTTPClient, Sendable {
             "device_lists": ["changed": .array(changed.sorted().map { .string($0) })],
             "device_one_time_keys_count": ["signed_curve25519": count(me, state)],
             "device_unused_fallback_key_types": ["signed_curve25519"],
-            "rooms": ["join": joined, "invite": invited],
+            "rooms": ["join": joined, "invite": invited, "leave": left],
         ]
     }
 
@@ -209,8 +214,12 @@ final class PretendServer: HTTPClient, Sendable {
             return (200, [:])
         case "leave":
             state.members[room]?[user] = "leave"
+            state.left[user, default: []].append(room)
             add(room, "m.room.member", user, ["membership": "leave"], stateKey: user, &state)
             return (200, [:])
+        case "forget":
+            return state.members[room]?[user] == "join"
+                ? (400, ["errcode": "M_UNKNOWN", "error": "in the room"]) : (200, [:])
         case "send":
             if let known = state.transactions["\(user) \(words[4])"] { return (200, known) }
             let id = add(room, words[3], user, body, stateKey: nil, &state)

@@ -188,7 +188,6 @@ def main():
     options, run = options.parse_args(), Run()
     with script.folder("partial", options.keep) as folder, script.Databases(options.database) as databases:
         authority = Authority(folder / "ca")
-
         rows = []
 
         def one(sentence, function, *arguments):

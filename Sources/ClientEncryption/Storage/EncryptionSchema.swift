@@ -74,5 +74,7 @@ public enum EncryptionSchema {
         Migration(2, "who has which key") { sharing($0) },
         Migration(10, "identities") { identities($0) },
         Migration(11, "secrets and backup") { secretsAndBackup($0) },
+        Migration(30, "which event used which index") { messageBlocks($0) },
+        Migration(40, "what belongs to whom") { belongings($0) },
     ]
 }

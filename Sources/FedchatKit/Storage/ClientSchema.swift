@@ -3,8 +3,8 @@ public import SQLDatabase
 
 /// The tables of a client's store, in numbered migrations that are never edited once released.
 public enum ClientSchema {
-    /// The oldest schema whose programs can use the newest.
-    public static let oldestCompatible = 1
+    /// The oldest schema whose programs can use the newest: older ones would write rows without what is asked of them now.
+    public static let oldestCompatible = 40
 
     /// All steps.
     public static let migrations = [
@@ -18,6 +18,8 @@ public enum ClientSchema {
             // Milliseconds since 1970; null for what keeps its worth.
             ["ALTER TABLE send_queue ADD COLUMN expires_at BIGINT"]
         },
+        Migration(30, "which event used which index") { EncryptionSchema.messageBlocks($0) },
+        Migration(40, "what belongs to whom") { EncryptionSchema.belongings($0) },
     ]
 
     private static func initial(_ dialect: Dialect) -> [SQL] {

@@ -101,7 +101,8 @@ struct SyncApplying: Sendable {
     }
 
     private func leave(_ room: RoomID, _ view: JSONView, in connection: any SQLConnection) throws {
-        var summary = try store.room(room, in: connection) ?? RoomSummary(room: room, membership: "leave")
+        // One that is not known, or was forgotten, is no loss.
+        guard var summary = try store.room(room, in: connection) else { return }
         summary.membership = "leave"
         try connection.execute("DELETE FROM members WHERE room_id = \(room.text)")
         try machine.discardRoomKey(of: room, in: connection)

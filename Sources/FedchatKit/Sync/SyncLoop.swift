@@ -59,8 +59,9 @@ extension Client {
             return try SyncApplying(store: store, machine: machine).apply(response, in: connection)
         }
         report(update.outcome)
-        remember(update.outcome.verification)
+        note(update.outcome.verification)
         if !update.outcome.secrets.isEmpty { forgetBackupCheck() }
+        uncountedRoomKeys += update.roomKeys.count
         hasSynced = true
         recent.take(update, at: now())
         for listener in listeners.values { listener.yield(update) }
@@ -114,8 +115,23 @@ extension Client {
         }
         try await payOwedKeys()
         try await sendLeftOver()
+        try await cancelInterrupted()
+        try await refuseVerifications()
         try await heal()
         try await backUp()
+        try await boundRoomKeys()
+    }
+
+    /// Counts the room keys at the start, and after so many new ones, and forgets those beyond the bound.
+    private func boundRoomKeys() async throws {
+        guard uncountedRoomKeys >= ClientLimits.uncountedRoomKeys else { return }
+        uncountedRoomKeys = 0
+        let (store, machine) = (store, machine)
+        let count = try await database.write { connection in
+            let rooms = try store.rooms(in: connection).filter { ["join", "invite"].contains($0.membership) }
+            return try machine.forgetExcessRoomKeys(keeping: Set(rooms.map(\.room)), in: connection)
+        }
+        if count > 0 { logger.warning("there are too many room keys: \(count) were forgotten") }
     }
 
     /// What each sync brings from now on.

@@ -25,7 +25,14 @@ struct DaemonRequests: Sendable {
             try await named(params) { room in
                 try await client.invite(try params.requiredIdentifier("user"), to: room)
             }
-        case "leave": try await named(params) { try await client.leave($0) }
+        case "leave":
+            try await named(params) { room in
+                if params["forget"]?.bool == true {
+                    try await client.forget(room)
+                } else {
+                    try await client.leave(room)
+                }
+            }
         case "rooms": try await rooms()
         case "members": try await members(params)
         case "devices": try await devices(params)
@@ -200,6 +207,7 @@ struct DaemonRequests: Sendable {
                 "code": why.code.map { .string($0) }, "session_id": why.session.map { .string($0) },
                 "explanation": .string(why.explanation),
                 "remedies": .array(why.remedies.map { .string($0.rawValue) }),
+                "other_devices_answered": why.ownAnswer.map { .string($0) },
                 "healing": .bool(why.canCome),
             ])
         }

@@ -110,22 +110,23 @@ class Person:
         self.end_daemon()
         shutil.rmtree(self.run_folder, ignore_errors=True)
 
-    def processes(self):
+    def processes(self, commands_too=True):
         """The ids of all that runs for the person, found by their environment, not by their names."""
         mark, found = f"XDG_RUNTIME_DIR={self.run_folder}".encode(), []
         for entry in pathlib.Path("/proc").iterdir():
             if not entry.name.isdigit() or int(entry.name) == os.getpid():
                 continue
             try:
-                if mark in (entry / "environ").read_bytes().split(b"\0"):
+                if mark in (entry / "environ").read_bytes().split(b"\0") and (
+                        commands_too or b"daemon" in (entry / "cmdline").read_bytes().split(b"\0")):
                     found.append(int(entry.name))
             except OSError:
                 continue
         return found
 
-    def end_daemon(self, signal_number=signal.SIGTERM):
-        """Ends the person's own background process, and whatever else runs for the person."""
-        for process in self.processes():
+    def end_daemon(self, signal_number=signal.SIGTERM, commands_too=True):
+        """Ends the person's own background process, and the commands that run."""
+        for process in self.processes(commands_too):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process, signal_number)
 
