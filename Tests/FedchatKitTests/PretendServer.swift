@@ -23,6 +23,10 @@ final class PretendServer: HTTPClient, Sendable {
         /// Requests to fail before they are carried out, and after: as if the answer was lost.
         var failBefore: [String: Int] = [:]
         var failAfter: [String: Int] = [:]
+        /// Answers to give instead, one after the other, by a part of the path.
+        var instead: [String: [Result<(Int, JSONValue), HTTPClientError>]] = [:]
+        /// By user: what `rooms` of the next syncs hold besides, one after the other.
+        var forged: [String: [JSONValue]] = [:]
     }
 
     let state = Mutex(State())
@@ -44,8 +48,8 @@ final class PretendServer: HTTPClient, Sendable {
     }
 
     private static func isEmpty(_ answer: JSONValue) -> Bool {
-        answer["rooms", "join"]?.count == 0 && answer["to_device", "events"]?.count == 0
-            && answer["rooms", "invite"]?.count == 0 && answer["device_lists", "changed"]?.count == 0
+        (answer["rooms"]?.members ?? []).allSatisfy { $0.value.count == 0 }
+            && answer["to_device", "events"]?.count == 0 && answer["device_lists", "changed"]?.count == 0
     }
 
     private func answer(
@@ -61,6 +65,11 @@ final class PretendServer: HTTPClient, Sendable {
                 return false
             }
             if isDue(&state.failBefore) { return .failure(.couldNotConnect("down")) }
+            for (part, answers) in state.instead where path.contains(part) {
+                guard let first = answers.first else { continue }
+                state.instead[part] = Array(answers.dropFirst())
+                return first
+            }
             let answer = Self.carryOut(request.pathAndQuery, path, user: user, device: device, body, &state)
             return isDue(&state.failAfter) ? .failure(.timedOut) : .success(answer)
         }
@@ -167,6 +176,15 @@ final class PretendServer: HTTPClient, Sendable {
         var invited: JSONValue = [:]
         for room in state.invitations[user] ?? [] { invited[room.string ?? ""] = ["invite_state": ["events": []]] }
         state.invitations[user] = []
+        var rooms: JSONValue = ["join": joined, "invite": invited]
+        if let first = state.forged[user]?.first {
+            state.forged[user]?.removeFirst()
+            for (section, made) in first.members {
+                var merged = rooms[section] ?? [:]
+                for (room, value) in made.members { merged[room] = value }
+                rooms[section] = merged
+            }
+        }
         let inbox = state.inboxes.removeValue(forKey: me) ?? []
         let changed = state.changed.removeValue(forKey: me) ?? []
         return [
@@ -175,7 +193,7 @@ final class PretendServer: HTTPClient, Sendable {
             "device_lists": ["changed": .array(changed.sorted().map { .string($0) })],
             "device_one_time_keys_count": ["signed_curve25519": count(me, state)],
             "device_unused_fallback_key_types": ["signed_curve25519"],
-            "rooms": ["join": joined, "invite": invited],
+            "rooms": rooms,
         ]
     }
 
