@@ -29,7 +29,7 @@ public enum ClientError: Error, Sendable {
     case timedOut(String)
     /// The message was worth nothing any more before it could be sent.
     case expired
-    /// The room is not encrypted, and what was to be sent is only ever sent encrypted.
+    /// The room is not encrypted, and what was to be sent is only ever sent encrypted; or it was to be made so.
     case notEncrypted(RoomID)
 }
 
@@ -64,7 +64,10 @@ extension ClientError: CustomStringConvertible {
         case .timedOut(let what): "timed out: \(what)"
         case .expired: "it could not be sent in time"
         case .notEncrypted(let room):
-            "\(room) is not encrypted: calls are only made in encrypted rooms, as servers would learn addresses and keys"
+            """
+            \(room) is not encrypted: what was to be sent there is only ever sent encrypted, as servers would read it (of \
+            calls, addresses and keys)
+            """
         }
     }
 

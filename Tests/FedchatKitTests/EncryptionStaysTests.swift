@@ -166,4 +166,33 @@ import Testing
             #expect(try await alice.room(named: "@bob:a") == mine)
         }
     }
+
+    @Test func `a room that was to be encrypted and is not made so is not spoken in`() async throws {
+        let (alice, _) = try await server.open("alice")
+        server.state.withLock { $0.dropsInitialState = true }
+        try await PretendServer.running(alice) {
+            do {
+                let room = try await alice.room(named: "@bob:a", creating: true)
+                Issue.record("\(room) was taken")
+            } catch ClientError.notEncrypted {}
+        }
+        #expect(server.state.withLock { state in state.log.filter { $0.contains("createRoom") }.count } == 1)
+        #expect(sentInTheClear.isEmpty)
+    }
+
+    @Test func `a room whose encryption comes in a later sync is waited for`() async throws {
+        let (alice, _) = try await server.open("alice")
+        server.state.withLock { $0.dropsInitialState = true }
+        try await PretendServer.running(alice) {
+            async let made = alice.create(RoomCreation())
+            try await until { try await alice.isJoined(try RoomID(Self.room)) }
+            let late: JSONValue = [
+                "type": "m.room.encryption", "state_key": "", "sender": "@alice:a", "event_id": "$late",
+                "content": ["algorithm": "m.megolm.v1.aes-sha2"], "origin_server_ts": 1,
+            ]
+            server.state.withLock { $0.events.append((Self.room, late)) }
+            _ = try await alice.send("m.room.message", ["body": "first"], to: try await made)
+        }
+        #expect(sentInTheClear.isEmpty)
+    }
 }

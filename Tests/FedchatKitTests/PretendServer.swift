@@ -27,6 +27,8 @@ final class PretendServer: HTTPClient, Sendable {
         var instead: [String: [Result<(Int, JSONValue), HTTPClientError>]] = [:]
         /// By user: what `rooms` of the next syncs hold besides, one after the other.
         var forged: [String: [JSONValue]] = [:]
+        /// Whether rooms are made without the state that was asked for.
+        var dropsInitialState = false
     }
 
     let state = Mutex(State())
@@ -202,7 +204,7 @@ final class PretendServer: HTTPClient, Sendable {
         add(room, "m.room.create", user, [:], stateKey: "", &state)
         state.members[room] = [user: "join"]
         add(room, "m.room.member", user, ["membership": "join"], stateKey: user, &state)
-        for event in body["initial_state"]?.elements ?? [] {
+        for event in body["initial_state"]?.elements ?? [] where !state.dropsInitialState {
             add(room, event["type"]?.string ?? "", user, event["content"] ?? [:], stateKey: "", &state)
         }
         if let name = body["name"] { add(room, "m.room.name", user, ["name": name], stateKey: "", &state) }
