@@ -195,4 +195,34 @@ import Testing
         }
         #expect(sentInTheClear.isEmpty)
     }
+
+    @Test func `what was accepted for an encrypted room does not leave in the clear even if that is lost`() async throws
+    {
+        let (alice, database) = try await server.open("alice")
+        try await PretendServer.running(alice) {
+            let room = try await alice.create(RoomCreation())
+            let bob = try UserID("@bob:a")
+            try await alice.invite(bob, to: room, sharingHistory: false)
+            try await until {
+                try await alice.database.read { try alice.store.membership(of: "@bob:a", in: room, $0) } != nil
+            }
+            server.state.withLock { $0.failBefore["/keys/query"] = 1_000 }
+            await #expect(throws: ClientError.self) {
+                try await alice.send("m.room.message", ["body": "secret"], to: room)
+            }
+            try await database.write { connection in
+                try connection.execute("DELETE FROM rooms")
+                try alice.store.save(RoomSummary(room: room, membership: "join"), in: connection)
+            }
+            server.state.withLock { $0.failBefore = [:] }
+            // It would go out before this.
+            _ = try await alice.send("m.room.message", ["body": "for all to hear"], to: room)
+            do {
+                _ = try await alice.send("m.call.candidates", [:], to: room, encryptedOnly: true)
+                Issue.record("it was sent")
+            } catch ClientError.notEncrypted {}
+        }
+        let bodies = server.state.withLock { $0.events.compactMap { $0.event["content", "body"]?.string } }
+        #expect(bodies == ["for all to hear"])
+    }
 }

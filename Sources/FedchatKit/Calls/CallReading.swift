@@ -104,7 +104,9 @@ actor CallReading {
                         await client.learnDevices(of: first.event["sender"]?.string)
                         if case .success(let again) = try await client.read(first.event, in: room) { readable = again }
                     }
-                    guard let event = happening(readable, first) else { break }
+                    guard var event = happening(readable, first) else { break }
+                    // Whoever gives a room key can encrypt in any room; the answer would go out in the clear.
+                    if try await !isEncrypted(room) { event = event.inTheClear }
                     var isSilent = false
                     if event.type == "m.call.invite" { isSilent = try await self.isSilent(room) }
                     happenings.append(isSilent ? .publicRoom(room, sender: event.sender) : .event(event))
@@ -121,6 +123,11 @@ actor CallReading {
             held[room] = nil
         }
         return happenings
+    }
+
+    private func isEncrypted(_ name: RoomID) async throws -> Bool {
+        let store = client.store
+        return try await client.database.read { try store.room(name, in: $0) }?.isEncrypted ?? false
     }
 
     /// Whether calls in it do not ring. In a room that the user has named they do.

@@ -267,7 +267,7 @@ public actor CallSession {
             var content = event.content
             content[Self.sentAt] = .integer(client.now())
             do {
-                _ = try await client.send(event.type, content, to: room, within: outgoing.life)
+                _ = try await client.send(event.type, content, to: room, within: outgoing.life, encryptedOnly: true)
             } catch {
                 if sendFailure == nil { sendFailure = error }
                 client.logger.warning("an event of a call was not sent", metadata: ["type": "\(event.type)"])

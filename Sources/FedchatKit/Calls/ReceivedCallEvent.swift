@@ -33,4 +33,11 @@ public struct ReceivedCallEvent: Sendable {
         self.age = max(age, .zero)
         self.claimedAge = claimedAge
     }
+
+    /// The same as if nothing of it had been encrypted.
+    var inTheClear: Self {
+        Self(
+            room: room, eventID: eventID, sender: sender, device: nil, standing: nil, type: type, content: content,
+            age: age, claimedAge: claimedAge)
+    }
 }

@@ -12,25 +12,30 @@ extension Client {
     /// One that is worth nothing after a time, `within`, is sent within it or never: it does not wait for a server that
     /// cannot be reached, nor for the next start.
     ///
+    /// One that is `encryptedOnly` is sent encrypted or not at all. So is what was accepted while the room was encrypted.
+    ///
     /// Throws ``ClientError``: `queued` if the server cannot be reached now, `encryption(.changedKey)` if a device shows
-    /// other keys than before, `notFound` for a room we are not in, `expired` for what was not sent within its time.
+    /// other keys than before, `notFound` for a room we are not in, `expired` for what was not sent within its time,
+    /// `notEncrypted` for what may only be sent encrypted.
     public func send(
-        _ type: String, _ content: JSONValue, to room: RoomID, within life: Duration? = nil
+        _ type: String, _ content: JSONValue, to room: RoomID, within life: Duration? = nil,
+        encryptedOnly: Bool = false
     ) async throws -> EventID {
         guard content.serialized().count <= ClientLimits.contentBytes else {
             throw ClientError.usage("the message is too long: at most \(ClientLimits.contentBytes) bytes")
         }
         try await caughtUp()
         let (store, transaction) = (store, random.token(24))
-        guard try await database.read({ try store.room(room, in: $0) })?.membership == "join" else {
-            throw ClientError.notFound("\(room): you are not in this room")
-        }
+        guard let summary = try await database.read({ try store.room(room, in: $0) }), summary.membership == "join"
+        else { throw ClientError.notFound("\(room): you are not in this room") }
+        guard summary.isEncrypted || !encryptedOnly else { throw ClientError.notEncrypted(room) }
         expected[transaction] = room
         defer { expected[transaction] = nil }
         let expiresAt = life.map { now() + $0.wholeMilliseconds }
         try await database.groupedWrite {
             try store.enqueue(
-                type, content, to: room, transactionID: transaction, expiresAt: expiresAt, in: $0)
+                type, content, to: room, transactionID: transaction, expiresAt: expiresAt,
+                encryptedOnly: summary.isEncrypted, in: $0)
         }
         if draining.insert(room).inserted { await drain(room) } else { grown.insert(room) }
         if let outcome = outcomes.removeValue(forKey: transaction) { return try outcome.get() }
@@ -56,8 +61,10 @@ extension Client {
             do {
                 while !isStopped {
                     let batch = try await database.read { try store.queued(for: room, in: $0) }
-                    guard !batch.isEmpty else { break }
-                    isStopped = try await !send(batch, to: room)
+                    guard let first = batch.first else { break }
+                    // What is refused for some is not for the others.
+                    let alike = Array(batch.prefix { $0.encryptedOnly == first.encryptedOnly })
+                    isStopped = try await !send(alike, to: room)
                 }
             } catch {
                 logger.warning("sending failed", metadata: ["error": "\(error)"])
@@ -143,6 +150,9 @@ extension Client {
         return try await database.write { connection in
             guard let summary = try store.room(room, in: connection) else { throw ClientError.notFound("\(room)") }
             let settings = summary.encryptionSettings
+            guard settings != nil || !batch.contains(where: { $0.encryptedOnly && $0.wire == nil }) else {
+                throw ClientError.notEncrypted(room)
+            }
             if checking, let settings {
                 let recipients = try store.recipients(in: summary, connection)
                 guard try machine.isPrepared(for: room, recipients: recipients, settings: settings, in: connection)

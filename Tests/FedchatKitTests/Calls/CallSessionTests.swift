@@ -1,6 +1,5 @@
 import ClientEncryption
 import Cryptography
-import FedchatKit
 import HTTPMessages
 import Logging
 import MatrixModel
@@ -8,6 +7,8 @@ import SQLDatabase
 import SQLiteEngine
 import Synchronization
 import Testing
+
+@testable import FedchatKit
 
 /// Calls between clients on a pretended server, with media programs that are closures.
 @Suite("Calls: sessions") struct CallSessionTests {
@@ -122,6 +123,31 @@ import Testing
                     Issue.record("it was not refused")
                 } catch ClientError.notEncrypted {}
             }
+        }
+    }
+
+    @Test func `a call that comes encrypted into a room in the clear does not ring`() async throws {
+        let (alice, _) = try await open("alice")
+        let (bob, database) = try await open("bob")
+        try await PretendServer.running(alice, bob) {
+            let room = try await room(alice, bob, encrypted: false)
+            // Bob encrypts all the same.
+            var summary = RoomSummary(room: room, membership: "join")
+            summary.encryption = ["algorithm": "m.megolm.v1.aes-sha2"]
+            let kept = summary
+            try await database.write { try bob.store.save(kept, in: $0) }
+            let end = End()
+            async let waiting = session(.answer(nil, .accept), alice, end)
+            let invite = try invite("c1", to: "@alice:a")
+            _ = try await bob.send(invite.type, invite.content, to: room)
+            try await until { end.notices.contains("unencrypted") }
+            #expect(!end.events.contains("ringing"))
+            #expect(end.told.withLock { $0.isEmpty }, "the media program was started")
+            end.say(.hangUp)
+            #expect(try await waiting == nil)
+        }
+        server.state.withLock { state in
+            #expect(!state.events.contains { $0.event["type"]?.string?.hasPrefix("m.call") ?? false })
         }
     }
 
