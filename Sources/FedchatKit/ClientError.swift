@@ -37,6 +37,8 @@ extension ClientError: CustomStringConvertible {
     /// For a person; holds no secret and no text of a message.
     public var description: String {
         switch self {
+        case .server(let error) where error.code == .noMatrix:
+            "no Matrix server answers (\(error.message)): what stands before it may be at fault"
         case .server(let error): "the server refuses (\(error.code.text)): \(error.message)"
         case .network(let error): "no answer from the server: \(error)"
         case .malformedAnswer(let path): "the server's answer is malformed: \(path)"
@@ -71,10 +73,32 @@ extension ClientError: CustomStringConvertible {
         }
     }
 
-    /// What the sender of a message that stays in the queue is told.
-    var whileQueued: ClientError {
-        if case .server(let refusal) = self, refusal.status == 429 { return self }
-        return .queued("\(self)")
+    /// What the sender of a message that stays in the queue is told, by why it stays.
+    static func whileQueued(_ error: any Error) -> ClientError {
+        switch error {
+        case ClientError.notLoggedIn: .notLoggedIn
+        case ClientError.server(let refusal) where refusal.status == 429: .server(refusal)
+        case ClientError.network(.cancelled), is CancellationError: .queued("the client ends")
+        default: .queued("\(error)")
+        }
+    }
+
+    /// Whether it is this client that does not send as things are, and no server.
+    static func isOurRefusal(_ error: any Error) -> Bool {
+        switch error {
+        case is EncryptionError, ClientError.encryption, ClientError.notEncrypted, ClientError.notFound: true
+        default: false
+        }
+    }
+
+    /// Whether a Matrix server has refused for good what it was asked. All else passes: a proxy that restarts, a network
+    /// that wants a login first, a task that is cancelled, a limit.
+    var isLasting: Bool {
+        guard case .server(let refusal) = self, (400..<500).contains(refusal.status),
+            ![401, 408, 425, 429].contains(refusal.status)
+        else { return false }
+        // What is too large for a proxy stays so.
+        return refusal.code != .noMatrix || refusal.status == 413
     }
 
     /// Whether trying again later can help.
@@ -89,4 +113,9 @@ extension ClientError: CustomStringConvertible {
         default: false
         }
     }
+}
+
+extension MatrixError.Code {
+    /// Of an answer without one.
+    static let noMatrix = Self("", status: 500)
 }

@@ -27,6 +27,8 @@ final class PretendServer: HTTPClient, Sendable {
         var instead: [String: [Result<(Int, JSONValue), HTTPClientError>]] = [:]
         /// By user: what `rooms` of the next syncs hold besides, one after the other.
         var forged: [String: [JSONValue]] = [:]
+        /// Parts of paths of which requests wait until they are not here any more.
+        var held: Set<String> = []
         /// Whether rooms are made without the state that was asked for.
         var dropsInitialState = false
     }
@@ -39,6 +41,9 @@ final class PretendServer: HTTPClient, Sendable {
         let parts = name.split(separator: "|", omittingEmptySubsequences: false).map(String.init)
         let body = (try? JSONValue.parse(request.body)) ?? [:]
         let isSync = path.hasSuffix("/sync")
+        while state.withLock({ state in state.held.contains { path.contains($0) } }) {
+            do { try await Task.sleep(for: .milliseconds(2)) } catch { throw .cancelled }
+        }
         for _ in 0..<200 {
             let answer = try answer(request, path, user: parts[0], device: parts[1], body)
             guard isSync, Self.isEmpty(answer.1), request.pathAndQuery.contains("timeout=30000") else {

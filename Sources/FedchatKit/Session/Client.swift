@@ -66,6 +66,9 @@ public actor Client {
     var recent = RecentEvents()
     /// Woken when keys may have to be uploaded, or messages to be sent again.
     nonisolated let upkeep = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
+    /// Rooms with new messages, and whether a task takes them from there.
+    nonisolated let drains = AsyncStream<RoomID>.makeStream()
+    var isSending = false
     var draining: Set<RoomID> = []
     var grown: Set<RoomID> = []
     /// Messages whose senders wait, by transaction id.

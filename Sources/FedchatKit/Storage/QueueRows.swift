@@ -35,11 +35,15 @@ extension ClientStore {
             """)
     }
 
-    func queued(for room: RoomID, in connection: any SQLConnection) throws -> [QueuedMessage] {
+    /// The next of a room, behind one.
+    func queued(
+        for room: RoomID, after id: Int64, in connection: any SQLConnection
+    ) throws -> [QueuedMessage] {
         try connection.query(
             """
             SELECT id, transaction_id, event_type, content, wire_type, wire_content, expires_at, encrypted_only
-            FROM send_queue WHERE room_id = \(room.text) ORDER BY id LIMIT \(ClientLimits.messagesPerBatch)
+            FROM send_queue WHERE room_id = \(room.text) AND id > \(id)
+            ORDER BY id LIMIT \(ClientLimits.messagesPerBatch)
             """
         ).map { row in
             let transaction = try row.text(1)

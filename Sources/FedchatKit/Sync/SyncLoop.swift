@@ -11,6 +11,7 @@ extension Client {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await self.syncForever() }
             group.addTask { await self.keepUp() }
+            group.addTask { await self.sendAccepted() }
             defer { group.cancelAll() }
             try await group.next()
         }
