@@ -183,6 +183,45 @@ import Testing
         }
     }
 
+    @Test func `upkeep goes on past what a server refuses`() async throws {
+        let (alice, _) = try await server.open("alice")
+        try await PretendServer.running(alice) {
+            let room = try await room(of: alice)
+            server.state.withLock { $0.failBefore["/send/m.room"] = 1_000 }
+            await #expect(throws: ClientError.self) {
+                try await alice.send("m.room.message", ["body": "left over"], to: room)
+            }
+            // A device list that the server refuses to give.
+            try await alice.database.write { try alice.machine.wantKeys(of: [UserID("@carol:a")], in: $0) }
+            let refusal: Answer = .success((403, ["errcode": "M_FORBIDDEN", "error": "no"]))
+            server.state.withLock { state in
+                state.instead["/keys/query"] = Array(repeating: refusal, count: 1_000)
+                state.failBefore = [:]
+            }
+            do {
+                try await alice.keepUpOnce()
+                Issue.record("the refusal is not told")
+            } catch ClientError.server {}
+            try await until {
+                server.state.withLock { $0.events.contains { $0.event["type"] == "m.room.encrypted" } }
+            }
+        }
+    }
+
+    @Test func `messages to devices that a server refuses do not hold back others`() async throws {
+        let (alice, _) = try await server.open("alice")
+        let bob = try await PretendDevice("bob", on: server)
+        try await bob.upload()
+        try await PretendServer.running(alice) {
+            let room = try await room(of: alice)
+            server.state.withLock { state in
+                state.instead["/sendToDevice"] = [.success((403, ["errcode": "M_FORBIDDEN", "error": "no"]))]
+            }
+            _ = try await alice.send("m.room.message", ["body": "x"], to: room)
+            #expect(server.state.withLock { $0.instead["/sendToDevice"]?.isEmpty } == true)
+        }
+    }
+
     private final class Counter: Sendable {
         private let value = Mutex(0)
         var count: Int { value.withLock { $0 } }

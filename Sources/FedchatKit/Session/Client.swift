@@ -59,6 +59,8 @@ public actor Client {
     var hasSynced = false
     /// Sessions for which the backup was asked.
     var askedOfBackup = Patience<SyncOutcome.RoomKey>()
+    /// Whether signatures that are due were refused.
+    var refusedSignatures = Patience<String>()
     var listeners: [Int: AsyncStream<ClientUpdate>.Continuation] = [:]
     var nextListener = 0
     /// When this object began, in milliseconds since 1970.
