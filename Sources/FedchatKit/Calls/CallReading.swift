@@ -104,7 +104,7 @@ actor CallReading {
                         await client.learnDevices(of: first.event["sender"]?.string)
                         if case .success(let again) = try await client.read(first.event, in: room) { readable = again }
                     }
-                    guard var event = happening(readable, first) else { break }
+                    guard var event = try await happening(readable, first) else { break }
                     // Whoever gives a room key can encrypt in any room; the answer would go out in the clear.
                     if try await !isEncrypted(room) { event = event.inTheClear }
                     var isSilent = false
@@ -125,6 +125,16 @@ actor CallReading {
         return happenings
     }
 
+    /// Whether the homeserver shows other keys for the device than it did at first, or another identity for its user than
+    /// the one that was seen or verified.
+    private func hasChanged(_ user: UserID, _ device: DeviceID?) async throws -> Bool {
+        let encryption = client.machine
+        return try await client.database.read { connection in
+            try encryption.identityChange(of: user, in: connection) != nil
+                || encryption.devices(of: user, in: connection).contains { $0.device == device && $0.hasChanged }
+        }
+    }
+
     private func isEncrypted(_ name: RoomID) async throws -> Bool {
         let store = client.store
         return try await client.database.read { try store.room(name, in: $0) }?.isEncrypted ?? false
@@ -142,7 +152,7 @@ actor CallReading {
         client.now() - event.arrival < ClientLimits.keyPatience.wholeMilliseconds
     }
 
-    private func happening(_ readable: TimelineEvent, _ raw: Held) -> ReceivedCallEvent? {
+    private func happening(_ readable: TimelineEvent, _ raw: Held) async throws -> ReceivedCallEvent? {
         let event = readable.event
         guard let type = event["type"]?.string, CallEvent.isCallType(type), let content = event["content"],
             let sender = event["sender"]?.string.flatMap({ try? UserID($0) }),
@@ -156,8 +166,8 @@ actor CallReading {
         if case .decrypted(let from) = readable.encryption { origin = from }
         return ReceivedCallEvent(
             room: readable.room, eventID: id, sender: sender, device: origin?.device, standing: origin?.standing,
-            type: type,
-            content: content, age: .milliseconds(age),
+            hasChanged: try await hasChanged(sender, origin?.device), type: type, content: content,
+            age: .milliseconds(age),
             claimedAge: content[CallSession.sentAt]?.integer.flatMap { sent in
                 (0...(1 << 50)).contains(sent) ? .milliseconds(now - sent) : nil
             })

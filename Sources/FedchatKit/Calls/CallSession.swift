@@ -235,7 +235,7 @@ public actor CallSession {
 
     private func react(to report: CallReport) {
         switch report {
-        case .ringing(let key, _, _, _, _):
+        case .ringing(let key, _, _, _, _, _):
             guard case .answer(_, let manner) = purpose, machine.activeCall == nil, outcome == nil else { return }
             switch manner {
             case .accept: feed(.accept(key))
@@ -306,24 +306,7 @@ public actor CallSession {
                 client.logger.warning("a call was not remembered", metadata: ["error": "\(error)"])
             }
         case .report(let report):
-            var json = report.json
-            switch report {
-            case .ringing(_, let user, let device, _, _), .answered(_, let user, let device, _):
-                if await hasChanged(user, device) { json["changed"] = true }
-            default: break
-            }
-            await emit(.report(report, json))
+            await emit(.report(report, report.json))
         }
-    }
-
-    /// Whether the homeserver shows other keys for the device than it did at first, or another identity for its user than
-    /// the one that was verified.
-    private func hasChanged(_ user: UserID, _ device: DeviceID?) async -> Bool {
-        let encryption = client.machine
-        let found = try? await client.database.read { connection in
-            try encryption.identityChange(of: user, in: connection) == .afterVerification
-                || encryption.devices(of: user, in: connection).contains { $0.device == device && $0.hasChanged }
-        }
-        return found ?? false
     }
 }

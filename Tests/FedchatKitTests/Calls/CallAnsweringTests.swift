@@ -42,7 +42,7 @@ private let carol = "@carol:c.test"
             rings.reports == [
                 .ringing(
                     key, caller: try UserID(alice), device: try DeviceID("PHONE"), standing: .verified,
-                    left: .seconds(80))
+                    hasChanged: false, left: .seconds(80))
             ])
         let taken = phone.on(.accept(key))
         #expect(taken.descriptions == ["offer offer"])
