@@ -278,9 +278,11 @@ extension CallMachine {
         }
     }
 
-    /// A party stays on its device: another of the room's devices could use its id.
+    /// A party stays on its device: another of the room's devices could use its id, and a homeserver could make up one
+    /// that is on nobody's list.
     private mutating func isDevice(_ event: ReceivedCallEvent, _ pinned: DeviceID?, of key: CallKey) -> Bool {
-        guard let pinned, let device = event.device, device != pinned else { return true }
+        guard let pinned, event.device != pinned else { return true }
+        let device = event.device.map { "\($0)" } ?? "an unknown device"
         notice(.otherDevice, key.room, key.call, user: event.sender, "\(event.type) from \(device), not \(pinned)")
         return false
     }
