@@ -1,4 +1,5 @@
 internal import ClientEncryption
+internal import Logging
 internal import MatrixAPI
 internal import MatrixModel
 internal import SQLDatabase
@@ -63,7 +64,7 @@ actor CallReading {
         let now = client.now()
         for (name, timeline) in update.timelines where room == nil || room == name {
             if let gap = timeline.gap, inCall.contains(name) {
-                for event in try await client.callEvents(of: name, before: gap, limit: ClientLimits.pageEvents) {
+                for event in await client.callEvents(of: name, before: gap, limit: ClientLimits.pageEvents) {
                     hold(event, in: name, arrival: now)
                 }
             }
@@ -203,7 +204,7 @@ extension Client {
         }
         var entries: [RecentEvents.Entry] = []
         for room in rooms {
-            for event in try await callEvents(of: room, before: nil, limit: ClientLimits.callEventsReadBack)
+            for event in await callEvents(of: room, before: nil, limit: ClientLimits.callEventsReadBack)
             where event["unsigned", "age"]?.integer ?? .max < ClientLimits.longestRinging.wholeMilliseconds {
                 entries.append(RecentEvents.Entry(room: room, event: Array(event.rawBytes), arrival: now))
             }
@@ -219,11 +220,17 @@ extension Client {
         }
     }
 
-    /// What may be about calls before a point of a room, in order.
-    func callEvents(of room: RoomID, before: String?, limit: Int) async throws -> [JSONView] {
+    /// What may be about calls before a point of a room, in order. What a server does not give is missing: a call must not
+    /// end, nor waiting for one, since one room cannot be read.
+    func callEvents(of room: RoomID, before: String?, limit: Int) async -> [JSONView] {
         var query = [("dir", "b"), ("limit", "\(limit)")]
         if let before { query.append(("from", before)) }
-        let answer = try await call(APICall(.getRoomEvents, ["roomId": room.text], query: query))
-        return try answer.requiredArray("chunk").filter(\.mayBeOfCall).reversed()
+        do {
+            let answer = try await call(APICall(.getRoomEvents, ["roomId": room.text], query: query))
+            return try answer.requiredArray("chunk").filter(\.mayBeOfCall).reversed()
+        } catch {
+            logger.warning("a room was not read back for calls", metadata: ["room": "\(room)", "error": "\(error)"])
+            return []
+        }
     }
 }

@@ -33,6 +33,8 @@ public actor CallSession {
     private var mine: CallKey?
     private var outcome: CallEnd?
     private var sendFailure: (any Error)?
+    /// Why the call cannot be followed any more.
+    private var failure: (any Error)?
     private let sends = AsyncStream<Outgoing>.makeStream()
     private let fetches = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
     private let emissions = AsyncStream<Emission>.makeStream(
@@ -64,8 +66,10 @@ public actor CallSession {
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { for await each in self.emissions.stream { await self.bringOut(each) } }
                 group.addTask { await self.sendAll() }
-                group.addTask { try await self.serve(commands, updates) }
-                // The second of them, or a failure, ends the third.
+                group.addTask {
+                    // The others go on until what is still to be sent and said is.
+                    do { try await self.serve(commands, updates) } catch { await self.fail(error) }
+                }
                 try await group.waitForAll()
             }
             await client.stopUpdates(id)
@@ -73,6 +77,7 @@ public actor CallSession {
             await client.stopUpdates(id)
             throw error
         }
+        if let failure { throw failure }
         if outcome?.reason == .sendFailed, let sendFailure { throw sendFailure }
         return outcome
     }
@@ -177,6 +182,13 @@ public actor CallSession {
 
     private func abandon() {
         if machine.activeCall != nil { feed(.hangUp) } else { finish(nil) }
+    }
+
+    /// Nobody is left waiting for a call that cannot go on.
+    private func fail(_ error: any Error) {
+        if failure == nil { failure = error }
+        abandon()
+        finish(nil)
     }
 
     private func take(happenings: [CallHappening], areOld: Bool = false) {

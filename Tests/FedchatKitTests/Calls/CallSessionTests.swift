@@ -151,6 +151,48 @@ import Testing
         }
     }
 
+    @Test func `rooms that cannot be read back end neither waiting for a call nor a call`() async throws {
+        let (alice, _) = try await open("alice")
+        let (bob, _) = try await open("bob")
+        try await PretendServer.running(alice, bob) {
+            let room = try await room(alice, bob)
+            server.state.withLock { state in
+                let refusal: JSONValue = ["errcode": "M_FORBIDDEN", "error": "no"]
+                state.instead["/messages"] = Array(repeating: .success((403, refusal)), count: 1_000)
+            }
+            let (calling, answering) = (End(), End())
+            async let one = session(.place(room, invitee: bob.user), alice, calling)
+            async let other = session(.answer(nil, .accept), bob, answering)
+            try await until { calling.events.contains("connected") && answering.events.contains("connected") }
+            // A gap in the middle of it.
+            let gap: JSONValue = ["timeline": ["events": [], "limited": true, "prev_batch": "0"]]
+            server.state.withLock { $0.forged["@bob:a"] = [["join": [room.text: gap]]] }
+            try await until { server.state.withLock { $0.forged["@bob:a"]?.isEmpty == true } }
+            try await answering.hangUp(after: calling)
+            #expect(try await [one, other].map { $0?.reason } == [.userHangup, .userHangup])
+        }
+    }
+
+    @Test func `a call that cannot be followed any more is hung up`() async throws {
+        let (alice, _) = try await open("alice")
+        let (bob, database) = try await open("bob")
+        try await PretendServer.running(alice, bob) {
+            let room = try await room(alice, bob)
+            let (calling, answering) = (End(), End())
+            async let one = session(.place(room, invitee: bob.user), alice, calling)
+            async let other = session(.answer(nil, .accept), bob, answering)
+            try await until { calling.events.contains("connected") && answering.events.contains("connected") }
+            // What is read is noted: the table it is noted in is gone.
+            try await database.write { try $0.execute("ALTER TABLE unread_events RENAME TO gone") }
+            _ = try await alice.send("m.room.message", ["body": "hello"], to: room)
+            do {
+                _ = try await other
+                Issue.record("it did not fail")
+            } catch is DatabaseError {}
+            #expect(try await one?.reason == .userHangup)
+        }
+    }
+
     @Test func `whoever gives the commands goes away, and the call is hung up`() async throws {
         let (alice, _) = try await open("alice")
         let (bob, _) = try await open("bob")
