@@ -85,7 +85,7 @@ extension EncryptionMachine {
     public func canEncrypt(
         _ count: Int, for room: RoomID, settings: RoomEncryptionSettings, in connection: any SQLConnection
     ) throws -> Bool {
-        guard let present = try outbound(room, in: connection) else { return false }
+        guard let present = try outbound(room, in: connection), !present.isDoubted else { return false }
         return Int64(present.session.messageIndex) + Int64(count) <= settings.rotationMessages
     }
 
@@ -99,15 +99,20 @@ extension EncryptionMachine {
         let session: OutboundGroupSession
         let createdAt: Int64
         let sharesHistory: Bool
+        let isDoubted: Bool
     }
 
     func outbound(_ room: RoomID, in connection: any SQLConnection) throws -> Outbound? {
         try connection.query(
-            "SELECT pickle, created_at, shared_history FROM outbound_group_sessions WHERE room_id = \(room.text)"
+            """
+            SELECT pickle, created_at, shared_history, doubted_before FROM outbound_group_sessions
+            WHERE room_id = \(room.text)
+            """
         ).first.map { row in
             Outbound(
                 session: try OutboundGroupSession(pickle: try row.bytes(0), key: key.bytes),
-                createdAt: try row.integer(1), sharesHistory: try row.bool(2))
+                createdAt: try row.integer(1), sharesHistory: try row.bool(2),
+                isDoubted: try row.optionalText(3) != nil)
         }
     }
 
@@ -145,7 +150,7 @@ extension EncryptionMachine {
     ) throws -> Bool {
         let age = now() - outbound.createdAt
         guard age >= 0, age < settings.rotationMilliseconds, outbound.sharesHistory == settings.sharesHistory,
-            Int64(outbound.session.messageIndex) < settings.rotationMessages
+            Int64(outbound.session.messageIndex) < settings.rotationMessages, !outbound.isDoubted
         else { return false }
         // Whoever has the key and should not have the next message's.
         let allowed = Set(devices.map { "\($0.user.text) \($0.curve25519)" })
@@ -166,10 +171,10 @@ extension EncryptionMachine {
         let pickle = try session.pickle(key: key.bytes, random: random)
         try connection.execute(
             """
-            INSERT INTO outbound_group_sessions
+            INSERT INTO outbound_group_sessions (room_id, session_id, pickle, created_at, shared_history)
             VALUES (\(room.text), \(session.id), \(pickle), \(now()), \(settings.sharesHistory))
             ON CONFLICT (room_id) DO UPDATE SET session_id = excluded.session_id, pickle = excluded.pickle,
-                created_at = excluded.created_at, shared_history = excluded.shared_history
+                created_at = excluded.created_at, shared_history = excluded.shared_history, doubted_before = NULL
             """)
         try forgetOldShares(in: connection)
         return session

@@ -4,7 +4,7 @@ public import SQLDatabase
 /// The tables of a client's store, in numbered migrations that are never edited once released.
 public enum ClientSchema {
     /// The oldest schema whose programs can use the newest.
-    public static let oldestCompatible = 30
+    public static let oldestCompatible = 31
 
     /// All steps.
     public static let migrations = [
@@ -19,6 +19,7 @@ public enum ClientSchema {
             ["ALTER TABLE send_queue ADD COLUMN expires_at BIGINT"]
         },
         Migration(30, "which event used which index") { EncryptionSchema.messageBlocks($0) },
+        Migration(31, "room keys after a gap") { EncryptionSchema.doubts($0) },
     ]
 
     private static func initial(_ dialect: Dialect) -> [SQL] {
