@@ -22,6 +22,7 @@ public enum ClientSchema {
             ["ALTER TABLE send_queue ADD COLUMN encrypted_only BIGINT NOT NULL DEFAULT 0"]
         },
         Migration(30, "which event used which index") { EncryptionSchema.messageBlocks($0) },
+        Migration(31, "room keys after a gap") { EncryptionSchema.doubts($0) },
         Migration(40, "what belongs to whom") { EncryptionSchema.belongings($0) },
     ]
 
