@@ -17,10 +17,11 @@ struct RoomSending: RouteGroup {
     func register(on router: inout Router) {
         router.on(.sendMessage) { request, requester in try await send(request, requester) }
         router.on(.redactEvent) { request, requester in try await redact(request, requester) }
-        for route in [Route.setRoomStateWithKey, .setRoomState] {
-            router.on(route) { request, requester in
-                try await send(request, requester, stateKey: request.parameter("stateKey"))
-            }
+        router.on(.setRoomStateWithKey) { request, requester in
+            try await send(request, requester, stateKey: request.parameter("stateKey"))
+        }
+        router.on(.setRoomState) { request, requester in
+            try await send(request, requester, stateKey: request.parameter("stateKey"))
         }
     }
 
