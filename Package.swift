@@ -144,7 +144,7 @@ let testTargets: [Target] = [
             "SQLiteEngine", "Cryptography", "FedchatTesting", httpTypes,
         ]),
     tests("SimulationTests", ["Simulation", "SQLiteEngine", "SQLDatabase", "FedchatTesting", "fedchat-simulate"]),
-    tests("FedchatTests", ["fedchat"]),
+    tests("FedchatTests", ["fedchat", "ClientEncryption", "MatrixModel"]),
     tests("FedchatdTests", ["fedchatd", "Homeserver", "Cryptography", "MatrixModel"]),
     tests("TidyTests", []),
 ]

@@ -106,6 +106,8 @@ enum Limits {
     /// Milliseconds that a Megolm session lives, unless the room says otherwise.
     /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#mroomencryption>
     static let rotationMilliseconds: Int64 = 604_800_000
+    /// Milliseconds by which our clock and a server's may differ.
+    static let clockSkewMilliseconds: Int64 = 86_400_000
     /// Messages of a Megolm session, unless the room says otherwise.
     static let rotationMessages: Int64 = 100
     /// The shortest life of a Megolm session that a room may ask for, in milliseconds.

@@ -6,6 +6,8 @@ public enum ClientLimits {
     public static let syncBytes = 256 << 20
     /// Events per room in one sync response; more make a gap, which is filled from `/messages`.
     public static let timelineEvents = 50
+    /// Pages read of our own messages in a gap, to see whether a room's key can still be used.
+    static let doubtPages = 5
     /// Events in one page of `/messages`.
     public static let pageEvents = 100
     /// Pages fetched to fill a gap.

@@ -22,6 +22,10 @@ final class PretendServer: HTTPClient, Sendable {
         var unreachable: Set<String> = []
         /// What was asked, as `METHOD path`.
         var log: [String] = []
+        /// Requests to be answered 400.
+        var refused: [String: Int] = [:]
+        /// What `/keys/changes` answers, by its query; others are answered 400.
+        var keyChanges: [String: JSONValue] = [:]
         /// Requests to fail before they are carried out, and after: as if the answer was lost.
         var failBefore: [String: Int] = [:]
         var failAfter: [String: Int] = [:]
@@ -64,6 +68,7 @@ final class PretendServer: HTTPClient, Sendable {
                 return false
             }
             if isDue(&state.failBefore) { return .failure(.couldNotConnect("down")) }
+            if isDue(&state.refused) { return .success((400, ["errcode": "M_UNKNOWN", "error": "no"])) }
             let answer = Self.carryOut(request.pathAndQuery, path, user: user, device: device, body, &state)
             return isDue(&state.failAfter) ? .failure(.timedOut) : .success(answer)
         }
@@ -83,6 +88,9 @@ final class PretendServer: HTTPClient, Sendable {
         let segments = path.split(separator: "/").map { PercentEncoding.decode(String($0)) ?? "" }.dropFirst(3)
         let words = Array(segments)
         switch words.first {
+        case "keys" where words[1] == "changes":
+            let query = String(pathAndQuery.drop { $0 != "?" }.dropFirst())
+            return state.keyChanges[query].map { (200, $0) } ?? (400, ["errcode": "M_UNKNOWN", "error": "no"])
         case "keys": return (200, keys(words, user: user, device: device, body, &state))
         case "sendToDevice":
             guard state.transactions[words[2]] == nil else { return (200, [:]) }

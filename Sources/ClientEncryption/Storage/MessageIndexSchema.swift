@@ -23,4 +23,9 @@ extension EncryptionSchema {
             "DROP TABLE message_indexes",
         ]
     }
+
+    /// Where a gap ends, in which messages of ours may lie that the room's session was used for; null for none.
+    public static func doubts(_ dialect: Dialect) -> [SQL] {
+        ["ALTER TABLE outbound_group_sessions ADD COLUMN doubted_before TEXT"]
+    }
 }

@@ -73,6 +73,7 @@ extension Client {
     func prepareRoomKey(of summary: RoomSummary, _ settings: RoomEncryptionSettings) async throws {
         let (store, machine) = (store, machine)
         let room = summary.room
+        try await settleDoubt(about: room)
         try await keyTurns.hold {
             let recipients = try await self.database.write { connection in
                 let users = try store.recipients(in: summary, connection)

@@ -19,6 +19,7 @@ public enum ClientSchema {
             ["ALTER TABLE send_queue ADD COLUMN expires_at BIGINT"]
         },
         Migration(30, "which event used which index") { EncryptionSchema.messageBlocks($0) },
+        Migration(31, "room keys after a gap") { EncryptionSchema.doubts($0) },
         Migration(40, "what belongs to whom") { EncryptionSchema.belongings($0) },
     ]
 

@@ -50,13 +50,19 @@ extension Client {
                 timeout: .milliseconds(milliseconds) + ClientLimits.callTimeout, maximumBytes: ClientLimits.syncBytes)
         } catch ClientError.server(let refusal) where since != nil && refusal.status == 400 {
             // The server does not know where we were: it begins anew.
-            try await database.write { try store.forgetSyncToken(in: $0) }
+            try await database.write { try store.loseSyncToken(in: $0) }
             throw ClientError.server(refusal)
         }
+        let missed = since == nil ? try await missedChanges(until: response) : nil
         let update = try await database.write { connection in
             // A first answer does not say whose devices have changed.
-            if since == nil { try machine.noteMissedChanges(in: connection) }
-            return try SyncApplying(store: store, machine: machine).apply(response, in: connection)
+            if let missed {
+                try machine.noteMissedChanges(missed, in: connection)
+            } else if since == nil {
+                try machine.noteMissedChanges(in: connection)
+            }
+            return try SyncApplying(store: store, machine: machine, isFirst: since == nil).apply(
+                response, in: connection)
         }
         report(update.outcome)
         note(update.outcome.verification)
@@ -65,6 +71,24 @@ extension Client {
         hasSynced = true
         recent.take(update, at: now())
         for listener in listeners.values { listener.yield(update) }
+    }
+
+    /// Whose devices have changed since the position that the server did not know any more for a sync; nil where it does not
+    /// say, or where there is none. This must be known before the answer is taken in, for what is stale is kept with it.
+    private func missedChanges(until response: JSONView) async throws -> JSONView? {
+        let store = store
+        guard let lost = try await database.read({ try store.lostSyncToken(in: $0) }),
+            let now = response["next_batch"]?.string
+        else { return nil }
+        do {
+            let answer = try await call(EncryptionMachine.missedChanges(from: lost, to: now), attempts: 1)
+            return answer["changed"]?.isArray == true ? answer : nil
+        } catch ClientError.notLoggedIn {
+            throw ClientError.notLoggedIn
+        } catch {
+            logger.info("all lists of devices are asked for: \(error)")
+            return nil
+        }
     }
 
     private static let filter: String = {
