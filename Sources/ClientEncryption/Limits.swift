@@ -8,6 +8,8 @@ enum Limits {
     static let signaturesPerUpload = 100
     /// PBKDF2 rounds of a new secret storage key's passphrase: about half a second.
     static let passphraseRounds = 500_000
+    /// The fewest rounds of a passphrase under which a secret is sealed.
+    static let leastPassphraseRounds = 100_000
     /// Bytes of a secret in account data or between devices; ours have 43.
     static let secretBytes = 4_096
     /// Milliseconds for which a secret is asked for, or a request is remembered.
@@ -31,8 +33,6 @@ enum Limits {
     static let messagesPerToDevice = 100
     /// Olm sessions kept per peer device: the oldest unused go.
     static let olmSessionsPerDevice = 6
-    /// To-device events read in one sync response.
-    static let toDeviceEventsPerSync = 1_000
     /// Devices of a user that are gone and whose pinned keys are kept: the oldest are forgotten first.
     static let goneDevicesPerUser = 1_024
     /// Milliseconds after which a device without one-time keys, or a server that did not answer, is asked again; it
@@ -53,6 +53,10 @@ enum Limits {
     static let patienceMilliseconds: Int64 = 30_000
     /// Milliseconds that it is kept who was given which key, so that it can be given again to a device that lost it.
     static let shareMilliseconds: Int64 = 86_400_000
+    /// Devices that may say that one session is theirs, beside the first.
+    static let claimsPerSession = 64
+    /// The same of one user.
+    static let claimsPerSessionAndUser = 4
     /// Recent messages kept of a session.
     static let recentMessages = 128
     /// Withheld codes kept, of all rooms.

@@ -16,8 +16,8 @@ public struct SyncChanges: Sendable {
 
     /// Reads a whole response. What is malformed counts as missing: a server's mistake must not end the sync.
     public init(response: JSONView) {
-        toDevice = Array(
-            (response["to_device", "events"]?.elements ?? []).prefix(Limits.toDeviceEventsPerSync))
+        // All of them, as they come once: a response has its bound in bytes.
+        toDevice = Array(response["to_device", "events"]?.elements ?? [])
         changedUsers = Self.users(response["device_lists", "changed"])
         leftUsers = Self.users(response["device_lists", "left"])
         // The spec: an algorithm that is not listed has no keys left; the whole may be left out when there are none.

@@ -138,12 +138,7 @@ extension EncryptionMachine {
             try connection.execute(
                 "UPDATE devices SET gone = 1, changed = 0 WHERE user_id = \(user.text) AND device_id = \(name)")
         }
-        try connection.execute(
-            """
-            DELETE FROM devices WHERE user_id = \(user.text) AND gone = 1 AND device_id NOT IN (
-                SELECT device_id FROM devices WHERE user_id = \(user.text) AND gone = 1
-                ORDER BY first_seen DESC, device_id LIMIT \(Limits.goneDevicesPerUser))
-            """)
+        try forgetGoneDevices(of: user, in: connection)
         try connection.execute(
             """
             UPDATE tracked_users SET current = \(generation), retry_at = 0, failures = 0 WHERE user_id = \(user.text)
@@ -154,9 +149,9 @@ extension EncryptionMachine {
         try !connection.query("SELECT 1 FROM tracked_users WHERE user_id = \(user.text)").isEmpty
     }
 
-    /// Whether the user's devices are known as they are now.
+    /// Whether the user's devices are known as they are now: never those of a user who is not followed.
     func isCurrent(_ user: UserID, in connection: any SQLConnection) throws -> Bool {
-        try connection.query("SELECT 1 FROM tracked_users WHERE user_id = \(user.text) AND current < wanted").isEmpty
+        try !connection.query("SELECT 1 FROM tracked_users WHERE user_id = \(user.text) AND current >= wanted").isEmpty
     }
 
     // MARK: Servers that do not answer

@@ -10,28 +10,34 @@ extension EncryptionMachine {
     private static let order: SQL =
         "CASE WHEN received_at > created_at THEN received_at ELSE created_at END DESC, session_id"
 
-    func sessions(with curve25519: String, in connection: any SQLConnection) throws -> [OlmSession] {
+    /// Of the user's device with this key: another user may show the same key as a device's of theirs.
+    func sessions(
+        with user: UserID, _ curve25519: String, in connection: any SQLConnection
+    ) throws -> [OlmSession] {
         // A session that we made and that nobody has used yet is younger than what was heard before it.
         try connection.query(
-            "SELECT pickle FROM olm_sessions WHERE curve25519 = \(curve25519) ORDER BY \(Self.order)"
+            """
+            SELECT pickle FROM olm_sessions WHERE user_id = \(user.text) AND curve25519 = \(curve25519)
+            ORDER BY \(Self.order)
+            """
         ).map { row in try OlmSession(pickle: try row.bytes(0), key: key.bytes) }
     }
 
     func insert(
-        _ session: OlmSession, with curve25519: String, isHeard: Bool, in connection: any SQLConnection
+        _ session: OlmSession, with user: UserID, _ curve25519: String, isHeard: Bool, in connection: any SQLConnection
     ) throws {
         let pickle = try session.pickle(key: key.bytes, random: random)
         let number = try nextGeneration(in: connection)
         try connection.execute(
             """
-            INSERT INTO olm_sessions
-            VALUES (\(session.id), \(curve25519), \(pickle), \(number), \(isHeard ? number : 0))
+            INSERT INTO olm_sessions (session_id, user_id, curve25519, pickle, created_at, received_at)
+            VALUES (\(session.id), \(user.text), \(curve25519), \(pickle), \(number), \(isHeard ? number : 0))
             ON CONFLICT (session_id) DO NOTHING
             """)
         try connection.execute(
             """
-            DELETE FROM olm_sessions WHERE curve25519 = \(curve25519) AND session_id NOT IN (
-                SELECT session_id FROM olm_sessions WHERE curve25519 = \(curve25519)
+            DELETE FROM olm_sessions WHERE user_id = \(user.text) AND curve25519 = \(curve25519) AND session_id NOT IN (
+                SELECT session_id FROM olm_sessions WHERE user_id = \(user.text) AND curve25519 = \(curve25519)
                 ORDER BY \(Self.order) LIMIT \(Limits.olmSessionsPerDevice))
             """)
     }
@@ -50,7 +56,7 @@ extension EncryptionMachine {
     func encrypt(
         _ type: String, _ content: JSONValue, to device: KnownDevice, in connection: any SQLConnection
     ) throws -> JSONValue? {
-        guard var session = try sessions(with: device.curve25519, in: connection).first else { return nil }
+        guard var session = try sessions(with: device.user, device.curve25519, in: connection).first else { return nil }
         let account = try account(in: connection)
         let payload: JSONValue = [
             "type": .string(type),

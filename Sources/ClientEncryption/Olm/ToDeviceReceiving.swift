@@ -94,7 +94,7 @@ extension EncryptionMachine {
         // A fallback key would begin the same session again.
         guard try !wasRead(message, in: connection) else { throw EncryptionError.ratchet(.messageKeyGone) }
         do {
-            let plaintext = try plaintext(of: message, from: senderKey, &account, in: connection)
+            let plaintext = try plaintext(of: message, from: sender, senderKey, &account, in: connection)
             try noteRead(message, in: connection)
             try noteMended(sender, name, in: connection)
             return try OlmPayload(plaintext, from: sender, senderKey: senderKey, to: self, account: account)
@@ -125,11 +125,11 @@ extension EncryptionMachine {
     }
 
     private func plaintext(
-        of message: OlmMessage, from senderKey: Curve25519.PublicKey, _ account: inout OlmAccount,
+        of message: OlmMessage, from sender: UserID, _ senderKey: Curve25519.PublicKey, _ account: inout OlmAccount,
         in connection: any SQLConnection
     ) throws -> [UInt8] {
         let name = Base64.encode(senderKey.bytes)
-        let sessions = try sessions(with: name, in: connection)
+        let sessions = try sessions(with: sender, name, in: connection)
         if message.type == .preKey {
             let preKey = try PreKeyMessage(message.bytes)
             if var known = sessions.first(where: { $0.matches(preKey) }) {
@@ -139,7 +139,7 @@ extension EncryptionMachine {
             }
             let (session, plaintext) = try account.inboundSession(identityKey: senderKey, preKeyMessage: preKey)
             try save(account, in: connection)
-            try insert(session, with: name, isHeard: true, in: connection)
+            try insert(session, with: sender, name, isHeard: true, in: connection)
             return plaintext
         }
         var failure = RatchetError.wrongSession

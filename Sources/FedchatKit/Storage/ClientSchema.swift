@@ -3,8 +3,8 @@ public import SQLDatabase
 
 /// The tables of a client's store, in numbered migrations that are never edited once released.
 public enum ClientSchema {
-    /// The oldest schema whose programs can use the newest.
-    public static let oldestCompatible = 1
+    /// The oldest schema whose programs can use the newest: older ones would write rows without what is asked of them now.
+    public static let oldestCompatible = 40
 
     /// All steps.
     public static let migrations = [
@@ -21,6 +21,7 @@ public enum ClientSchema {
         Migration(21, "messages that are sent encrypted or not at all") { _ in
             ["ALTER TABLE send_queue ADD COLUMN encrypted_only BIGINT NOT NULL DEFAULT 0"]
         },
+        Migration(40, "what belongs to whom") { EncryptionSchema.belongings($0) },
     ]
 
     private static func initial(_ dialect: Dialect) -> [SQL] {

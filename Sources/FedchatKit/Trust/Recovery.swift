@@ -30,11 +30,9 @@ extension Client {
                     ? "there is no identity yet: run \"fedchat cross-signing bootstrap\" first"
                     : "this device does not hold the identity's private keys: verify it or recover first")
         }
-        let backup = try await checkBackup()
+        try await checkBackup()
         let machine = machine
-        if try await !database.read({ try machine.heldSecrets(in: $0) }).contains(.backup) || backup == nil {
-            try await createBackup()
-        }
+        if try await !database.read({ try machine.canReadBackup(in: $0) }) { try await createBackup() }
         let random = random
         let (key, description) = try SecretStorageDescription.make(passphrase: passphrase, random: random)
         let secrets = try await database.read { try machine.secretsInUse(in: $0) }

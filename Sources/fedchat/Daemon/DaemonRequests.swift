@@ -200,6 +200,7 @@ struct DaemonRequests: Sendable {
                 "code": why.code.map { .string($0) }, "session_id": why.session.map { .string($0) },
                 "explanation": .string(why.explanation),
                 "remedies": .array(why.remedies.map { .string($0.rawValue) }),
+                "other_devices_answered": why.ownAnswer.map { .string($0) },
                 "healing": .bool(why.canCome),
             ])
         }
