@@ -35,10 +35,12 @@ extension Client {
     }
 
     /// Makes the Olm sessions that are missing.
-    func claimKeys(for users: [UserID]) async throws {
+    func claimKeys(for users: [UserID], _ purpose: RoomKeyPurpose = .messages) async throws {
         let machine = machine
         for _ in 0..<64 {
-            guard let claim = try await database.read({ try machine.keyClaim(for: users, in: $0) }) else { return }
+            guard
+                let claim = try await database.read({ try machine.keyClaim(for: users, purpose: purpose, in: $0) })
+            else { return }
             let answer = try await call(claim.call)
             report(try await database.write { try machine.claimed(claim, response: answer, in: $0) })
         }
@@ -73,7 +75,9 @@ extension Client {
     }
 
     /// Sees to it that all who should read the next messages of the room can.
-    func prepareRoomKey(of summary: RoomSummary, _ settings: RoomEncryptionSettings) async throws {
+    func prepareRoomKey(
+        of summary: RoomSummary, _ settings: RoomEncryptionSettings, _ purpose: RoomKeyPurpose = .messages
+    ) async throws {
         let (store, machine) = (store, machine)
         let room = summary.room
         try await keyTurns.hold {
@@ -83,9 +87,10 @@ extension Client {
                 return users
             }
             try await self.queryKeys(for: recipients)
-            try await self.claimKeys(for: recipients)
+            try await self.claimKeys(for: recipients, purpose)
             try await self.database.write {
-                try machine.prepareRoomKey(for: room, recipients: recipients, settings: settings, in: $0)
+                try machine.prepareRoomKey(
+                    for: room, recipients: recipients, settings: settings, purpose: purpose, in: $0)
             }
             try await self.flushToDevice()
         }
