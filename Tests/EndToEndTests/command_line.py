@@ -200,6 +200,16 @@ def names(world):
     expect(found in (1, 7), f"two rooms fit: {what}")
 
 
+def terminal(world):
+    alice = world.person("alice")
+    for letter in "AB":
+        alice.ask("create", "--name", f"\x1b]0;owned\x07Pantry {letter}")
+    done = alice.run("send", "pantry", "-m", "x")
+    expect_equal(done.returncode, 1)
+    expect("Pantry A" in done.stderr and "Pantry B" in done.stderr, f"the rooms are named: {done.stderr!r}")
+    expect("\x1b" not in done.stderr and "\x07" not in done.stderr, f"nothing drives the terminal: {done.stderr!r}")
+
+
 def listings(world):
     alice, bob, room = world.pair()
 
@@ -315,6 +325,7 @@ CASES = [
     ("an interrupted listen ends with 130", interrupted),
     ("no secret comes from an argument, goes over plain HTTP to others, or lies open on the disk", secrets_kept),
     ("a room is named by id, alias or a part of its name", names),
+    ("what others have named does not reach the terminal raw, also in messages of failure", terminal),
     ("rooms, members and devices are listed as lines of JSON", listings),
     ("who comes later or has left cannot read", newcomers),
     ("who is kept from reading is told why", withheld_and_why),

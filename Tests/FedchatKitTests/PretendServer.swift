@@ -29,6 +29,14 @@ final class PretendServer: HTTPClient, Sendable {
         /// Requests to fail before they are carried out, and after: as if the answer was lost.
         var failBefore: [String: Int] = [:]
         var failAfter: [String: Int] = [:]
+        /// Answers to give instead, one after the other, by a part of the path.
+        var instead: [String: [Result<(Int, JSONValue), HTTPClientError>]] = [:]
+        /// By user: what `rooms` of the next syncs hold besides, one after the other.
+        var forged: [String: [JSONValue]] = [:]
+        /// Parts of paths of which requests wait until they are not here any more.
+        var held: Set<String> = []
+        /// Whether rooms are made without the state that was asked for.
+        var dropsInitialState = false
     }
 
     let state = Mutex(State())
@@ -39,6 +47,9 @@ final class PretendServer: HTTPClient, Sendable {
         let parts = name.split(separator: "|", omittingEmptySubsequences: false).map(String.init)
         let body = (try? JSONValue.parse(request.body)) ?? [:]
         let isSync = path.hasSuffix("/sync")
+        while state.withLock({ state in state.held.contains { path.contains($0) } }) {
+            do { try await Task.sleep(for: .milliseconds(2)) } catch { throw .cancelled }
+        }
         for _ in 0..<200 {
             let answer = try answer(request, path, user: parts[0], device: parts[1], body)
             guard isSync, Self.isEmpty(answer.1), request.pathAndQuery.contains("timeout=30000") else {
@@ -50,9 +61,8 @@ final class PretendServer: HTTPClient, Sendable {
     }
 
     private static func isEmpty(_ answer: JSONValue) -> Bool {
-        answer["rooms", "join"]?.count == 0 && answer["to_device", "events"]?.count == 0
-            && answer["rooms", "invite"]?.count == 0 && answer["rooms", "leave"]?.count == 0
-            && answer["device_lists", "changed"]?.count == 0
+        (answer["rooms"]?.members ?? []).allSatisfy { $0.value.count == 0 }
+            && answer["to_device", "events"]?.count == 0 && answer["device_lists", "changed"]?.count == 0
     }
 
     private func answer(
@@ -69,6 +79,11 @@ final class PretendServer: HTTPClient, Sendable {
             }
             if isDue(&state.failBefore) { return .failure(.couldNotConnect("down")) }
             if isDue(&state.refused) { return .success((400, ["errcode": "M_UNKNOWN", "error": "no"])) }
+            for (part, answers) in state.instead where path.contains(part) {
+                guard let first = answers.first else { continue }
+                state.instead[part] = Array(answers.dropFirst())
+                return first
+            }
             let answer = Self.carryOut(request.pathAndQuery, path, user: user, device: device, body, &state)
             return isDue(&state.failAfter) ? .failure(.timedOut) : .success(answer)
         }
@@ -180,6 +195,15 @@ final class PretendServer: HTTPClient, Sendable {
         state.invitations[user] = []
         var left: JSONValue = [:]
         for room in state.left.removeValue(forKey: user) ?? [] { left[room] = ["timeline": ["events": []]] }
+        var rooms: JSONValue = ["join": joined, "invite": invited, "leave": left]
+        if let first = state.forged[user]?.first {
+            state.forged[user]?.removeFirst()
+            for (section, made) in first.members {
+                var merged = rooms[section] ?? [:]
+                for (room, value) in made.members { merged[room] = value }
+                rooms[section] = merged
+            }
+        }
         let inbox = state.inboxes.removeValue(forKey: me) ?? []
         let changed = state.changed.removeValue(forKey: me) ?? []
         return [
@@ -188,7 +212,7 @@ final class PretendServer: HTTPClient, Sendable {
             "device_lists": ["changed": .array(changed.sorted().map { .string($0) })],
             "device_one_time_keys_count": ["signed_curve25519": count(me, state)],
             "device_unused_fallback_key_types": ["signed_curve25519"],
-            "rooms": ["join": joined, "invite": invited, "leave": left],
+            "rooms": rooms,
         ]
     }
 
@@ -197,7 +221,7 @@ final class PretendServer: HTTPClient, Sendable {
         add(room, "m.room.create", user, [:], stateKey: "", &state)
         state.members[room] = [user: "join"]
         add(room, "m.room.member", user, ["membership": "join"], stateKey: user, &state)
-        for event in body["initial_state"]?.elements ?? [] {
+        for event in body["initial_state"]?.elements ?? [] where !state.dropsInitialState {
             add(room, event["type"]?.string ?? "", user, event["content"] ?? [:], stateKey: "", &state)
         }
         if let name = body["name"] { add(room, "m.room.name", user, ["name": name], stateKey: "", &state) }

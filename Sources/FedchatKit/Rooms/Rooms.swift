@@ -35,7 +35,8 @@ public struct RoomMembership: Sendable, Hashable {
 }
 
 extension Client {
-    /// Makes a room, and waits until it is there. Throws ``ClientError``.
+    /// Makes a room, and waits until it is there. Throws ``ClientError``: `notEncrypted` if it was to be encrypted and the
+    /// server does not say that it is.
     /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3createroom>
     public func create(_ creation: RoomCreation) async throws -> RoomID {
         var initialState: [JSONValue] = []
@@ -59,6 +60,7 @@ extension Client {
         let answer = try await call(APICall(.createRoom, body: body), attempts: 1)
         let room: RoomID = try answer.requiredIdentifier("room_id")
         try await arrival(of: room)
+        if creation.isEncrypted { try await encryption(of: room) }
         return room
     }
 
@@ -78,6 +80,16 @@ extension Client {
         try await wait(ClientLimits.roomArrival, "the room to come in a sync") { client in
             try await client.database.read { try store.room(room, in: $0) }?.membership == "join"
         }
+    }
+
+    /// The room may come in a sync before its encryption does, and a server may leave that out.
+    private func encryption(of room: RoomID) async throws {
+        let store = store
+        do {
+            try await wait(ClientLimits.roomArrival, "the room's encryption to come in a sync") { client in
+                try await client.database.read { try store.room(room, in: $0) }?.isEncrypted ?? false
+            }
+        } catch ClientError.timedOut { throw ClientError.notEncrypted(room) }
     }
 
     /// Invites a user, who is given the keys of what was said before where the history is for those who come later, unless

@@ -63,6 +63,8 @@ public actor Client {
     var uncountedRoomKeys = ClientLimits.uncountedRoomKeys
     /// Sessions for which the backup was asked.
     var askedOfBackup = Patience<SyncOutcome.RoomKey>()
+    /// Whether signatures that are due were refused.
+    var refusedSignatures = Patience<String>()
     var listeners: [Int: AsyncStream<ClientUpdate>.Continuation] = [:]
     var nextListener = 0
     /// When this object began, in milliseconds since 1970.
@@ -70,6 +72,9 @@ public actor Client {
     var recent = RecentEvents()
     /// Woken when keys may have to be uploaded, or messages to be sent again.
     nonisolated let upkeep = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
+    /// Rooms with new messages, and whether a task takes them from there.
+    nonisolated let drains = AsyncStream<RoomID>.makeStream()
+    var isSending = false
     var draining: Set<RoomID> = []
     var grown: Set<RoomID> = []
     /// Messages whose senders wait, by transaction id.

@@ -66,7 +66,11 @@ extension ClientStore {
             .map { try RoomSummary($0, self) }
     }
 
+    /// Keeps a room. What was once known to be encrypted stays so, whatever is saved: the only rows that say whether a
+    /// message may leave in the clear are these.
     func save(_ summary: RoomSummary, in connection: any SQLConnection) throws {
+        var summary = summary
+        if summary.encryption == nil { summary.encryption = try room(summary.room, in: connection)?.encryption }
         let sealed = try key.seal(summary.details.serialized(), place: "room \(summary.room)", random: random)
         try connection.execute(
             """

@@ -102,7 +102,10 @@ struct SyncApplying: Sendable {
     }
 
     private func invite(_ room: RoomID, _ view: JSONView, in connection: any SQLConnection) throws {
-        var summary = RoomSummary(room: room, membership: "invite")
+        let before = try store.room(room, in: connection)
+        var summary = before ?? RoomSummary(room: room, membership: "invite")
+        // Whoever is invited has left before, as far as this device saw of it.
+        if before?.membership == "join" { try forgetMembers(of: room, in: connection) }
         for event in view["invite_state", "events"]?.elements ?? [] {
             if event["type"]?.string == "m.room.member", event["state_key"]?.string == machine.user.text {
                 summary.inviter = event["sender"]?.string
@@ -118,9 +121,14 @@ struct SyncApplying: Sendable {
         // One that is not known, or was forgotten, is no loss.
         guard var summary = try store.room(room, in: connection) else { return }
         summary.membership = "leave"
+        try forgetMembers(of: room, in: connection)
+        try store.save(summary, in: connection)
+    }
+
+    /// Who comes back is told of all members anew, and whoever was there meanwhile gets no key of before.
+    private func forgetMembers(of room: RoomID, in connection: any SQLConnection) throws {
         try connection.execute("DELETE FROM members WHERE room_id = \(room.text)")
         try machine.discardRoomKey(of: room, in: connection)
-        try store.save(summary, in: connection)
     }
 
     /// Takes in one state event; others are passed over.

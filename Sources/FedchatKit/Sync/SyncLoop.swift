@@ -11,6 +11,7 @@ extension Client {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await self.syncForever() }
             group.addTask { await self.keepUp() }
+            group.addTask { await self.sendAccepted() }
             defer { group.cancelAll() }
             try await group.next()
         }
@@ -128,22 +129,32 @@ extension Client {
     }
 
     /// After each sync: uploads keys that are due, asks for devices that changed, sends what was left over, looks for keys
-    /// that are missing.
+    /// that are missing. Each for itself: what a server refuses of one keeps none of the others from being done. Throws the
+    /// first failure when all were tried; at once without a network or a session.
     func keepUpOnce() async throws {
-        try await keyTurns.hold {
-            try await self.uploadKeys()
-            try await self.queryKeys(for: nil)
-            try await self.claimKeys(for: [])
-            try await self.flushToDevice()
-            try await self.keepTrust()
+        let parts: [@Sendable (Client) async throws -> Void] = [
+            { client in try await client.keyTurns.hold { try await client.uploadKeys() } },
+            { client in try await client.keyTurns.hold { try await client.queryKeys(for: nil) } },
+            { client in try await client.keyTurns.hold { try await client.claimKeys(for: []) } },
+            { client in try await client.keyTurns.hold { try await client.flushToDevice() } },
+            { client in try await client.keyTurns.hold { try await client.sendDueSignatures() } },
+            { client in try await client.keyTurns.hold { try await client.answerSecretRequests() } },
+            { try await $0.payOwedKeys() }, { try await $0.sendLeftOver() },
+            { try await $0.cancelInterrupted() }, { try await $0.refuseVerifications() },
+            { try await $0.heal() }, { try await $0.backUp() }, { try await $0.boundRoomKeys() },
+        ]
+        var failure: (any Error)?
+        for part in parts {
+            do { try await part(self) } catch {
+                switch error {
+                case ClientError.network, ClientError.notLoggedIn, is CancellationError: throw error
+                default: break
+                }
+                if failure != nil { logger.warning("a part of the upkeep failed", metadata: ["error": "\(error)"]) }
+                failure = failure ?? error
+            }
         }
-        try await payOwedKeys()
-        try await sendLeftOver()
-        try await cancelInterrupted()
-        try await refuseVerifications()
-        try await heal()
-        try await backUp()
-        try await boundRoomKeys()
+        if let failure { throw failure }
     }
 
     /// Counts the room keys at the start, and after so many new ones, and forgets those beyond the bound.
