@@ -74,5 +74,6 @@ public enum EncryptionSchema {
         Migration(2, "who has which key") { sharing($0) },
         Migration(10, "identities") { identities($0) },
         Migration(11, "secrets and backup") { secretsAndBackup($0) },
+        Migration(30, "post-quantum key agreement") { hybrid($0) },
     ]
 }

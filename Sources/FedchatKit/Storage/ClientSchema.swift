@@ -3,8 +3,8 @@ public import SQLDatabase
 
 /// The tables of a client's store, in numbered migrations that are never edited once released.
 public enum ClientSchema {
-    /// The oldest schema whose programs can use the newest.
-    public static let oldestCompatible = 1
+    /// The oldest schema whose programs can use the newest: older ones cannot read all sessions in it.
+    public static let oldestCompatible = 30
 
     /// All steps.
     public static let migrations = [
@@ -18,6 +18,7 @@ public enum ClientSchema {
             // Milliseconds since 1970; null for what keeps its worth.
             ["ALTER TABLE send_queue ADD COLUMN expires_at BIGINT"]
         },
+        Migration(30, "post-quantum key agreement") { EncryptionSchema.hybrid($0) },
     ]
 
     private static func initial(_ dialect: Dialect) -> [SQL] {
