@@ -73,7 +73,7 @@ let sources: [Target] = [
     // Row 3.
     library("Federation", ["MatrixAPI", "CResolver", logging, httpTypes]),
     library("HomeserverStorage", ["MatrixRooms", "SQLDatabase", logging]),
-    library("ClientEncryption", ["Ratchet", "MatrixAPI", "SQLDatabase"]),
+    library("ClientEncryption", ["PostQuantum", "Ratchet", "MatrixAPI", "SQLDatabase"]),
     library("FedchatTesting", ["MatrixRooms", "MatrixModel", "Cryptography"]),
     // Row 4.
     library(
@@ -134,7 +134,8 @@ let testTargets: [Target] = [
     tests(
         "ClientEncryptionTests",
         [
-            "ClientEncryption", "FedchatKit", "Homeserver", "HomeserverStorage", "Federation", "Ratchet", "MatrixAPI",
+            "ClientEncryption", "FedchatKit", "Homeserver", "HomeserverStorage", "Federation", "PostQuantum", "Ratchet",
+            "MatrixAPI",
             "MatrixModel", "HTTPMessages", "SQLDatabase", "SQLiteEngine", "Cryptography", httpTypes, logging,
         ]),
     tests(
