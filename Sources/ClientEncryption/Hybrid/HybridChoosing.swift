@@ -49,24 +49,26 @@ extension EncryptionMachine {
     }
 
     /// The session by which the device is written to; nil where there is none that may be used.
-    ///
+    func sessionToWrite(to device: KnownDevice, in connection: any SQLConnection) throws -> PeerSession? {
+        guard let name = try sessionNameToWrite(to: device, in: connection) else { return nil }
+        return try session(name.id, in: connection)
+    }
+
     /// With a device that has nothing to do with the hybrid, it is the one heard last. With one that offers it, it is one of the
     /// kind that was begun last: a message over an older Olm session, still on its way when the new one was made, must not
     /// lead back to that; and who has lost the hybrid session begins another, of whatever kind. `kept` takes no other than
     /// hybrid ones.
-    func sessionToWrite(to device: KnownDevice, in connection: any SQLConnection) throws -> PeerSession? {
-        let sessions = try sessions(with: device.user, device.curve25519, in: connection)
+    private func sessionNameToWrite(
+        to device: KnownDevice, in connection: any SQLConnection
+    ) throws -> SessionName? {
+        let names = try sessionNames(with: device.user, device.curve25519, in: connection)
         let policy = try hybridPolicy(in: connection)
-        let isHybrid = { (session: PeerSession) in session.algorithm == HybridAlgorithm.name }
-        if choice(for: device, hasKey: false, under: policy) == .refused { return sessions.first(where: isHybrid) }
-        guard policy != .off, device.offer == .offered else { return sessions.first }
-        let newest = try connection.query(
-            """
-            SELECT algorithm FROM olm_sessions WHERE user_id = \(device.user.text) AND curve25519 = \(device.curve25519)
-            ORDER BY created_at DESC LIMIT 1
-            """
-        ).first?.text(0)
-        return sessions.first { $0.algorithm == newest }
+        if choice(for: device, hasKey: false, under: policy) == .refused {
+            return names.first { $0.algorithm == HybridAlgorithm.name }
+        }
+        guard policy != .off, device.offer == .offered else { return names.first }
+        let newest = names.max { $0.createdAt < $1.createdAt }?.algorithm
+        return names.first { $0.algorithm == newest }
     }
 
     /// Devices that ought to be written to by it and are not: of these users, or of all. At most a hundred.
@@ -100,7 +102,7 @@ extension EncryptionMachine {
             return try isHybridOffered(in: connection) ? .offered : nil
         }
         guard device.offer != .never else { return nil }
-        if try sessionToWrite(to: device, in: connection)?.algorithm == HybridAlgorithm.name { return .used }
+        if try sessionNameToWrite(to: device, in: connection)?.algorithm == HybridAlgorithm.name { return .used }
         guard device.offer == .offered else { return .withdrawn }
         let isWithheld = try !connection.query(
             """

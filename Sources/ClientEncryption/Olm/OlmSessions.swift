@@ -25,6 +25,31 @@ extension EncryptionMachine {
         ).map { row in try PeerSession(pickle: try row.bytes(0), algorithm: try row.text(1), key: key.bytes) }
     }
 
+    struct SessionName {
+        let id: String
+        let algorithm: String
+        /// Grows from one to the next.
+        let createdAt: Int64
+    }
+
+    /// In the order of the sessions themselves, which need not be opened for it.
+    func sessionNames(
+        with user: UserID, _ curve25519: String, in connection: any SQLConnection
+    ) throws -> [SessionName] {
+        try connection.query(
+            """
+            SELECT session_id, algorithm, created_at FROM olm_sessions
+            WHERE user_id = \(user.text) AND curve25519 = \(curve25519) ORDER BY \(Self.order)
+            """
+        ).map { SessionName(id: try $0.text(0), algorithm: try $0.text(1), createdAt: try $0.integer(2)) }
+    }
+
+    func session(_ id: String, in connection: any SQLConnection) throws -> PeerSession? {
+        try connection.query("SELECT pickle, algorithm FROM olm_sessions WHERE session_id = \(id)").first.map {
+            try PeerSession(pickle: try $0.bytes(0), algorithm: try $0.text(1), key: key.bytes)
+        }
+    }
+
     func insert(
         _ session: PeerSession, with user: UserID, _ curve25519: String, isHeard: Bool, in connection: any SQLConnection
     ) throws {
