@@ -73,7 +73,7 @@ let sources: [Target] = [
     // Row 3.
     library("Federation", ["MatrixAPI", "CResolver", logging, httpTypes]),
     library("HomeserverStorage", ["MatrixRooms", "SQLDatabase", logging]),
-    library("ClientEncryption", ["Ratchet", "MatrixAPI", "SQLDatabase"]),
+    library("ClientEncryption", ["PostQuantum", "Ratchet", "MatrixAPI", "SQLDatabase"]),
     library("FedchatTesting", ["MatrixRooms", "MatrixModel", "Cryptography"]),
     // Row 4.
     library(
@@ -134,9 +134,9 @@ let testTargets: [Target] = [
     tests(
         "ClientEncryptionTests",
         [
-            "ClientEncryption", "FedchatKit", "Homeserver", "HomeserverStorage", "Federation", "Ratchet", "MatrixAPI",
-            "MatrixModel", "HTTPMessages", "SQLDatabase", "SQLiteEngine", "Cryptography", "FedchatTesting", httpTypes,
-            logging,
+            "ClientEncryption", "FedchatKit", "Homeserver", "HomeserverStorage", "Federation", "PostQuantum", "Ratchet",
+            "MatrixAPI", "MatrixModel", "HTTPMessages", "SQLDatabase", "SQLiteEngine", "Cryptography", "FedchatTesting",
+            httpTypes, logging,
         ]),
     tests(
         "FedchatKitTests",

@@ -32,7 +32,20 @@ enum Limits {
     static let usersPerQuery = 250
     /// Devices whose one-time keys are claimed at once.
     static let devicesPerClaim = 250
-    /// Messages in one `/sendToDevice`: about 1,500 bytes each, under a server's limit of a request.
+    /// Milliseconds between refills of one-time encapsulation keys, should a server not count them; and until a server is
+    /// offered again what it refused, or shown again what it does not show.
+    static let hybridUploadMilliseconds: Int64 = 3_600_000
+    /// Refusals of encapsulation keys in a row until then: each time others are made.
+    static let hybridRefusals: Int64 = 8
+    /// Milliseconds for which an encapsulation key that was claimed is used: its owner may forget a fallback key an hour
+    /// after the next.
+    static let claimedKeyMilliseconds: Int64 = 600_000
+    /// Devices named that are written to without the post-quantum key agreement that they offer.
+    static let suspiciousDevices = 100
+    /// Characters of an encapsulation key in base64: 1,579, or with padding 1,580.
+    static let encapsulationKeyCharacters = 1_580
+    /// Messages in one `/sendToDevice`: about 1,500 bytes each, 3,100 where ML-KEM-768 begins a session, under a server's
+    /// limit of a request.
     static let messagesPerToDevice = 100
     /// Olm sessions kept per peer device: the oldest unused go.
     static let olmSessionsPerDevice = 6

@@ -22,7 +22,7 @@ import Testing
         "TerminalUI": (2, []),
         "Federation": (3, ["MatrixAPI"]),
         "HomeserverStorage": (3, ["MatrixRooms", "SQLDatabase"]),
-        "ClientEncryption": (3, ["Ratchet", "MatrixAPI", "SQLDatabase"]),
+        "ClientEncryption": (3, ["PostQuantum", "Ratchet", "MatrixAPI", "SQLDatabase"]),
         "FedchatTesting": (3, ["MatrixRooms"]),
         "Homeserver": (4, ["Federation", "HomeserverStorage", "MatrixRooms", "MatrixAPI", "Confinement"]),
         "FedchatKit": (4, ["ClientEncryption", "MatrixRooms", "MatrixAPI"]),

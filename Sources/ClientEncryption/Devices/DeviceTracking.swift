@@ -114,7 +114,11 @@ extension EncryptionMachine {
                 do {
                     let keys = try DeviceKeys(view, of: user, device: try DeviceID(name))
                     present.insert(name)
-                    if let changed = try keep(keys, in: connection) { outcome.changedKeys.append(changed) }
+                    if let changed = try keep(keys, in: connection) {
+                        outcome.changedKeys.append(changed)
+                    } else if try takeOffer(of: keys, in: connection) == .withdrawn {
+                        outcome.warnings.append(Self.withdrawal(of: user, keys.device))
+                    }
                 } catch let error as DatabaseError {
                     throw error
                 } catch {

@@ -14,6 +14,8 @@ extension Client {
     ///
     /// One that is `encryptedOnly` is sent encrypted or not at all. So is what was accepted while the room was encrypted.
     ///
+    /// Events of a verification (``RoomKeyPurpose``) go out where messages may not, and to devices that get no messages.
+    ///
     /// Throws ``ClientError``: `queued` if the server cannot be reached now, `encryption(.changedKey)` if a device shows
     /// other keys than before, `notFound` for a room we are not in, `expired` for what was not sent within its time,
     /// `notEncrypted` for what may only be sent encrypted.
@@ -95,7 +97,8 @@ extension Client {
                     let batch = try await database.read { try store.queued(for: room, after: after, in: $0) }
                     guard let first = batch.first else { break }
                     // What is refused for some is not for the others.
-                    let alike = Array(batch.prefix { $0.encryptedOnly == first.encryptedOnly })
+                    let alike = Array(
+                        batch.prefix { $0.encryptedOnly == first.encryptedOnly && $0.purpose == first.purpose })
                     switch try await send(alike, to: room) {
                     case .done: break
                     case .held: position = alike.last?.id ?? position
@@ -170,16 +173,16 @@ extension Client {
         return .stopped(error)
     }
 
-    /// One key for all that wait, one commit for all ciphertexts; only then does any leave.
+    /// One key for all that wait, which are of one purpose, one commit for all ciphertexts; only then does any leave.
     private func encrypted(_ batch: [QueuedMessage], for room: RoomID) async throws -> [QueuedMessage] {
-        guard batch.contains(where: { $0.wire == nil }) else {
+        guard let first = batch.first(where: { $0.wire == nil }) else {
             try await keyTurns.hold { try await self.flushToDevice() }
             return batch
         }
         for _ in 0..<ClientLimits.preparations {
             let summary = try await summary(of: room)
             guard let settings = summary.encryptionSettings else { break }
-            try await prepareRoomKey(of: summary, settings)
+            try await prepareRoomKey(of: summary, settings, first.purpose)
             if let result = try await encryptedOnce(batch, for: room, checking: true) { return result }
         }
         // Members come and go faster than they can be asked for; who came last gets the key with the next message.
@@ -207,7 +210,11 @@ extension Client {
             }
             if checking, let settings {
                 let recipients = try store.recipients(in: summary, connection)
-                guard try machine.isPrepared(for: room, recipients: recipients, settings: settings, in: connection)
+                guard
+                    try machine.isPrepared(
+                        for: room, recipients: recipients, settings: settings,
+                        purpose: batch.first?.purpose ?? .messages,
+                        in: connection)
                 else { return nil }
             }
             var result = batch

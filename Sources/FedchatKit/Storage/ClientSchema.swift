@@ -23,6 +23,7 @@ public enum ClientSchema {
         },
         Migration(30, "which event used which index") { EncryptionSchema.messageBlocks($0) },
         Migration(31, "room keys after a gap") { EncryptionSchema.doubts($0) },
+        Migration(32, "post-quantum key agreement") { EncryptionSchema.hybrid($0) },
         Migration(40, "what belongs to whom") { EncryptionSchema.belongings($0) },
     ]
 

@@ -18,6 +18,9 @@ struct QueuedMessage: Sendable {
     var encryptedOnly = false
     /// What goes over the wire; nil until encrypted.
     var wire: (type: String, content: [UInt8])?
+
+    /// Who gets the key.
+    var purpose: RoomKeyPurpose { RoomKeyPurpose(type, content) }
 }
 
 extension ClientStore {

@@ -39,6 +39,7 @@ struct DaemonRequests: Sendable {
         case "accept": try await accept(params)
         case "block": try await block(params)
         case "sharing": try await sharing(params)
+        case "post-quantum": try await postQuantum(params)
         case "why": try await why(params)
         case "doctor": try await doctor()
         case "logout": try await logout()
@@ -85,7 +86,10 @@ struct DaemonRequests: Sendable {
             "msgtype": .string(params["msgtype"]?.string ?? "m.text"), "body": .string(try text(params, "body")),
         ]
         let event = try await client.send("m.room.message", content, to: room)
-        return ["event_id": .string(event.text), "room_id": .string(room.text)]
+        return .fields([
+            "event_id": .string(event.text), "room_id": .string(room.text),
+            "downgraded": try await downgraded(in: room),
+        ])
     }
 
     private func listen(_ params: JSONValue, _ connection: DaemonConnection) async throws -> JSONValue {
@@ -166,6 +170,7 @@ struct DaemonRequests: Sendable {
                         "ed25519": device.fingerprint.map { .string($0) },
                         "standing": device.standing.map { .string($0.rawValue) },
                         "changed": .bool(device.hasChanged), "blocked": .bool(device.isBlocked),
+                        "post_quantum": device.hybrid.map { .string($0.rawValue) },
                         "own": .bool(device.user == client.user && device.device == client.device),
                     ])
                 })
