@@ -43,7 +43,9 @@ extension EncryptionMachine {
         var account = try account(in: connection)
         if onServer != nil || !isUploaded {
             let wanted = OlmAccount.maximumOneTimeKeys / 2
-            let missing = wanted - Int(clamping: onServer ?? 0) - account.unpublishedOneTimeKeys.count
+            // The server's word: any number.
+            let held = Int(min(max(onServer ?? 0, 0), Int64(OlmAccount.maximumOneTimeKeys)))
+            let missing = wanted - held - account.unpublishedOneTimeKeys.count
             if missing > 0 { account.generateOneTimeKeys(missing, random: random) }
         }
         if isUploaded { try renewFallbackKey(of: &account, at: now, in: connection) }
@@ -143,7 +145,8 @@ extension EncryptionMachine {
         var account = try account(in: connection)
         let lacksFallback = account.unpublishedFallbackKey != nil
         account.markPublished(upTo: upload.mark)
-        if lacksFallback { account.generateFallbackKey(random: random) }
+        // The same key under another name: a further one would drive out the one that the server still gives away.
+        if lacksFallback { account.renameFallbackKey() }
         try save(account, in: connection)
         return true
     }

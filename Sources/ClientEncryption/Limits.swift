@@ -8,6 +8,8 @@ enum Limits {
     static let signaturesPerUpload = 100
     /// PBKDF2 rounds of a new secret storage key's passphrase: about half a second.
     static let passphraseRounds = 500_000
+    /// The fewest rounds of a passphrase under which a secret is sealed.
+    static let leastPassphraseRounds = 100_000
     /// Bytes of a secret in account data or between devices; ours have 43.
     static let secretBytes = 4_096
     /// Milliseconds for which a secret is asked for, or a request is remembered.
@@ -23,6 +25,9 @@ enum Limits {
     /// Milliseconds after which a verification is given up.
     /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#error-and-exception-handling>
     static let verificationMilliseconds: Int64 = 600_000
+    /// Milliseconds after which a request that nobody has accepted is dropped.
+    /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#key-verification-framework>
+    static let promptMilliseconds: Int64 = 120_000
     /// Users asked for in one `/keys/query`.
     static let usersPerQuery = 250
     /// Devices whose one-time keys are claimed at once.
@@ -44,8 +49,8 @@ enum Limits {
     static let messagesPerToDevice = 100
     /// Olm sessions kept per peer device: the oldest unused go.
     static let olmSessionsPerDevice = 6
-    /// To-device events read in one sync response.
-    static let toDeviceEventsPerSync = 1_000
+    /// Warnings of what was refused in one sync.
+    static let warningsPerSync = 100
     /// Devices of a user that are gone and whose pinned keys are kept: the oldest are forgotten first.
     static let goneDevicesPerUser = 1_024
     /// Milliseconds after which a device without one-time keys, or a server that did not answer, is asked again; it
@@ -66,6 +71,10 @@ enum Limits {
     static let patienceMilliseconds: Int64 = 30_000
     /// Milliseconds that it is kept who was given which key, so that it can be given again to a device that lost it.
     static let shareMilliseconds: Int64 = 86_400_000
+    /// Devices that may say that one session is theirs, beside the first.
+    static let claimsPerSession = 64
+    /// The same of one user.
+    static let claimsPerSessionAndUser = 4
     /// Recent messages kept of a session.
     static let recentMessages = 128
     /// Withheld codes kept, of all rooms.
@@ -91,6 +100,12 @@ enum Limits {
     static let sessionsPerBundle = 10_000
     /// Bytes of a bundle: about 500 a session.
     static let bundleBytes = 8 << 20
+    /// Megolm sessions that are kept for reading, of all rooms and devices: about 700 bytes each.
+    static let inboundSessions = 200_000
+    /// Indexes of a Megolm session whose events are kept in one row: about 50 bytes each.
+    static let indexesPerBlock: Int64 = 32
+    /// Such rows of one session: 100,000 messages, the newest; a thousand times what a client sends with one session.
+    static let blocksPerSession = 3_125
     /// Events remembered that could not be read.
     static let unreadEvents = 10_000
     /// Milliseconds that our server may wait for others when keys are asked for: who does not answer is asked again
@@ -104,6 +119,8 @@ enum Limits {
     /// Milliseconds that a Megolm session lives, unless the room says otherwise.
     /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#mroomencryption>
     static let rotationMilliseconds: Int64 = 604_800_000
+    /// Milliseconds by which our clock and a server's may differ.
+    static let clockSkewMilliseconds: Int64 = 86_400_000
     /// Messages of a Megolm session, unless the room says otherwise.
     static let rotationMessages: Int64 = 100
     /// The shortest life of a Megolm session that a room may ask for, in milliseconds.

@@ -20,8 +20,8 @@ public struct SyncChanges: Sendable {
 
     /// Reads a whole response. What is malformed counts as missing: a server's mistake must not end the sync.
     public init(response: JSONView) {
-        toDevice = Array(
-            (response["to_device", "events"]?.elements ?? []).prefix(Limits.toDeviceEventsPerSync))
+        // All of them, as they come once: a response has its bound in bytes.
+        toDevice = Array(response["to_device", "events"]?.elements ?? [])
         changedUsers = Self.users(response["device_lists", "changed"])
         leftUsers = Self.users(response["device_lists", "left"])
         // The spec: an algorithm that is not listed has no keys left; the whole may be left out when there are none.
@@ -67,6 +67,14 @@ public struct SyncOutcome: Sendable {
 
     /// Nothing.
     public init() {}
+
+    /// Whoever floods us with what is refused must not fill the log.
+    mutating func boundWarnings() {
+        let rest = warnings.count - Limits.warningsPerSync
+        guard rest > 0 else { return }
+        warnings.removeLast(rest)
+        warnings.append("and \(rest) more")
+    }
 }
 
 /// A device whose identity keys are not those first seen: they are refused.

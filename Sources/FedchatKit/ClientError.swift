@@ -29,7 +29,7 @@ public enum ClientError: Error, Sendable {
     case timedOut(String)
     /// The message was worth nothing any more before it could be sent.
     case expired
-    /// The room is not encrypted, and what was to be sent is only ever sent encrypted.
+    /// The room is not encrypted, and what was to be sent is only ever sent encrypted; or it was to be made so.
     case notEncrypted(RoomID)
 }
 
@@ -37,6 +37,8 @@ extension ClientError: CustomStringConvertible {
     /// For a person; holds no secret and no text of a message.
     public var description: String {
         switch self {
+        case .server(let error) where error.code == .noMatrix:
+            "no Matrix server answers (\(error.message)): what stands before it may be at fault"
         case .server(let error): "the server refuses (\(error.code.text)): \(error.message)"
         case .network(let error): "no answer from the server: \(error)"
         case .malformedAnswer(let path): "the server's answer is malformed: \(path)"
@@ -64,14 +66,39 @@ extension ClientError: CustomStringConvertible {
         case .timedOut(let what): "timed out: \(what)"
         case .expired: "it could not be sent in time"
         case .notEncrypted(let room):
-            "\(room) is not encrypted: calls are only made in encrypted rooms, as servers would learn addresses and keys"
+            """
+            \(room) is not encrypted: what was to be sent there is only ever sent encrypted, as servers would read it (of \
+            calls, addresses and keys)
+            """
         }
     }
 
-    /// What the sender of a message that stays in the queue is told.
-    var whileQueued: ClientError {
-        if case .server(let refusal) = self, refusal.status == 429 { return self }
-        return .queued("\(self)")
+    /// What the sender of a message that stays in the queue is told, by why it stays.
+    static func whileQueued(_ error: any Error) -> ClientError {
+        switch error {
+        case ClientError.notLoggedIn: .notLoggedIn
+        case ClientError.server(let refusal) where refusal.status == 429: .server(refusal)
+        case ClientError.network(.cancelled), is CancellationError: .queued("the client ends")
+        default: .queued("\(error)")
+        }
+    }
+
+    /// Whether it is this client that does not send as things are, and no server.
+    static func isOurRefusal(_ error: any Error) -> Bool {
+        switch error {
+        case is EncryptionError, ClientError.encryption, ClientError.notEncrypted, ClientError.notFound: true
+        default: false
+        }
+    }
+
+    /// Whether a Matrix server has refused for good what it was asked. All else passes: a proxy that restarts, a network
+    /// that wants a login first, a task that is cancelled, a limit.
+    var isLasting: Bool {
+        guard case .server(let refusal) = self, (400..<500).contains(refusal.status),
+            ![401, 408, 425, 429].contains(refusal.status)
+        else { return false }
+        // What is too large for a proxy stays so.
+        return refusal.code != .noMatrix || refusal.status == 413
     }
 
     /// Whether trying again later can help.
@@ -86,4 +113,9 @@ extension ClientError: CustomStringConvertible {
         default: false
         }
     }
+}
+
+extension MatrixError.Code {
+    /// Of an answer without one.
+    static let noMatrix = Self("", status: 500)
 }

@@ -59,6 +59,11 @@ enum Output {
         }
     }
 
+    /// A line on standard error. Messages may quote servers, names of rooms and other people.
+    static func complain(_ message: String) {
+        FileHandle.standardError.write(Data("fedchat: \(plain(message))\n".utf8))
+    }
+
     /// Text of others without what could drive the terminal.
     static func plain(_ text: String) -> String {
         String(

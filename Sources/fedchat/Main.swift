@@ -29,7 +29,7 @@ enum Main {
     }
 
     private static func end(_ message: String, _ status: Int32) -> Never {
-        FileHandle.standardError.write(Data("fedchat: \(message)\n".utf8))
+        Output.complain(message)
         exit(status)
     }
 }

@@ -2,6 +2,7 @@ import Cryptography
 import MatrixAPI
 import MatrixModel
 import Ratchet
+import SQLDatabase
 import Testing
 
 @testable import ClientEncryption
@@ -171,7 +172,7 @@ import Testing
         let tablet = try await TrustDevice("alice", "TABLET", on: server)
         let key = try await phone.write { try $0.secretsInUse(in: $1)[.backup] } ?? ""
         #expect(try await tablet.write { try $0.take(key, as: .backup, in: $1) })
-        try await adopt(shown, on: tablet)
+        #expect(try await adopt(shown, on: tablet) == .privateKey)
         let restoration = try await restore([batch], to: tablet)
         #expect(restoration.damaged == 1 && restoration.read == 2)
     }
@@ -187,6 +188,61 @@ import Testing
         await #expect(throws: EncryptionError.wrongRecoveryKey) {
             _ = try await tablet.write { try $0.restore(session: "x", of: try RoomID("!0:a"), answer, in: $1) }
         }
+    }
+
+    @Test func `a session that reads more than what is on its way goes up again`() async throws {
+        let phone = try await TrustDevice("alice", on: server)
+        _ = try await created(by: phone)
+        var outbound = OutboundGroupSession(random: SystemRandomSource())
+        let early = outbound.inbound
+        for _ in 0..<5 { _ = try outbound.encrypt([1]) }
+        func take(_ session: InboundGroupSession) async throws {
+            let key = try view([
+                "algorithm": "m.megolm.v1.aes-sha2", "room_id": "!0:a", "session_id": .string(session.id),
+                "session_key": .string(Base64.encode(session.exportedKey)),
+                "sender_key": .string(Base64.encode([UInt8](repeating: 9, count: 32))),
+                "sender_claimed_keys": ["ed25519": ""],
+            ])
+            try await phone.write { _ = try $0.importRoomKeys([key], from: .keyFile, in: $1) }
+        }
+        try await take(outbound.inbound)
+        let upload = try #require(try await phone.write { try $0.backupUpload(in: $1) })
+        try await take(early)
+        try await phone.write { try $0.backedUp(upload, in: $1) }
+
+        let again = try #require(try await uploaded(by: phone).first)
+
+        let entry = again["rooms", "!0:a", "sessions"]?[early.id]
+        #expect(entry?["first_message_index"] == 0)
+        #expect(try await uploaded(by: phone).isEmpty)
+    }
+
+    @Test func `the key of the backup before is not that of the one in use`() async throws {
+        let phone = try await TrustDevice("alice", on: server)
+        try await phone.makeIdentity()
+        _ = try await created(by: phone)
+        let tablet = try await TrustDevice("alice", "TABLET", on: server)
+        try await tablet.look()
+        let secrets = try await phone.write { try $0.secretsInUse(in: $1) }
+        try await tablet.write { machine, connection in
+            for (name, secret) in secrets { _ = try machine.take(secret, as: name, in: connection) }
+        }
+        let second = try await created(by: tablet, "2")
+        #expect(secrets[.backup] != nil)
+
+        #expect(try await adopt(second, on: phone) == .identity)
+
+        #expect(try await phone.write { try $0.secretsInUse(in: $1) }[.backup] == nil, "nor is it given to anybody")
+        #expect(try await !phone.write { try $0.canReadBackup(in: $1) })
+        try await phone.look()
+        try await phone.write { try $0.requestMissingSecrets([.backup], in: $1) }
+        let asked = try await phone.write {
+            try $1.query("SELECT name FROM secret_requests").map { try $0.text(0) }
+        }
+        #expect(asked == ["m.megolm_backup.v1"])
+        let key = try await tablet.write { try $0.secretsInUse(in: $1)[.backup] } ?? ""
+        #expect(try await phone.write { try $0.take(key, as: .backup, in: $1) })
+        #expect(try await phone.write { try $0.canReadBackup(in: $1) })
     }
 
     @Test func `a session that reads more than before goes up again`() async throws {
@@ -207,6 +263,42 @@ import Testing
             try await phone.write { _ = try $0.importRoomKeys([key], from: .keyFile, in: $1) }
             #expect(try await uploaded(by: phone).count == expected)
         }
+    }
+
+    @Test(arguments: [true, false])
+    func `whether a key is for those who come later is kept in backups and files`(_ isShared: Bool) async throws {
+        let phone = try await TrustDevice("alice", on: server)
+        let shown = try await created(by: phone)
+        let session = OutboundGroupSession(random: SystemRandomSource())
+        let key = try view([
+            "algorithm": "m.megolm.v1.aes-sha2", "room_id": "!0:a", "session_id": .string(session.id),
+            "session_key": .string(Base64.encode(session.inbound.exportedKey)),
+            "sender_key": .string(Base64.encode([UInt8](repeating: 9, count: 32))),
+            "sender_claimed_keys": ["ed25519": ""], "shared_history": .bool(isShared),
+        ])
+        try await phone.write { _ = try $0.importRoomKeys([key], from: .keyFile, in: $1) }
+        let room = try RoomID("!0:a")
+        func flag(on device: TrustDevice) async throws -> Bool? {
+            try await device.write { try $0.inboundRow(room, session.id, in: $1)?.sharesHistory }
+        }
+        let (json, _) = try await phone.write { try $0.exportedRoomKeys(in: $1) }
+        let batches = try await uploaded(by: phone)
+
+        let tablet = try await TrustDevice("alice", "TABLET", on: server)
+        let secret = try await phone.write { try $0.secretsInUse(in: $1)[.backup] } ?? ""
+        #expect(try await tablet.write { try $0.take(secret, as: .backup, in: $1) })
+        try await adopt(shown, on: tablet)
+        #expect(try await restore(batches, to: tablet).read == 1)
+        #expect(try await flag(on: tablet) == isShared)
+
+        let laptop = try await TrustDevice("alice", "LAPTOP", on: server)
+        _ = try await laptop.write { try $0.importRoomKeys(file: json, in: $1) }
+        #expect(try await flag(on: laptop) == isShared)
+
+        let bundle = try await phone.write { try $0.keyBundle(of: room, in: $1) }
+        #expect((bundle != nil) == isShared)
+        let keys = try bundle.map { try JSONValue.parse($0)["room_keys"]?.elements ?? [] } ?? []
+        #expect(keys.count == (isShared ? 1 : 0) && keys.allSatisfy { $0["shared_history"] == nil })
     }
 
     @Test func `keys go through a file`() async throws {

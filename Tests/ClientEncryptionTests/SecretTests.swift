@@ -57,6 +57,28 @@ import Testing
         }
     }
 
+    @Test func `nothing is sealed under a key that cannot be checked, or that is cheap to guess`() throws {
+        let (_, description) = try SecretStorageDescription.make(
+            passphrase: "correct horse", random: SystemRandomSource())
+        for (iterations, isChecked) in [(1, false), (1, true), (99_999, true), (500_000, false)] {
+            var content = description.content
+            var passphrase = content["passphrase"] ?? [:]
+            passphrase["iterations"] = .integer(Int64(iterations))
+            content["passphrase"] = passphrase
+            let cheap = try SecretStorageKey(
+                passphrase: "correct horse", salt: passphrase["salt"]?.string ?? "", iterations: iterations)
+            let check = try cheap.check(random: SystemRandomSource())
+            content["iv"] = isChecked ? .string(Base64.encode(check.iv)) : nil
+            content["mac"] = isChecked ? .string(Base64.encode(check.mac)) : nil
+            let shown = SecretStorageDescription(id: description.id, content: content)
+            // What the server has can be opened all the same.
+            let key = try shown.key(from: "correct horse")
+            #expect(throws: EncryptionError.self) {
+                try shown.sealing("secret", "name", with: key, random: SystemRandomSource())
+            }
+        }
+    }
+
     @Test func `sealing under a second key keeps the first`() throws {
         let (key, description) = try SecretStorageDescription.make(passphrase: nil, random: SystemRandomSource())
         let (other, second) = try SecretStorageDescription.make(passphrase: nil, random: SystemRandomSource())
@@ -126,6 +148,32 @@ import Testing
         #expect(try await tablet.write { try $0.heldSecrets(in: $1) }.count == 3)
     }
 
+    @Test func `a blocked device gets nothing and is believed nothing, verified as it is`() async throws {
+        let (phone, tablet) = try await devices()
+        try await phone.claim()
+        #expect(try await phone.write { try $0.setBlocked(true, tablet.user, tablet.device, in: $1) })
+
+        try await ask(tablet, phone)
+        #expect(try await tablet.sync().secrets.isEmpty)
+        #expect(try await tablet.write { try $0.heldSecrets(in: $1) }.isEmpty)
+        #expect(try await !phone.write { try $0.canRequestKeys(in: $1) })
+
+        // The other way round: what a blocked device sends is not taken.
+        #expect(try await phone.write { try $0.setBlocked(false, tablet.user, tablet.device, in: $1) })
+        _ = try await phone.write { try $1.execute("DELETE FROM secret_replies_due") }
+        try await tablet.write { machine, connection in
+            _ = try connection.execute("DELETE FROM secret_requests")
+            try machine.requestMissingSecrets(in: connection)
+        }
+        try await tablet.flush()
+        try await phone.sync()
+        try await phone.write { try $0.answerSecretRequests(in: $1) }
+        try await phone.flush()
+        #expect(try await tablet.write { try $0.setBlocked(true, phone.user, phone.device, in: $1) })
+        let outcome = try await tablet.sync()
+        #expect(outcome.secrets.isEmpty && outcome.warnings.count == 3)
+    }
+
     @Test func `a request of somebody else is passed over`() async throws {
         let (phone, _) = try await devices()
         let mallory = try await TrustDevice("mallory", on: server)
@@ -188,6 +236,56 @@ import Testing
         _ = try await TrustDevice("alice", "TABLET", on: server)
         try await phone.look()
         #expect(try await phone.write { try $0.signatureUpload(in: $1)?.call.body } == nil)
+    }
+
+    @Test func `a signature that is due is of the keys that were verified, whatever is accepted later`() async throws {
+        let (phone, tablet) = try await devices(isVerified: false)
+        try await phone.write { try $0.signOwnDevice(tablet.device, in: $1) }
+        let impostor = try await TrustDevice("alice", "TABLET", on: server)
+        try await phone.write { try $0.acceptNewKeys(of: tablet.user, tablet.device, in: $1) }
+        try await phone.look()
+        #expect(try await phone.known(tablet)?.ed25519 == impostor.write { try $0.fingerprint(in: $1) })
+
+        #expect(try await phone.write { try $0.signatureUpload(in: $1)?.call.body } == nil)
+
+        let known = try #require(try await phone.known(tablet))
+        try await phone.write { try $0.signOwnDevice(tablet.device, ed25519: known.ed25519, in: $1) }
+        #expect(try await phone.write { try $0.signatureUpload(in: $1)?.call.body } != nil, "verified anew")
+    }
+
+    @Test func `an own device that was verified or blocked is not forgotten, however many others come and go`()
+        async throws
+    {
+        let (phone, tablet) = try await devices(isVerified: false)
+        let laptop = try await TrustDevice("alice", "LAPTOP", on: server)
+        try await phone.look()
+        try await phone.write { machine, connection in
+            try machine.signOwnDevice(tablet.device, in: connection)
+            _ = try machine.setBlocked(true, laptop.user, laptop.device, in: connection)
+            // The oldest of all that are gone.
+            for number in 0..<Limits.goneDevicesPerUser + 10 {
+                try connection.execute(
+                    """
+                    INSERT INTO devices (user_id, device_id, curve25519, ed25519, gone, changed, first_seen, claim_at,
+                        unwedge_wanted, unwedged_at)
+                    VALUES (\(machine.user.text), \("FAKE\(number)"), \("c\(number)"), \("e\(number)"), 1, 0,
+                        \(machine.now() + 1), 0, 0, 0)
+                    """)
+            }
+        }
+        server.state.withLock { state in
+            for name in ["TABLET", "LAPTOP"] { state.deviceKeys["@alice:a"]?[name] = nil }
+        }
+        server.tell(of: "@alice:a")
+        try await phone.look()
+
+        let gone = try await phone.write { machine, connection in
+            try connection.query("SELECT device_id FROM devices WHERE gone = 1 AND device_id NOT LIKE 'FAKE%'")
+                .map { try $0.text(0) }
+        }
+        #expect(Set(gone) == ["TABLET", "LAPTOP"])
+        let count = try await phone.write { try $1.query("SELECT COUNT(*) FROM devices WHERE gone = 1").first?.int(0) }
+        #expect(count.map { $0 <= Limits.goneDevicesPerUser + 2 } == true, "the others have a bound")
     }
 
     @Test func `what a verification shows is kept`() async throws {

@@ -136,3 +136,11 @@ final class TrustDevice: Sendable {
         try await write { try $0.prepareRoomKey(for: room, recipients: users, settings: settings, in: $1) }
     }
 }
+
+extension EncryptionMachine {
+    /// Signs a device of ours, as if its user had compared the keys that are known of it.
+    func signOwnDevice(_ device: DeviceID, in connection: any SQLConnection) throws {
+        guard let known = try knownDevice(user, device, in: connection) else { throw EncryptionError.cannotSign }
+        try signOwnDevice(device, ed25519: known.ed25519, in: connection)
+    }
+}

@@ -87,6 +87,38 @@ import Testing
         #expect(try JSONValue.parse(second.call.body)["device_keys"] != nil)
     }
 
+    @Test func `a renewed fallback key that is refused does not drive out the one on the server`() async throws {
+        let (alice, bob) = (try await PretendDevice("alice", on: server), try await PretendDevice("bob", on: server))
+        for device in [alice, bob] { try await device.upload() }
+        // Alice begins with the first fallback key, and is slow.
+        server.state.withLock { $0.oneTimeKeys["@bob:a|PHONE"] = [] }
+        let event = try await alice.say("early", to: [bob.user])
+        let kept = server.state.withLock { state in state.inboxes.removeValue(forKey: "@bob:a|PHONE") ?? [] }
+        try await receive(bob, #"{"device_one_time_keys_count":{},"device_unused_fallback_key_types":[]}"#)
+        let machine = bob.machine
+        for _ in 0..<3 {
+            let upload = try #require(try await bob.write { try machine.keyUpload(in: $0) })
+            #expect(try JSONValue.parse(upload.call.body)["fallback_keys"]?.count == 1)
+            #expect(try await bob.write { try machine.refused(upload, in: $0) })
+        }
+        try await bob.upload()
+
+        try await bob.sync { _ in kept }
+        #expect(try await bob.read(event) == "early")
+    }
+
+    @Test func `all to-device messages of a sync are taken, however many`() async throws {
+        let (alice, bob) = (try await PretendDevice("alice", on: server), try await PretendDevice("bob", on: server))
+        for device in [alice, bob] { try await device.upload() }
+        let event = try await alice.say("after many", to: [bob.user])
+        let other: JSONValue = ["type": "m.room.encrypted", "sender": "@mallory:a", "content": [:]]
+
+        let outcome = try await bob.sync { Array(repeating: other, count: 1_500) + $0 }
+
+        #expect(try await bob.read(event) == "after many")
+        #expect(outcome.warnings.count == 101 && outcome.warnings.last == "and 1400 more")
+    }
+
     @Test func `a server that does not count is asked once in a while`() async throws {
         let bob = try await PretendDevice("bob", on: server)
         try await bob.upload()
@@ -99,6 +131,26 @@ import Testing
         try await bob.write { try machine.uploaded(question, response: answer, in: $0) }
         let upload = try #require(try await bob.write { try machine.keyUpload(in: $0) })
         #expect(try JSONValue.parse(upload.call.body)["one_time_keys"]?.count == 22)
+    }
+
+    @Test(arguments: [Int64.min, -1, 0, 25, 26, .max])
+    func `a server may say any number of keys`(_ count: Int64) async throws {
+        let bob = try await PretendDevice("bob", on: server)
+        try await bob.upload()
+        try await receive(bob, #"{"device_one_time_keys_count":{"signed_curve25519":\#(count)}}"#)
+        let machine = bob.machine
+
+        let upload = try await bob.write { try machine.keyUpload(in: $0) }
+
+        let made = try upload.map { try JSONValue.parse($0.call.body)["one_time_keys"]?.count ?? 0 } ?? 0
+        #expect(made == (count <= 0 ? 25 : 0))
+        if let upload {
+            let answer = try JSONDocument(
+                Array(#"{"one_time_key_counts":{"signed_curve25519":\#(count)}}"#.utf8)
+            ).root
+            try await bob.write { try machine.uploaded(upload, response: answer, in: $0) }
+            _ = try await bob.write { try machine.keyUpload(in: $0) }
+        }
     }
 
     @Test func `a device without keys is told so once, until there is a session`() async throws {

@@ -1,6 +1,7 @@
 import ClientEncryption
 import Cryptography
 import FedchatKit
+import FedchatTesting
 import Logging
 import MatrixModel
 import SQLDatabase
@@ -9,7 +10,9 @@ import SQLiteEngine
 /// Real clients of a pretended server.
 extension PretendServer {
     /// Opens a client: a new one, or that of a store.
-    func open(_ name: String, _ database: SQLiteDatabase? = nil) async throws -> (Client, SQLiteDatabase) {
+    func open(
+        _ name: String, _ database: SQLiteDatabase? = nil, clock: PretendClock = PretendClock()
+    ) async throws -> (Client, SQLiteDatabase) {
         let isNew = database == nil
         let database = try database ?? SQLiteDatabase.inMemory()
         let key = try StoreKey([UInt8](repeating: 3, count: 32))
@@ -20,10 +23,9 @@ extension PretendServer {
                 user: try UserID("@\(name):a"), device: try DeviceID("PHONE"), accessToken: "@\(name):a|PHONE")
             try await database.write { try store.setCredentials(credentials, in: $0) }
         }
-        let clock = PretendClock()
         let client = try await Client.open(
             Client.Parts(
-                database: database, key: key, http: self, clock: HastyClock(), now: { clock.now },
+                database: database, key: key, http: self, clock: ShortClock(), now: { clock.now },
                 random: SystemRandomSource(), logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }),
             homeserver: try Homeserver("https://a"))
         try await client.publishKeys()

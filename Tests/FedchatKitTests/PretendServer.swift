@@ -16,13 +16,27 @@ final class PretendServer: HTTPClient, Sendable {
         var events: [(room: String, event: JSONValue)] = []
         var members: [String: [String: String]] = [:]
         var invitations: [String: [JSONValue]] = [:]
+        /// Rooms that a user has left since the last sync.
+        var left: [String: [String]] = [:]
         /// Users whose server does not answer.
         var unreachable: Set<String> = []
         /// What was asked, as `METHOD path`.
         var log: [String] = []
+        /// Requests to be answered 400.
+        var refused: [String: Int] = [:]
+        /// What `/keys/changes` answers, by its query; others are answered 400.
+        var keyChanges: [String: JSONValue] = [:]
         /// Requests to fail before they are carried out, and after: as if the answer was lost.
         var failBefore: [String: Int] = [:]
         var failAfter: [String: Int] = [:]
+        /// Answers to give instead, one after the other, by a part of the path.
+        var instead: [String: [Result<(Int, JSONValue), HTTPClientError>]] = [:]
+        /// By user: what `rooms` of the next syncs hold besides, one after the other.
+        var forged: [String: [JSONValue]] = [:]
+        /// Parts of paths of which requests wait until they are not here any more.
+        var held: Set<String> = []
+        /// Whether rooms are made without the state that was asked for.
+        var dropsInitialState = false
     }
 
     let state = Mutex(State())
@@ -33,6 +47,9 @@ final class PretendServer: HTTPClient, Sendable {
         let parts = name.split(separator: "|", omittingEmptySubsequences: false).map(String.init)
         let body = (try? JSONValue.parse(request.body)) ?? [:]
         let isSync = path.hasSuffix("/sync")
+        while state.withLock({ state in state.held.contains { path.contains($0) } }) {
+            do { try await Task.sleep(for: .milliseconds(2)) } catch { throw .cancelled }
+        }
         for _ in 0..<200 {
             let answer = try answer(request, path, user: parts[0], device: parts[1], body)
             guard isSync, Self.isEmpty(answer.1), request.pathAndQuery.contains("timeout=30000") else {
@@ -44,8 +61,8 @@ final class PretendServer: HTTPClient, Sendable {
     }
 
     private static func isEmpty(_ answer: JSONValue) -> Bool {
-        answer["rooms", "join"]?.count == 0 && answer["to_device", "events"]?.count == 0
-            && answer["rooms", "invite"]?.count == 0 && answer["device_lists", "changed"]?.count == 0
+        (answer["rooms"]?.members ?? []).allSatisfy { $0.value.count == 0 }
+            && answer["to_device", "events"]?.count == 0 && answer["device_lists", "changed"]?.count == 0
     }
 
     private func answer(
@@ -61,6 +78,12 @@ final class PretendServer: HTTPClient, Sendable {
                 return false
             }
             if isDue(&state.failBefore) { return .failure(.couldNotConnect("down")) }
+            for (part, answers) in state.instead where path.contains(part) {
+                guard let first = answers.first else { continue }
+                state.instead[part] = Array(answers.dropFirst())
+                return first
+            }
+            if isDue(&state.refused) { return .success((400, ["errcode": "M_UNKNOWN", "error": "no"])) }
             let answer = Self.carryOut(request.pathAndQuery, path, user: user, device: device, body, &state)
             return isDue(&state.failAfter) ? .failure(.timedOut) : .success(answer)
         }
@@ -80,6 +103,9 @@ final class PretendServer: HTTPClient, Sendable {
         let segments = path.split(separator: "/").map { PercentEncoding.decode(String($0)) ?? "" }.dropFirst(3)
         let words = Array(segments)
         switch words.first {
+        case "keys" where words[1] == "changes":
+            let query = String(pathAndQuery.drop { $0 != "?" }.dropFirst())
+            return state.keyChanges[query].map { (200, $0) } ?? (400, ["errcode": "M_UNKNOWN", "error": "no"])
         case "keys": return (200, keys(words, user: user, device: device, body, &state))
         case "sendToDevice":
             guard state.transactions[words[2]] == nil else { return (200, [:]) }
@@ -167,6 +193,17 @@ final class PretendServer: HTTPClient, Sendable {
         var invited: JSONValue = [:]
         for room in state.invitations[user] ?? [] { invited[room.string ?? ""] = ["invite_state": ["events": []]] }
         state.invitations[user] = []
+        var left: JSONValue = [:]
+        for room in state.left.removeValue(forKey: user) ?? [] { left[room] = ["timeline": ["events": []]] }
+        var rooms: JSONValue = ["join": joined, "invite": invited, "leave": left]
+        if let first = state.forged[user]?.first {
+            state.forged[user]?.removeFirst()
+            for (section, made) in first.members {
+                var merged = rooms[section] ?? [:]
+                for (room, value) in made.members { merged[room] = value }
+                rooms[section] = merged
+            }
+        }
         let inbox = state.inboxes.removeValue(forKey: me) ?? []
         let changed = state.changed.removeValue(forKey: me) ?? []
         return [
@@ -175,7 +212,7 @@ final class PretendServer: HTTPClient, Sendable {
             "device_lists": ["changed": .array(changed.sorted().map { .string($0) })],
             "device_one_time_keys_count": ["signed_curve25519": count(me, state)],
             "device_unused_fallback_key_types": ["signed_curve25519"],
-            "rooms": ["join": joined, "invite": invited],
+            "rooms": rooms,
         ]
     }
 
@@ -184,7 +221,7 @@ final class PretendServer: HTTPClient, Sendable {
         add(room, "m.room.create", user, [:], stateKey: "", &state)
         state.members[room] = [user: "join"]
         add(room, "m.room.member", user, ["membership": "join"], stateKey: user, &state)
-        for event in body["initial_state"]?.elements ?? [] {
+        for event in body["initial_state"]?.elements ?? [] where !state.dropsInitialState {
             add(room, event["type"]?.string ?? "", user, event["content"] ?? [:], stateKey: "", &state)
         }
         if let name = body["name"] { add(room, "m.room.name", user, ["name": name], stateKey: "", &state) }
@@ -209,8 +246,12 @@ final class PretendServer: HTTPClient, Sendable {
             return (200, [:])
         case "leave":
             state.members[room]?[user] = "leave"
+            state.left[user, default: []].append(room)
             add(room, "m.room.member", user, ["membership": "leave"], stateKey: user, &state)
             return (200, [:])
+        case "forget":
+            return state.members[room]?[user] == "join"
+                ? (400, ["errcode": "M_UNKNOWN", "error": "in the room"]) : (200, [:])
         case "send":
             if let known = state.transactions["\(user) \(words[4])"] { return (200, known) }
             let id = add(room, words[3], user, body, stateKey: nil, &state)

@@ -35,6 +35,26 @@ import Testing
         #expect(try await carol.read(third) == "to carol")
     }
 
+    @Test func `who joins while a message is prepared is asked for first, also if never heard of`() async throws {
+        let people = try await devices("alice", "bob", "carol")
+        let (alice, bob, carol) = (people[0], people[1], people[2])
+        let (machine, room, all) = (alice.machine, try RoomID(PretendDevice.room), [bob.user, carol.user])
+        func isPrepared() async throws -> Bool {
+            try await alice.write {
+                try machine.isPrepared(for: room, recipients: all, settings: .standard, in: $0)
+            }
+        }
+        try await alice.prepare([bob.user])
+
+        #expect(try await !isPrepared())
+
+        try await alice.prepare(all)
+        #expect(try await isPrepared())
+        let event = try await alice.encrypt("welcome")
+        try await carol.sync()
+        #expect(try await carol.read(event) == "welcome")
+    }
+
     @Test func `a device that is gone changes the key`() async throws {
         let people = try await devices("alice", "bob")
         let (alice, bob) = (people[0], people[1])

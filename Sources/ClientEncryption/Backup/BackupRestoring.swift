@@ -59,9 +59,7 @@ extension EncryptionMachine {
         _ session: String, _ data: JSONView, of room: String, _ restoration: inout BackupRestoration,
         in connection: any SQLConnection
     ) throws {
-        guard let secret = try secret(.backup, in: connection), let key = try? BackupKey(secret) else {
-            throw EncryptionError.wrongRecoveryKey
-        }
+        guard let key = try backupKey(in: connection) else { throw EncryptionError.wrongRecoveryKey }
         let sealed = data["session_data"]
         guard let ephemeral = sealed?["ephemeral"]?.string.flatMap({ Base64.decode($0) }),
             let ciphertext = sealed?["ciphertext"]?.string.flatMap({ Base64.decode($0) }),

@@ -21,11 +21,11 @@ extension EncryptionMachine {
             LIMIT \(Limits.sessionsPerBackupUpload)
             """)
         var rooms: JSONValue = [:]
-        var sessions: [(room: String, session: String)] = []
+        var sessions: [BackupUpload.Entry] = []
         for row in rows {
-            let room = try row.text(0)
-            guard let inbound = try inboundRow(try RoomID(room), try row.text(1), in: connection) else { continue }
-            var exported = try exported(inbound, of: try RoomID(room))
+            let room = try RoomID(try row.text(0))
+            guard let inbound = try inboundRow(room, try row.text(1), in: connection) else { continue }
+            var exported = try exported(inbound, of: room)
             exported["room_id"] = nil
             exported["session_id"] = nil
             exported["forwarding_curve25519_key_chain"] = []
@@ -33,7 +33,7 @@ extension EncryptionMachine {
             let sealed = try EncryptionError.wrapping { () throws(RatchetError) in
                 try BackupKey.seal(exported.serialized(), for: publicKey, random: random)
             }
-            var entry = rooms[room]?["sessions"] ?? [:]
+            var entry = rooms[room.text]?["sessions"] ?? [:]
             entry[inbound.session] = [
                 "first_message_index": .integer(Int64(session.firstKnownIndex)), "forwarded_count": 0,
                 "is_verified": .bool(inbound.origin.source.isSafe),
@@ -42,8 +42,8 @@ extension EncryptionMachine {
                     "ciphertext": .string(Base64.encode(sealed.ciphertext)), "mac": .string(Base64.encode(sealed.mac)),
                 ],
             ]
-            rooms[room] = ["sessions": entry]
-            sessions.append((room, inbound.session))
+            rooms[room.text] = ["sessions": entry]
+            sessions.append(.init(room: room, session: inbound.session, hash: SHA256.hash(session.exportedKey)))
         }
         guard !sessions.isEmpty else { return nil }
         return BackupUpload(
@@ -51,10 +51,13 @@ extension EncryptionMachine {
             count: sessions.count, version: backup.version, sessions: sessions)
     }
 
-    /// After the server took the batch.
+    /// After the server took the batch. What has become better meanwhile goes up again.
     public func backedUp(_ upload: BackupUpload, in connection: any SQLConnection) throws {
-        for (room, session) in upload.sessions {
-            try noteBackedUp(room, session, upload.version, in: connection)
+        for entry in upload.sessions {
+            guard let present = try inboundSession(entry.room, entry.session, in: connection),
+                SHA256.hash(present.exportedKey) == entry.hash
+            else { continue }
+            try noteBackedUp(entry.room.text, entry.session, upload.version, in: connection)
         }
     }
 

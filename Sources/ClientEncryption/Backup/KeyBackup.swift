@@ -19,7 +19,14 @@ public struct BackupUpload: Sendable {
     /// How many sessions it holds.
     public let count: Int
     let version: String
-    let sessions: [(room: String, session: String)]
+    let sessions: [Entry]
+
+    struct Entry: Sendable {
+        let room: RoomID
+        let session: String
+        /// The SHA-256 of its key as it was read: it may have become another while the batch was under way.
+        let hash: [UInt8]
+    }
 }
 
 /// Why an online backup is, or is not, trusted.
@@ -46,6 +53,20 @@ extension EncryptionMachine {
         try connection.query("SELECT version, public_key FROM key_backup").first.map {
             UsedBackup(version: try $0.text(0), publicKey: try $0.text(1))
         }
+    }
+
+    /// The private key of the backup in use; nil where this device does not hold it. It may hold that of another, which says
+    /// nothing of this one.
+    func backupKey(in connection: any SQLConnection) throws -> BackupKey? {
+        guard let used = try backup(in: connection), let secret = try secret(.backup, in: connection),
+            let key = try? BackupKey(secret), Base64.encode(key.publicKey.bytes) == used.publicKey
+        else { return nil }
+        return key
+    }
+
+    /// Whether this device can read the backup in use.
+    public func canReadBackup(in connection: any SQLConnection) throws -> Bool {
+        try backupKey(in: connection) != nil
     }
 
     /// The creation of a new backup. Its key is in the store before; `backupCreated` makes it the one in use.
@@ -99,7 +120,7 @@ extension EncryptionMachine {
             """)
     }
 
-    /// Uses no backup any more; its private key stays, should it be asked for.
+    /// Uses no backup any more; its private key stays, should the server show it again.
     public func leaveBackup(in connection: any SQLConnection) throws {
         try connection.execute("DELETE FROM key_backup")
     }

@@ -22,7 +22,7 @@ extension EncryptionMachine {
         let master = SignedJSON.sign(
             new.object(.master, of: user), as: user.text, keyID: "ed25519:\(device.text)",
             with: try account(in: connection).ed25519SigningKey)
-        try signatureIsDue(user.text, device.text, in: connection)
+        try signThisDevice(in: connection)
         return APICall(
             .uploadCrossSigningKeys,
             body: [

@@ -8,7 +8,9 @@ public import SQLDatabase
 public struct SignatureUpload: Sendable {
     /// `POST /keys/signatures/upload`
     public let call: APICall
-    let signed: [(user: String, key: String)]
+    let signed: [Signed]
+
+    typealias Signed = (user: String, key: String, ed25519: String?)
 }
 
 /// Signing our own devices and other users' identities. What is to be signed is noted in the store until the server has
@@ -50,39 +52,55 @@ extension EncryptionMachine {
         try signatureIsDue(other.text, master, in: connection)
     }
 
-    /// Signs one of our devices, which our user has just verified. Throws `cannotSign` without our self-signing key.
-    func signOwnDevice(_ device: DeviceID, in connection: any SQLConnection) throws {
+    /// Signs one of our devices, which our user has just verified to have the key `ed25519`, base64. Throws `cannotSign`
+    /// without our self-signing key.
+    func signOwnDevice(_ device: DeviceID, ed25519: String, in connection: any SQLConnection) throws {
         guard try signingKey(.selfSigning, in: connection) != nil, try isVerified(user, in: connection) else {
             throw EncryptionError.cannotSign
         }
-        try signatureIsDue(user.text, device.text, in: connection)
+        try signatureIsDue(user.text, device.text, ed25519: ed25519, in: connection)
     }
 
-    func signatureIsDue(_ user: String, _ key: String, in connection: any SQLConnection) throws {
+    /// A device that can sign signs itself.
+    func signThisDevice(in connection: any SQLConnection) throws {
+        try signatureIsDue(user.text, device.text, ed25519: try fingerprint(in: connection), in: connection)
+    }
+
+    /// `key` is a master key, or the id of a device of ours: a device's keys must be those that were verified, whatever is
+    /// pinned by the time it is signed.
+    private func signatureIsDue(
+        _ user: String, _ key: String, ed25519: String? = nil, in connection: any SQLConnection
+    ) throws {
         try connection.execute(
-            "INSERT INTO signatures_due VALUES (\(user), \(key)) ON CONFLICT (user_id, key_id) DO NOTHING")
+            """
+            INSERT INTO signatures_due (user_id, key_id, ed25519) VALUES (\(user), \(key), \(ed25519))
+            ON CONFLICT (user_id, key_id) DO UPDATE SET ed25519 = excluded.ed25519
+            """)
     }
 
     /// The signatures that are due and that this device can make.
     public func signatureUpload(in connection: any SQLConnection) throws -> SignatureUpload? {
         var body: JSONValue = [:]
-        var signed: [(user: String, key: String)] = []
+        var signed: [SignatureUpload.Signed] = []
         let rows = try connection.query(
-            "SELECT user_id, key_id FROM signatures_due ORDER BY user_id, key_id LIMIT \(Limits.signaturesPerUpload)")
+            """
+            SELECT user_id, key_id, ed25519 FROM signatures_due ORDER BY user_id, key_id
+            LIMIT \(Limits.signaturesPerUpload)
+            """)
         for row in rows {
-            let (owner, name) = (try row.text(0), try row.text(1))
-            guard let object = try signedObject(owner, name, in: connection) else { continue }
+            let (owner, name, verified) = (try row.text(0), try row.text(1), try row.optionalText(2))
+            guard let object = try signedObject(owner, name, verified, in: connection) else { continue }
             var objects = body[owner] ?? [:]
             objects[name] = object
             body[owner] = objects
-            signed.append((owner, name))
+            signed.append((owner, name, verified))
         }
         guard !signed.isEmpty else { return nil }
         return SignatureUpload(call: APICall(.uploadCrossSigningSignatures, body: body), signed: signed)
     }
 
     private func signedObject(
-        _ owner: String, _ name: String, in connection: any SQLConnection
+        _ owner: String, _ name: String, _ verified: String?, in connection: any SQLConnection
     ) throws -> JSONValue? {
         let usage: CrossSigningKey.Usage = owner == user.text ? .selfSigning : .userSigning
         guard let key = try signingKey(usage, in: connection) else { return nil }
@@ -95,7 +113,11 @@ extension EncryptionMachine {
         var object = try JSONValue.parse(try row.bytes(0))
         object["signatures"] = nil
         // The server may show other keys under the name of the device that was verified.
-        if owner == user.text, try !isPinned(object, of: name, in: connection) { return nil }
+        if owner == user.text {
+            guard let verified, object["keys", "ed25519:\(name)"]?.string == verified,
+                try isPinned(object, of: name, in: connection)
+            else { return nil }
+        }
         return SignedJSON.sign(
             object, as: user.text, keyID: "ed25519:\(Base64.encode(key.publicKey.bytes))", with: key)
     }
@@ -114,8 +136,13 @@ extension EncryptionMachine {
         _ upload: SignatureUpload, response: JSONView, in connection: any SQLConnection
     ) throws -> SyncOutcome {
         var outcome = SyncOutcome()
-        for (owner, name) in upload.signed {
-            try connection.execute("DELETE FROM signatures_due WHERE user_id = \(owner) AND key_id = \(name)")
+        for (owner, name, verified) in upload.signed {
+            // Not if it was verified anew meanwhile, with another key.
+            try connection.execute(
+                """
+                DELETE FROM signatures_due WHERE user_id = \(owner) AND key_id = \(name)
+                    AND COALESCE(ed25519, '') = \(verified ?? "")
+                """)
             if let failure = response["failures"]?[owner]?[name], !failure.isNull {
                 let code = String((failure["errcode"]?.string ?? "").prefix(64))
                 outcome.warnings.append("the server refused our signature for \(owner): \(code)")

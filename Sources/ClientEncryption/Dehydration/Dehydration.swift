@@ -83,7 +83,7 @@ extension EncryptionMachine {
         _ device: inout RehydratedDevice, _ events: [JSONView], in connection: any SQLConnection
     ) throws -> SyncOutcome {
         var outcome = SyncOutcome()
-        for event in events.prefix(Limits.toDeviceEventsPerSync) where event["type"]?.string == "m.room.encrypted" {
+        for event in events where event["type"]?.string == "m.room.encrypted" {
             do {
                 guard let sender = event["sender"]?.string.flatMap({ try? UserID($0) }),
                     let payload = try device.read(event["content"], from: sender, to: self),
@@ -96,6 +96,7 @@ extension EncryptionMachine {
                 outcome.warnings.append("a message to the dehydrated device was refused: \(error)")
             }
         }
+        outcome.boundWarnings()
         return outcome
     }
 }

@@ -75,6 +75,24 @@ extension EncryptionMachine {
         try noteChangedUsers([user], in: connection)
     }
 
+    /// Forgets the oldest devices that are gone, but none that our user has verified or blocked or that is to be signed: a
+    /// server could else show so many others that the device comes back as a new one, under keys of the server's. Of others
+    /// those that their owner has signed stay longest.
+    func forgetGoneDevices(of user: UserID, in connection: any SQLConnection) throws {
+        try connection.execute(
+            """
+            DELETE FROM devices WHERE user_id = \(user.text) AND gone = 1 AND blocked = 0
+                AND device_id NOT IN (SELECT device_id FROM verified_devices WHERE user_id = \(user.text))
+                AND device_id NOT IN (SELECT key_id FROM signatures_due WHERE user_id = \(user.text))
+                AND device_id NOT IN (
+                    SELECT device_id FROM devices WHERE user_id = \(user.text) AND gone = 1
+                    ORDER BY CASE WHEN device_id IN (
+                        SELECT device_id FROM signed_devices WHERE user_id = \(user.text)) THEN 0 ELSE 1 END,
+                        first_seen DESC, device_id
+                    LIMIT \(Limits.goneDevicesPerUser))
+            """)
+    }
+
     /// Nothing is sent to a blocked device: it is told `m.blacklisted`.
     /// - Returns: whether there is such a device.
     public func setBlocked(

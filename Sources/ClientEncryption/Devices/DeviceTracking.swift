@@ -40,8 +40,21 @@ extension EncryptionMachine {
         }
     }
 
-    /// All lists are stale: changes may have been missed. The position of the sync is kept together with what it brought,
-    /// so this is needed only when the sync begins anew; `/keys/changes` would need the position that was lost.
+    /// The `/keys/changes` that tells what was missed between two positions of the sync.
+    /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3keyschanges>
+    public static func missedChanges(from: String, to: String) -> APICall {
+        APICall(.getKeysChanges, query: [("from", from), ("to", to)])
+    }
+
+    /// Takes in what was missed. Throws `malformed`, and has then changed nothing, for an answer that does not say it.
+    public func noteMissedChanges(_ answer: JSONView, in connection: any SQLConnection) throws {
+        guard let changed = answer["changed"], changed.isArray else { throw EncryptionError.malformed(path: "changed") }
+        try noteChangedUsers(SyncChanges.users(changed), in: connection)
+        try noteLeftUsers(SyncChanges.users(answer["left"]), in: connection)
+    }
+
+    /// All lists are stale: changes may have been missed, and nobody says which. The position of the sync is kept together
+    /// with what it brought, so this is needed only when the sync begins anew.
     public func noteMissedChanges(in connection: any SQLConnection) throws {
         let generation = try nextGeneration(in: connection)
         try connection.execute("UPDATE tracked_users SET wanted = \(generation), retry_at = 0")
@@ -142,12 +155,7 @@ extension EncryptionMachine {
             try connection.execute(
                 "UPDATE devices SET gone = 1, changed = 0 WHERE user_id = \(user.text) AND device_id = \(name)")
         }
-        try connection.execute(
-            """
-            DELETE FROM devices WHERE user_id = \(user.text) AND gone = 1 AND device_id NOT IN (
-                SELECT device_id FROM devices WHERE user_id = \(user.text) AND gone = 1
-                ORDER BY first_seen DESC, device_id LIMIT \(Limits.goneDevicesPerUser))
-            """)
+        try forgetGoneDevices(of: user, in: connection)
         try connection.execute(
             """
             UPDATE tracked_users SET current = \(generation), retry_at = 0, failures = 0 WHERE user_id = \(user.text)
@@ -158,9 +166,9 @@ extension EncryptionMachine {
         try !connection.query("SELECT 1 FROM tracked_users WHERE user_id = \(user.text)").isEmpty
     }
 
-    /// Whether the user's devices are known as they are now.
+    /// Whether the user's devices are known as they are now: never those of a user who is not followed.
     func isCurrent(_ user: UserID, in connection: any SQLConnection) throws -> Bool {
-        try connection.query("SELECT 1 FROM tracked_users WHERE user_id = \(user.text) AND current < wanted").isEmpty
+        try !connection.query("SELECT 1 FROM tracked_users WHERE user_id = \(user.text) AND current >= wanted").isEmpty
     }
 
     // MARK: Servers that do not answer

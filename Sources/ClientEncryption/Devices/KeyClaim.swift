@@ -33,7 +33,9 @@ extension EncryptionMachine {
     /// The claim that is due so that all devices of `users` that may have keys, and those to whom a new session is owed,
     /// can be written to. Where sessions begin with ML-KEM-768 as well, keys for that are claimed before; ask again after each.
     /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#claiming-one-time-keys>
-    public func keyClaim(for users: [UserID], in connection: any SQLConnection) throws -> KeyClaim? {
+    public func keyClaim(
+        for users: [UserID], purpose: RoomKeyPurpose = .messages, in connection: any SQLConnection
+    ) throws -> KeyClaim? {
         let (now, silent) = (now(), try silentServers(in: connection))
         let policy = try hybridPolicy(in: connection)
         var wanted: [KnownDevice] = []
@@ -47,10 +49,12 @@ extension EncryptionMachine {
                 wanted.append(device)
             }
         }
-        let sharing = try sharing(in: connection)
+        let sharing = try purpose.sharing ?? sharing(in: connection)
         let withoutSession: SQL = """
             gone = 0 AND changed = 0 AND (
-                NOT EXISTS (SELECT 1 FROM olm_sessions WHERE olm_sessions.curve25519 = devices.curve25519)
+                NOT EXISTS (
+                    SELECT 1 FROM olm_sessions
+                    WHERE olm_sessions.user_id = devices.user_id AND olm_sessions.curve25519 = devices.curve25519)
                 OR \(lacksHybridSession(under: policy)))
             """
         for user in users {
@@ -98,7 +102,7 @@ extension EncryptionMachine {
             }
             do {
                 let session = try session(with: device, keys, in: connection)
-                try insert(session, with: device.curve25519, isHeard: false, in: connection)
+                try insert(session, with: device.user, device.curve25519, isHeard: false, in: connection)
                 try connection.execute(
                     """
                     UPDATE devices SET claim_at = 0, claim_failures = 0, no_olm_told = 0

@@ -9,12 +9,13 @@ extension EncryptionMachine {
         guard policy != .off else { return "1 = 0" }
         let now = now()
         let latest: SQL = """
-            COALESCE((SELECT algorithm FROM olm_sessions WHERE olm_sessions.curve25519 = devices.curve25519
+            COALESCE((SELECT algorithm FROM olm_sessions WHERE olm_sessions.user_id = devices.user_id
+                AND olm_sessions.curve25519 = devices.curve25519
                 ORDER BY created_at DESC LIMIT 1), '')
             """
         let any: SQL = """
-            EXISTS (SELECT 1 FROM olm_sessions WHERE olm_sessions.curve25519 = devices.curve25519
-                AND algorithm = \(HybridAlgorithm.name))
+            EXISTS (SELECT 1 FROM olm_sessions WHERE olm_sessions.user_id = devices.user_id
+                AND olm_sessions.curve25519 = devices.curve25519 AND algorithm = \(HybridAlgorithm.name))
             """
         let isWithdrawnAndKept: SQL =
             policy == .kept
@@ -119,7 +120,8 @@ extension EncryptionMachine {
             """
             SELECT 1 FROM devices WHERE user_id = \(device.user.text) AND device_id = \(device.device.text)
                 AND (unwedge_wanted = 1 OR NOT EXISTS (
-                    SELECT 1 FROM olm_sessions WHERE olm_sessions.curve25519 = devices.curve25519))
+                    SELECT 1 FROM olm_sessions
+                    WHERE olm_sessions.user_id = devices.user_id AND olm_sessions.curve25519 = devices.curve25519))
             """
         ).isEmpty
     }

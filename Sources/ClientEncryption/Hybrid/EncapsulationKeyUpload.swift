@@ -65,7 +65,7 @@ extension EncryptionMachine {
         if let onServer = try row.optionalInteger(2),
             filledAt <= now - Limits.hybridUploadMilliseconds || filledAt > now
         {
-            missing = max(EncapsulationKeys.maximumOneTimeKeys - Int(clamping: onServer), 0)
+            missing = max(EncapsulationKeys.maximumOneTimeKeys - max(Int(clamping: onServer), 0), 0)
         }
         var age = FallbackAge(
             isUnused: try row.bool(4), madeAt: try row.integer(5), replacedAt: try row.optionalInteger(6))
@@ -156,7 +156,7 @@ extension EncryptionMachine {
             SET hybrid_offered = \(isOffered), hybrid_offer_at = \(now() + Limits.hybridUploadMilliseconds)
             """)
         if try isSignedByUs(in: connection) {
-            try signatureIsDue(user.text, device.text, in: connection)
+            try signThisDevice(in: connection)
             try connection.execute("UPDATE olm_account SET hybrid_unproved = 1")
         }
         if let view = try? JSONDocument(keys.serialized()).root {

@@ -61,7 +61,7 @@ extension EncryptionMachine {
     private func sessionNameToWrite(
         to device: KnownDevice, in connection: any SQLConnection
     ) throws -> SessionName? {
-        let names = try sessionNames(with: device.curve25519, in: connection)
+        let names = try sessionNames(with: device.user, device.curve25519, in: connection)
         let policy = try hybridPolicy(in: connection)
         if choice(for: device, hasKey: false, under: policy) == .refused {
             return names.first { $0.algorithm == HybridAlgorithm.name }

@@ -12,10 +12,16 @@ extension EncryptionMachine {
     private static let order: SQL =
         "CASE WHEN received_at > created_at THEN received_at ELSE created_at END DESC, session_id"
 
-    func sessions(with curve25519: String, in connection: any SQLConnection) throws -> [PeerSession] {
+    /// Of the user's device with this key: another user may show the same key as a device's of theirs.
+    func sessions(
+        with user: UserID, _ curve25519: String, in connection: any SQLConnection
+    ) throws -> [PeerSession] {
         // A session that we made and that nobody has used yet is younger than what was heard before it.
         try connection.query(
-            "SELECT pickle, algorithm FROM olm_sessions WHERE curve25519 = \(curve25519) ORDER BY \(Self.order)"
+            """
+            SELECT pickle, algorithm FROM olm_sessions WHERE user_id = \(user.text) AND curve25519 = \(curve25519)
+            ORDER BY \(Self.order)
+            """
         ).map { row in try PeerSession(pickle: try row.bytes(0), algorithm: try row.text(1), key: key.bytes) }
     }
 
@@ -27,11 +33,13 @@ extension EncryptionMachine {
     }
 
     /// In the order of the sessions themselves, which need not be opened for it.
-    func sessionNames(with curve25519: String, in connection: any SQLConnection) throws -> [SessionName] {
+    func sessionNames(
+        with user: UserID, _ curve25519: String, in connection: any SQLConnection
+    ) throws -> [SessionName] {
         try connection.query(
             """
             SELECT session_id, algorithm, created_at FROM olm_sessions
-            WHERE curve25519 = \(curve25519) ORDER BY \(Self.order)
+            WHERE user_id = \(user.text) AND curve25519 = \(curve25519) ORDER BY \(Self.order)
             """
         ).map { SessionName(id: try $0.text(0), algorithm: try $0.text(1), createdAt: try $0.integer(2)) }
     }
@@ -43,34 +51,40 @@ extension EncryptionMachine {
     }
 
     func insert(
-        _ session: PeerSession, with curve25519: String, isHeard: Bool, in connection: any SQLConnection
+        _ session: PeerSession, with user: UserID, _ curve25519: String, isHeard: Bool, in connection: any SQLConnection
     ) throws {
-        if case .hybrid = session { try replaceRoomKeys(from: curve25519, in: connection) }
+        if case .hybrid = session { try replaceRoomKeys(from: user, curve25519, in: connection) }
         let pickle = try session.pickle(key: key.bytes, random: random)
         let number = try nextGeneration(in: connection)
         try connection.execute(
             """
-            INSERT INTO olm_sessions (session_id, curve25519, pickle, created_at, received_at, algorithm)
-            VALUES (\(session.id), \(curve25519), \(pickle), \(number), \(isHeard ? number : 0), \(session.algorithm))
+            INSERT INTO olm_sessions (session_id, user_id, curve25519, pickle, created_at, received_at, algorithm)
+            VALUES (\(session.id), \(user.text), \(curve25519), \(pickle), \(number), \(isHeard ? number : 0),
+                \(session.algorithm))
             ON CONFLICT (session_id) DO NOTHING
             """)
         try connection.execute(
             """
-            DELETE FROM olm_sessions WHERE curve25519 = \(curve25519) AND session_id NOT IN (
-                SELECT session_id FROM olm_sessions WHERE curve25519 = \(curve25519)
+            DELETE FROM olm_sessions WHERE user_id = \(user.text) AND curve25519 = \(curve25519) AND session_id NOT IN (
+                SELECT session_id FROM olm_sessions WHERE user_id = \(user.text) AND curve25519 = \(curve25519)
                 ORDER BY \(Self.order) LIMIT \(Limits.olmSessionsPerDevice))
             """)
     }
 
     /// The keys that a device has got over Olm are replaced when it gets its first session begun with ML-KEM-768: who records
     /// those of Olm could read on.
-    private func replaceRoomKeys(from curve25519: String, in connection: any SQLConnection) throws {
+    private func replaceRoomKeys(
+        from user: UserID, _ curve25519: String, in connection: any SQLConnection
+    ) throws {
         try connection.execute(
             """
             DELETE FROM outbound_group_sessions
-            WHERE session_id IN (SELECT session_id FROM room_key_shares WHERE curve25519 = \(curve25519))
+            WHERE session_id IN (
+                    SELECT session_id FROM room_key_shares
+                    WHERE user_id = \(user.text) AND curve25519 = \(curve25519))
                 AND NOT EXISTS (
-                    SELECT 1 FROM olm_sessions WHERE curve25519 = \(curve25519) AND algorithm = \(HybridAlgorithm.name))
+                    SELECT 1 FROM olm_sessions WHERE user_id = \(user.text) AND curve25519 = \(curve25519)
+                        AND algorithm = \(HybridAlgorithm.name))
             """)
     }
 

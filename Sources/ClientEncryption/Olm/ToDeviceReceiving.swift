@@ -31,6 +31,7 @@ extension EncryptionMachine {
                 outcome.warnings.append("a to-device message was refused: \(error)")
             }
         }
+        outcome.boundWarnings()
         try answerKeyRequests(in: connection)
         return outcome
     }
@@ -101,7 +102,7 @@ extension EncryptionMachine {
         // A fallback key would begin the same session again.
         guard try !wasRead(message, in: connection) else { throw EncryptionError.ratchet(.messageKeyGone) }
         do {
-            let plaintext = try plaintext(of: message, algorithm, from: senderKey, &account, in: connection)
+            let plaintext = try plaintext(of: message, algorithm, from: sender, senderKey, &account, in: connection)
             try noteRead(message, in: connection)
             try noteMended(sender, name, in: connection)
             let payload = try OlmPayload(plaintext, from: sender, senderKey: senderKey, to: self, account: account)
@@ -146,11 +147,11 @@ extension EncryptionMachine {
 
     /// A message is of the session that its algorithm names: there is no way from the one to the other.
     private func plaintext(
-        of message: OlmMessage, _ algorithm: String, from senderKey: Curve25519.PublicKey, _ account: inout OlmAccount,
-        in connection: any SQLConnection
+        of message: OlmMessage, _ algorithm: String, from sender: UserID, _ senderKey: Curve25519.PublicKey,
+        _ account: inout OlmAccount, in connection: any SQLConnection
     ) throws -> [UInt8] {
         let name = Base64.encode(senderKey.bytes)
-        let sessions = try sessions(with: name, in: connection).filter { $0.algorithm == algorithm }
+        let sessions = try sessions(with: sender, name, in: connection).filter { $0.algorithm == algorithm }
         if message.type == .preKey {
             let opening = try SessionOpening(message.bytes, algorithm: algorithm)
             if var known = sessions.first(where: { $0.matches(opening) }) {
@@ -159,7 +160,7 @@ extension EncryptionMachine {
                 return plaintext
             }
             let (session, plaintext) = try accept(opening, from: senderKey, &account, in: connection)
-            try insert(session, with: name, isHeard: true, in: connection)
+            try insert(session, with: sender, name, isHeard: true, in: connection)
             return plaintext
         }
         var failure = RatchetError.wrongSession

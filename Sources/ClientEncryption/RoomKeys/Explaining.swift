@@ -9,13 +9,17 @@ extension EncryptionMachine {
         _ error: EncryptionError, _ event: JSONView, in room: RoomID, in connection: any SQLConnection
     ) throws -> Undecryptable {
         let session = event["content", "session_id"]?.string.map { String($0.prefix(64)) }
+        let sender = event["sender"]?.string ?? ""
+        let answer = try ownAnswer(room, session ?? "", sender: sender, in: connection)
         func because(
             _ cause: Undecryptable.Cause, code: String? = nil, reason: String? = nil,
             _ remedies: [Undecryptable.Remedy] = []
         ) -> Undecryptable {
-            Undecryptable(cause: cause, code: code, reason: reason, session: session, remedies: remedies)
+            Undecryptable(
+                cause: cause, code: code, reason: reason, session: session,
+                remedies: ((answer == WithheldCode.unverified.rawValue ? [.verifyThisDevice] : []) + remedies).reduced,
+                ownAnswer: answer)
         }
-        let sender = event["sender"]?.string ?? ""
         func withheld(_ others: [Undecryptable.Remedy]) throws -> Undecryptable? {
             guard
                 let (code, reason) = try withheldCode(
@@ -41,7 +45,7 @@ extension EncryptionMachine {
                 case .sessionReplaced: [.askSender]
                 default: []
                 }
-            return because(cause, (own + others).reduced)
+            return because(cause, own + others)
         case .ratchet(.indexTooOld):
             // It may have been withheld up to there.
             let others = try otherSources(room, session ?? "", in: connection)
@@ -70,7 +74,7 @@ extension EncryptionMachine {
         // A hint only: anybody can write anything there.
         if let curve = event["content", "sender_key"]?.string, let user = try? UserID(sender),
             try knownDevice(user, curve25519: curve, in: connection) == nil, user != self.user,
-            try isTracked(user, in: connection), try isCurrent(user, in: connection)
+            try isCurrent(user, in: connection)
         {
             return .senderDeviceUnknown
         }
@@ -82,8 +86,7 @@ extension EncryptionMachine {
         _ room: RoomID, _ session: String, in connection: any SQLConnection
     ) throws -> [Undecryptable.Remedy] {
         var remedies: [Undecryptable.Remedy] = []
-        let holdsBackupKey = try heldSecrets(in: connection).contains(.backup)
-        remedies.append(holdsBackupKey ? .backupAsked : .openBackup)
+        remedies.append(try canReadBackup(in: connection) ? .backupAsked : .openBackup)
         if try isRequested(room, session, in: connection) { remedies.append(.otherDevicesAsked) }
         let others = try devices(of: user, in: connection).filter { $0.device != device }
         if !others.isEmpty, try !isVerified(user, in: connection) { remedies.append(.verifyThisDevice) }

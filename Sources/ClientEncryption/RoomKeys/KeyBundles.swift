@@ -30,7 +30,10 @@ extension EncryptionMachine {
         var (keys, withheld): ([JSONValue], [JSONValue]) = ([], [])
         for row in rows {
             if row.sharesHistory {
-                keys.append(try exported(row, of: room))
+                var key = try exported(row, of: room)
+                // In a bundle it goes without saying, and has no place.
+                key["shared_history"] = nil
+                keys.append(key)
             } else {
                 withheld.append([
                     "algorithm": .string(Algorithm.megolm), "room_id": .string(room.text),
@@ -48,7 +51,7 @@ extension EncryptionMachine {
     public func canShareKeyBundle(with user: UserID, in connection: any SQLConnection) throws -> Bool {
         try devices(of: user, in: connection).contains {
             try !$0.hasChanged && !$0.isBlocked && isCrossSigned($0, in: connection)
-                && !sessions(with: $0.curve25519, in: connection).isEmpty
+                && !sessions(with: $0.user, $0.curve25519, in: connection).isEmpty
         }
     }
 
@@ -148,7 +151,7 @@ extension EncryptionMachine {
             else { continue }
             try noteWithheld(
                 bundle.room.text, session, by: bundle.sender.text, code: code, reason: view["reason"]?.string,
-                in: connection)
+                isHandedOn: true, in: connection)
         }
         return try importRoomKeys(
             keys, from: .bundle, vouchedBy: bundle.sender.text, only: bundle.room, in: connection)

@@ -24,9 +24,7 @@ extension EncryptionMachine {
         ).isEmpty
         let count = try connection.query("SELECT COUNT(*) FROM key_requests").first?.int(0) ?? 0
         guard !isAsked, count < Limits.keyRequests else { return false }
-        let devices = try devices(of: user, in: connection).filter {
-            try $0.device != device && isOwnVerified($0, in: connection)
-        }
+        let devices = try devicesToAsk(in: connection)
         guard !devices.isEmpty else { return false }
         let id = random.token(24)
         try connection.execute("INSERT INTO key_requests VALUES (\(id), \(room.text), \(session), \(now))")
@@ -45,8 +43,12 @@ extension EncryptionMachine {
 
     /// Whether there is another device of ours that may be asked.
     public func canRequestKeys(in connection: any SQLConnection) throws -> Bool {
-        try devices(of: user, in: connection).contains {
-            try $0.device != device && isOwnVerified($0, in: connection)
+        try !devicesToAsk(in: connection).isEmpty
+    }
+
+    private func devicesToAsk(in connection: any SQLConnection) throws -> [KnownDevice] {
+        try devices(of: user, in: connection).filter {
+            try $0.device != device && !$0.isBlocked && isOwnVerified($0, in: connection)
         }
     }
 
@@ -86,8 +88,9 @@ extension EncryptionMachine {
     func takeForwardedKey(_ payload: OlmPayload, in connection: any SQLConnection) throws -> SyncOutcome.RoomKey? {
         try checkIdentity(payload, in: connection)
         let curve = Base64.encode(payload.senderKey.bytes)
-        guard payload.sender == user, let sender = try knownDevice(user, curve25519: curve, in: connection),
-            try isOwnVerified(sender, in: connection)
+        guard payload.sender == user,
+            let sender = try devices(of: user, in: connection).first(where: { $0.curve25519 == curve }),
+            try isOwnVerified(sender, in: connection), !sender.isBlocked
         else { throw EncryptionError.mismatch(rule: "keys are forwarded by our own verified devices") }
         guard let room = payload.content["room_id"]?.string.flatMap({ try? RoomID($0) }),
             let session = payload.content["session_id"]?.string
@@ -100,7 +103,8 @@ extension EncryptionMachine {
         guard !asked.isEmpty else { throw EncryptionError.mismatch(rule: "a forwarded key was asked for") }
         if let withheld = payload.content["withheld"], let code = withheld["code"]?.string {
             try noteWithheld(
-                room.text, session, by: user.text, code: code, reason: withheld["reason"]?.string, in: connection)
+                room.text, session, by: user.text, code: code, reason: withheld["reason"]?.string, isHandedOn: true,
+                in: connection)
         }
         return try importRoomKeys(
             [payload.content], from: .forwarded, vouchedBy: sender.device.text, only: room, in: connection

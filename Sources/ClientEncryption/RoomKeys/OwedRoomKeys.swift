@@ -13,7 +13,8 @@ extension EncryptionMachine {
 
     /// Keeps the session as it is before its next message; of two debts the one that reads more stays.
     func owe(
-        _ session: OutboundGroupSession, of room: RoomID, to user: UserID, in connection: any SQLConnection
+        _ session: OutboundGroupSession, of room: RoomID, to user: UserID, _ purpose: RoomKeyPurpose = .messages,
+        in connection: any SQLConnection
     ) throws {
         let row = try connection.query(
             "SELECT pickle FROM owed_room_keys WHERE session_id = \(session.id) AND user_id = \(user.text)"
@@ -25,9 +26,10 @@ extension EncryptionMachine {
         let pickle = try session.pickle(key: key.bytes, random: random)
         try connection.execute(
             """
-            INSERT INTO owed_room_keys (room_id, session_id, user_id, pickle)
-            VALUES (\(room.text), \(session.id), \(user.text), \(pickle))
-            ON CONFLICT (session_id, user_id) DO UPDATE SET pickle = excluded.pickle
+            INSERT INTO owed_room_keys (room_id, session_id, user_id, pickle, for_verification)
+            VALUES (\(room.text), \(session.id), \(user.text), \(pickle), \(purpose == .verification))
+            ON CONFLICT (session_id, user_id) DO UPDATE SET pickle = excluded.pickle,
+                for_verification = excluded.for_verification
             """)
         try connection.execute(
             """
@@ -37,31 +39,44 @@ extension EncryptionMachine {
 
     /// Users whose list of devices is not up to date may have some that we do not know.
     func oweToUnknownDevices(
-        of users: [UserID], _ session: OutboundGroupSession, _ room: RoomID, in connection: any SQLConnection
+        of users: [UserID], _ session: OutboundGroupSession, _ room: RoomID, _ purpose: RoomKeyPurpose,
+        in connection: any SQLConnection
     ) throws {
         for user in users where try !isCurrent(user, in: connection) {
-            try owe(session, of: room, to: user, in: connection)
+            try owe(session, of: room, to: user, purpose, in: connection)
         }
     }
 
-    /// Pays what can be paid.
+    /// Pays what can be paid. A verification, which goes on although somebody is someone else now, pays them no message's.
     func payOwedKeys(of room: RoomID, to recipients: Set<UserID>, in connection: any SQLConnection) throws {
         let rows = try connection.query(
-            "SELECT id, user_id, pickle FROM owed_room_keys WHERE room_id = \(room.text) ORDER BY id")
+            "SELECT id, user_id, pickle, for_verification FROM owed_room_keys WHERE room_id = \(room.text) ORDER BY id")
         for row in rows {
             let (id, user) = (try row.integer(0), try UserID(try row.text(1)))
             var isPaid = true
             if recipients.contains(user) {
                 let session = try OutboundGroupSession(pickle: try row.bytes(2), key: key.bytes)
-                isPaid = try pay(session, of: room, to: user, in: connection) && isCurrent(user, in: connection)
+                let purpose = try row.bool(3) ? RoomKeyPurpose.verification : .messages
+                if purpose == .messages,
+                    try isSomeoneElse(self.user, in: connection) || isSomeoneElse(user, in: connection)
+                {
+                    continue
+                }
+                isPaid =
+                    try pay(session, of: room, to: user, purpose, in: connection) && isCurrent(user, in: connection)
             }
             if isPaid { try connection.execute("DELETE FROM owed_room_keys WHERE id = \(id)") }
         }
     }
 
+    private func isSomeoneElse(_ user: UserID, in connection: any SQLConnection) throws -> Bool {
+        try identityChange(of: user, in: connection) == .afterVerification
+    }
+
     /// - Returns: whether all devices that are known have the key now.
     private func pay(
-        _ session: OutboundGroupSession, of room: RoomID, to user: UserID, in connection: any SQLConnection
+        _ session: OutboundGroupSession, of room: RoomID, to user: UserID, _ purpose: RoomKeyPurpose,
+        in connection: any SQLConnection
     ) throws -> Bool {
         let content = try roomKey(session, of: room, in: connection)
         let index = Int64(session.messageIndex)
@@ -76,7 +91,7 @@ extension EncryptionMachine {
                     AND device_id = \(device.device.text) AND message_index <= \(index)
                 """)
             guard known.isEmpty else { continue }
-            if case .withheld(let code) = try entitlement(of: device, in: connection) {
+            if case .withheld(let code) = try entitlement(of: device, under: purpose.sharing, in: connection) {
                 excluded.append((device, code))
                 continue
             }

@@ -66,7 +66,9 @@ extension EncryptionMachine {
             try connection.execute(
                 """
                 UPDATE devices SET unwedge_wanted = 1, claim_at = 0 WHERE gone = 0 AND changed = 0
-                    AND curve25519 IN (SELECT curve25519 FROM olm_sessions)
+                    AND EXISTS (
+                        SELECT 1 FROM olm_sessions
+                        WHERE olm_sessions.user_id = devices.user_id AND olm_sessions.curve25519 = devices.curve25519)
                 """)
             return
         }

@@ -34,6 +34,15 @@ public enum SenderStanding: String, Sendable, Hashable {
     case unknownDevice = "unknown_device"
     /// The key was handed on by somebody else, who could say that it is anybody's.
     case keyHandedOn = "key_handed_on"
+
+    /// From the surest on.
+    private static let order: [SenderStanding] = [
+        .verified, .crossSigned, .notCrossSigned, .unknownDevice, .keyHandedOn,
+    ]
+
+    fileprivate func isAtLeast(_ other: SenderStanding) -> Bool {
+        Self.order.first { $0 == self || $0 == other } == self
+    }
 }
 
 extension EncryptionMachine {
@@ -48,7 +57,8 @@ extension EncryptionMachine {
         guard algorithm == Algorithm.megolm else {
             throw EncryptionError.unknownAlgorithm(String(algorithm.prefix(64)))
         }
-        guard let name = content?["session_id"]?.string, let eventID = event["event_id"]?.string,
+        guard let name = content?["session_id"]?.string,
+            let eventID = event["event_id"]?.string.flatMap({ try? EventID($0) }),
             let sender = event["sender"]?.string.flatMap({ try? UserID($0) }),
             let ciphertext = content?["ciphertext"]?.string.flatMap({ Base64.decode($0) })
         else { throw EncryptionError.malformed(path: "m.room.encrypted") }
@@ -58,24 +68,41 @@ extension EncryptionMachine {
                 withheld: try withheldCode(
                     room, name, sender: sender.text, at: event["origin_server_ts"]?.integer ?? 0, in: connection)?.code)
         }
-        guard try belongs(row.origin, to: sender, in: connection) else {
+        guard let (origin, device, standing) = try owner(of: row, room, for: sender, in: connection) else {
             throw EncryptionError.mismatch(rule: "the session belongs to the event's sender")
         }
         var session = try InboundGroupSession(pickle: row.pickle, key: key.bytes)
-        let decrypted = try EncryptionError.wrapping { () throws(RatchetError) in try session.decrypt(ciphertext) }
-        try refuseReplay(
-            of: decrypted.index, in: name, room, as: eventID, at: event["origin_server_ts"]?.integer ?? 0,
-            in: connection)
+        let decrypted: InboundGroupSession.Decrypted
+        do { decrypted = try session.decrypt(ciphertext) } catch RatchetError.wrongMAC where !row.origin.source.isSafe {
+            // Who made the session has signed the message: it is the key that is false.
+            throw EncryptionError.noRoomKey(session: String(name.prefix(64)), withheld: nil)
+        } catch { throw EncryptionError.ratchet(error) }
+        let indexes = try indexes(of: row, room, usedBy: sender, origin, in: connection)
+        try bind(decrypted.index, of: indexes, room, to: eventID, in: connection)
         guard let payload = try? JSONDocument(decrypted.plaintext).root, let type = payload["type"]?.string,
             let inner = payload["content"], inner.isObject
         else { throw EncryptionError.malformed(path: "payload") }
         guard payload["room_id"]?.string == room.text else {
             throw EncryptionError.mismatch(rule: "the payload names its room")
         }
-        let (device, standing) = try standing(of: row.origin, sender, in: connection)
         return DecryptedEvent(
-            type: type, content: inner.value, device: device, senderKey: row.origin.curve25519, standing: standing,
-            source: row.origin.source, vouchedBy: row.origin.vouchedBy)
+            type: type, content: inner.value, device: device, senderKey: origin.curve25519, standing: standing,
+            source: origin.source, vouchedBy: origin.vouchedBy)
+    }
+
+    /// The device of the sender's that has made the session, as far as is known: of several that say so the one that stands
+    /// best. nil where none is the sender's.
+    private func owner(
+        of row: InboundRow, _ room: RoomID, for sender: UserID, in connection: any SQLConnection
+    ) throws -> (RoomKeyOrigin, DeviceID?, SenderStanding)? {
+        let claims = row.origin.source == .roomKey ? try claims(to: row.session, room, in: connection) : []
+        var best: (origin: RoomKeyOrigin, device: DeviceID?, standing: SenderStanding)?
+        for origin in [row.origin] + claims where try belongs(origin, to: sender, in: connection) {
+            let (device, standing) = try standing(of: origin, sender, in: connection)
+            if let best, best.standing.isAtLeast(standing) { continue }
+            best = (origin, device, standing)
+        }
+        return best
     }
 
     /// Whether the session may be the sender's. Where only a device's keys are known, nobody else may show them.
@@ -106,28 +133,5 @@ extension EncryptionMachine {
 
     private func ownCurve25519(in connection: any SQLConnection) throws -> String {
         Base64.encode(try account(in: connection).curve25519Key.bytes)
-    }
-
-    /// An index of a session belongs to the event that used it first, whatever half of the session is known: also after a
-    /// better one came from a backup.
-    private func refuseReplay(
-        of index: UInt32, in session: String, _ room: RoomID, as eventID: String, at timestamp: Int64,
-        in connection: any SQLConnection
-    ) throws {
-        let known = try connection.query(
-            """
-            SELECT event_id FROM message_indexes
-            WHERE room_id = \(room.text) AND session_id = \(session) AND message_index = \(Int64(index))
-            """
-        ).first
-        if let known {
-            guard try known.text(0) == eventID else { throw EncryptionError.replayed }
-        } else {
-            try connection.execute(
-                """
-                INSERT INTO message_indexes
-                VALUES (\(room.text), \(session), \(Int64(index)), \(eventID), \(timestamp))
-                """)
-        }
     }
 }

@@ -9,38 +9,43 @@ extension EncryptionMachine {
     /// session that someone has who is no recipient any more, or that is spent, is replaced. Query and claim keys first;
     /// send the outbox before any message.
     ///
-    /// - Parameter accepting: whether to go on although a device shows other keys than before; it gets nothing.
+    /// A session that was prepared for a verification, so that more have it than may have messages, is used for no message.
+    ///
+    /// - Parameter accepting: whether to go on although a device shows other keys than before; it gets nothing. A
+    ///   verification always goes on.
     /// - Throws: `changedKey` for such a device, `changedIdentity` for a user who was verified and is someone else now.
     public func prepareRoomKey(
         for room: RoomID, recipients: [UserID], settings: RoomEncryptionSettings, accepting: Bool = false,
-        in connection: any SQLConnection
+        purpose: RoomKeyPurpose = .messages, in connection: any SQLConnection
     ) throws {
         guard settings.algorithm == Algorithm.megolm else {
             throw EncryptionError.unknownAlgorithm(String(settings.algorithm.prefix(64)))
         }
+        let accepting = accepting || purpose == .verification
         if !accepting { try refuseChangedIdentities(of: Set(recipients).union([user]), in: connection) }
-        let audience = try audience(recipients, accepting: accepting, in: connection)
+        let audience = try audience(recipients, purpose, accepting: accepting, in: connection)
         let present = try outbound(room, in: connection)
         let session: OutboundGroupSession
-        if let present, try isUsable(present, settings, audience.entitled, in: connection) {
+        if let present, try isUsable(present, purpose, settings, audience.entitled, in: connection) {
             session = present.session
         } else {
-            session = try newSession(for: room, settings, in: connection)
+            session = try newSession(for: room, settings, purpose, in: connection)
         }
         try payOwedKeys(of: room, to: Set(recipients).union([user]), in: connection)
-        try share(session, of: room, with: audience.entitled, in: connection)
+        try share(session, of: room, with: audience.entitled, purpose, in: connection)
         try withhold(session.id, of: room, from: audience.excluded, in: connection)
-        try oweToUnknownDevices(of: recipients, session, room, in: connection)
+        try oweToUnknownDevices(of: recipients, session, room, purpose, in: connection)
     }
 
-    /// Whether nothing has changed since ``prepareRoomKey(for:recipients:settings:accepting:in:)`` that would give the
-    /// next message to too many or too few. Ask in the transaction that encrypts.
+    /// Whether nothing has changed since ``prepareRoomKey(for:recipients:settings:accepting:purpose:in:)`` that would give
+    /// the next event to too many or too few. Ask in the transaction that encrypts.
     public func isPrepared(
-        for room: RoomID, recipients: [UserID], settings: RoomEncryptionSettings, in connection: any SQLConnection
+        for room: RoomID, recipients: [UserID], settings: RoomEncryptionSettings, purpose: RoomKeyPurpose = .messages,
+        in connection: any SQLConnection
     ) throws -> Bool {
-        let audience = try audience(recipients, accepting: true, in: connection)
+        let audience = try audience(recipients, purpose, accepting: true, in: connection)
         guard let present = try outbound(room, in: connection),
-            try isUsable(present, settings, audience.entitled, in: connection)
+            try isUsable(present, purpose, settings, audience.entitled, in: connection)
         else { return false }
         let session = present.session.id
         let have = try sharers(session, in: connection)
@@ -54,11 +59,14 @@ extension EncryptionMachine {
         return try recipients.allSatisfy { try owed.contains($0.text) || isCurrent($0, in: connection) }
     }
 
-    /// The content of an `m.room.encrypted` event. Commit before it leaves.
+    /// The content of an `m.room.encrypted` event. Commit before it leaves. Throws `notPrepared` for a message where the
+    /// room's session was prepared for a verification.
     public func encrypt(
         _ type: String, _ content: JSONValue, for room: RoomID, in connection: any SQLConnection
     ) throws -> JSONValue {
-        guard let present = try outbound(room, in: connection) else { throw EncryptionError.notPrepared }
+        guard let present = try outbound(room, in: connection),
+            !present.isForVerification || RoomKeyPurpose(type, content) == .verification
+        else { throw EncryptionError.notPrepared }
         var session = present.session
         try noteRecentMessage(session, in: room, connection)
         let account = try account(in: connection)
@@ -85,7 +93,7 @@ extension EncryptionMachine {
     public func canEncrypt(
         _ count: Int, for room: RoomID, settings: RoomEncryptionSettings, in connection: any SQLConnection
     ) throws -> Bool {
-        guard let present = try outbound(room, in: connection) else { return false }
+        guard let present = try outbound(room, in: connection), !present.isDoubted else { return false }
         return Int64(present.session.messageIndex) + Int64(count) <= settings.rotationMessages
     }
 
@@ -99,15 +107,21 @@ extension EncryptionMachine {
         let session: OutboundGroupSession
         let createdAt: Int64
         let sharesHistory: Bool
+        let isForVerification: Bool
+        let isDoubted: Bool
     }
 
     func outbound(_ room: RoomID, in connection: any SQLConnection) throws -> Outbound? {
         try connection.query(
-            "SELECT pickle, created_at, shared_history FROM outbound_group_sessions WHERE room_id = \(room.text)"
+            """
+            SELECT pickle, created_at, shared_history, for_verification, doubted_before FROM outbound_group_sessions
+            WHERE room_id = \(room.text)
+            """
         ).first.map { row in
             Outbound(
                 session: try OutboundGroupSession(pickle: try row.bytes(0), key: key.bytes),
-                createdAt: try row.integer(1), sharesHistory: try row.bool(2))
+                createdAt: try row.integer(1), sharesHistory: try row.bool(2), isForVerification: try row.bool(3),
+                isDoubted: try row.optionalText(4) != nil)
         }
     }
 
@@ -119,10 +133,10 @@ extension EncryptionMachine {
     }
 
     private func audience(
-        _ recipients: [UserID], accepting: Bool, in connection: any SQLConnection
+        _ recipients: [UserID], _ purpose: RoomKeyPurpose, accepting: Bool, in connection: any SQLConnection
     ) throws -> Audience {
         var audience = Audience()
-        let sharing = try sharing(in: connection)
+        let sharing = try purpose.sharing ?? sharing(in: connection)
         for user in Set(recipients).union([user]).sorted() {
             for device in try devices(of: user, in: connection) {
                 guard !(device.user == self.user && device.device == self.device) else { continue }
@@ -140,12 +154,14 @@ extension EncryptionMachine {
     }
 
     private func isUsable(
-        _ outbound: Outbound, _ settings: RoomEncryptionSettings, _ devices: [KnownDevice],
+        _ outbound: Outbound, _ purpose: RoomKeyPurpose, _ settings: RoomEncryptionSettings, _ devices: [KnownDevice],
         in connection: any SQLConnection
     ) throws -> Bool {
+        // Each its own: what was said before a verification is not for all whom that asks.
+        guard outbound.isForVerification == (purpose == .verification) else { return false }
         let age = now() - outbound.createdAt
         guard age >= 0, age < settings.rotationMilliseconds, outbound.sharesHistory == settings.sharesHistory,
-            Int64(outbound.session.messageIndex) < settings.rotationMessages
+            Int64(outbound.session.messageIndex) < settings.rotationMessages, !outbound.isDoubted
         else { return false }
         // Whoever has the key and should not have the next message's.
         let allowed = Set(devices.map { "\($0.user.text) \($0.curve25519)" })
@@ -155,7 +171,8 @@ extension EncryptionMachine {
     }
 
     private func newSession(
-        for room: RoomID, _ settings: RoomEncryptionSettings, in connection: any SQLConnection
+        for room: RoomID, _ settings: RoomEncryptionSettings, _ purpose: RoomKeyPurpose,
+        in connection: any SQLConnection
     ) throws -> OutboundGroupSession {
         let session = OutboundGroupSession(random: random)
         let account = try account(in: connection)
@@ -167,9 +184,12 @@ extension EncryptionMachine {
         try connection.execute(
             """
             INSERT INTO outbound_group_sessions
-            VALUES (\(room.text), \(session.id), \(pickle), \(now()), \(settings.sharesHistory))
+                (room_id, session_id, pickle, created_at, shared_history, for_verification)
+            VALUES (\(room.text), \(session.id), \(pickle), \(now()), \(settings.sharesHistory),
+                \(purpose == .verification))
             ON CONFLICT (room_id) DO UPDATE SET session_id = excluded.session_id, pickle = excluded.pickle,
-                created_at = excluded.created_at, shared_history = excluded.shared_history
+                created_at = excluded.created_at, shared_history = excluded.shared_history,
+                for_verification = excluded.for_verification, doubted_before = NULL
             """)
         try forgetOldShares(in: connection)
         return session
@@ -184,14 +204,15 @@ extension EncryptionMachine {
     }
 
     private func share(
-        _ session: OutboundGroupSession, of room: RoomID, with devices: [KnownDevice], in connection: any SQLConnection
+        _ session: OutboundGroupSession, of room: RoomID, with devices: [KnownDevice], _ purpose: RoomKeyPurpose,
+        in connection: any SQLConnection
     ) throws {
         let have = try sharers(session.id, in: connection)
         let content = try roomKey(session, of: room, in: connection)
         var messages: [(KnownDevice, JSONValue)] = []
         for device in devices where !have.contains(device.name) {
             guard let message = try encrypt("m.room_key", content, to: device, in: connection) else {
-                try owe(session, of: room, to: device.user, in: connection)
+                try owe(session, of: room, to: device.user, purpose, in: connection)
                 continue
             }
             messages.append((device, message))

@@ -63,6 +63,7 @@ extension EncryptionMachine {
             "session_id": .string(row.session), "session_key": .string(Base64.encode(session.exportedKey)),
             "sender_key": .string(row.origin.curve25519),
             "sender_claimed_keys": ["ed25519": .string(row.origin.ed25519)],
+            "shared_history": .bool(row.sharesHistory),
         ]
     }
 }

@@ -18,6 +18,17 @@ public enum RoomKeySource: String, Sendable, Hashable {
 
     /// Whether the owner itself vouches for it: whoever hands on another's key can say that it is anybody's.
     public var isSafe: Bool { self == .own || self == .roomKey }
+
+    /// Of two keys that contradict each other the one of higher rank counts. Anybody can add to the backup, whose key is
+    /// public, and whoever invites us can put anything into a bundle; a verified device of ours was asked, and a file is our
+    /// user's own.
+    var rank: Int {
+        switch self {
+        case .own, .roomKey: 2
+        case .forwarded, .keyFile: 1
+        case .backup, .bundle: 0
+        }
+    }
 }
 
 /// Whose a room key is, as is said.

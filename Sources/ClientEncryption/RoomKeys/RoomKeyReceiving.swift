@@ -46,8 +46,8 @@ extension EncryptionMachine {
         try noteChangedUsers([payload.sender], in: connection)
     }
 
-    /// Keeps what is best of what is known and what came: the half that reads more, and the word of the session's owner
-    /// over that of others.
+    /// Keeps what is best of what is known and what came: the half that reads more, and the word of higher rank. Where two
+    /// devices each send the session as their own, both claims are kept: either has its key, and only one has made it.
     /// - Returns: whether more can be read than before.
     func keep(
         _ session: InboundGroupSession, room: RoomID, _ origin: RoomKeyOrigin, in connection: any SQLConnection
@@ -55,7 +55,7 @@ extension EncryptionMachine {
         var (best, origin, readsMore) = (session, origin, true)
         if let row = try inboundRow(room, session.id, in: connection) {
             let known = try InboundGroupSession(pickle: row.pickle, key: key.bytes)
-            let isOverruled = origin.source.isSafe && !row.origin.source.isSafe
+            let isOverruled = origin.source.rank > row.origin.source.rank
             switch session.relation(to: known) {
             case .unconnected:
                 // Somebody had handed on a key that is none.
@@ -63,17 +63,22 @@ extension EncryptionMachine {
             case .better: break
             case .equal, .worse: (best, readsMore) = (known, false)
             }
-            if !isOverruled {
-                if origin.source.isSafe || !row.origin.source.isSafe {
-                    // Two of one rank must agree.
-                    guard row.origin.owner == nil || origin.owner == nil || row.origin.owner == origin.owner,
-                        row.origin.curve25519 == origin.curve25519
-                    else { throw EncryptionError.mismatch(rule: "a session has one owner") }
+            if isOverruled {
+                // What is told of one and the same key adds up where nobody tells who made it.
+                if !origin.source.isSafe, session.relation(to: known) != .unconnected {
+                    origin.sharesHistory = origin.sharesHistory || row.origin.sharesHistory
                 }
+            } else {
+                let agrees =
+                    (row.origin.owner == nil || origin.owner == nil || row.origin.owner == origin.owner)
+                    && row.origin.curve25519 == origin.curve25519
+                let isDisputed = !agrees && row.origin.source.rank == origin.source.rank
+                if isDisputed { try noteClaim(session.id, room, origin, against: row.origin, in: connection) }
                 let sharesHistory = origin.sharesHistory
                 origin = row.origin
                 // Only who made the session may say that its key is for others, and of a bundle it is true as well.
                 if !row.origin.source.isSafe { origin.sharesHistory = origin.sharesHistory || sharesHistory }
+                if isDisputed { origin.sharesHistory = origin.sharesHistory && sharesHistory }
             }
         }
         let pickle = try best.pickle(key: key.bytes, random: random)

@@ -42,7 +42,7 @@ extension EncryptionMachine {
         let isNew = try connection.execute(
             """
             UPDATE devices SET reshared_at = \(now)
-            WHERE user_id = \(device.user.text) AND device_id = \(device.device.text)
+            WHERE user_id = \(device.user.text) AND device_id = \(device.device.text) AND gone = 0
                 AND (reshared_at <= \(now - Limits.unwedgeMilliseconds) OR reshared_at > \(now))
             """)
         guard isNew > 0, !device.hasChanged, try entitlement(of: device, in: connection) == .entitled else { return }

@@ -53,6 +53,8 @@ public struct Undecryptable: Error, Sendable, Hashable {
     public let session: String?
     /// The best first; empty where nothing can heal it.
     public let remedies: [Remedy]
+    /// What our other devices answered when they were asked for the key, a withheld code: it says nothing of the sender.
+    public var ownAnswer: String?
 
     /// Whether the key may still come.
     public var canCome: Bool {

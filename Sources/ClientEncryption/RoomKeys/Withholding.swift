@@ -69,17 +69,20 @@ extension EncryptionMachine {
             room, session, by: sender.text, code: code, reason: content["reason"]?.string, in: connection)
     }
 
+    /// `isHandedOn` is true of the word of who gave us keys: the bundle of who invited us, or a forwarded key.
     func noteWithheld(
-        _ room: String, _ session: String, by sender: String, code: String, reason: String?,
+        _ room: String, _ session: String, by sender: String, code: String, reason: String?, isHandedOn: Bool = false,
         in connection: any SQLConnection
     ) throws {
         guard room.utf8.count <= 255, session.utf8.count <= 255 else { return }
         try connection.execute(
             """
-            INSERT INTO received_withheld VALUES (\(room), \(session), \(sender), \(String(code.prefix(64))),
-                \(reason.map { String($0.prefix(256)) }), \(now()))
-            ON CONFLICT (room_id, session_id, user_id) DO UPDATE
-            SET code = excluded.code, reason = excluded.reason, received_at = excluded.received_at
+            INSERT INTO received_withheld (room_id, session_id, user_id, code, reason, received_at, is_handed_on)
+            VALUES (\(room), \(session), \(sender), \(String(code.prefix(64))),
+                \(reason.map { String($0.prefix(256)) }), \(now()), \(isHandedOn))
+            ON CONFLICT (room_id, session_id, user_id) DO UPDATE SET code = excluded.code, reason = excluded.reason,
+                received_at = excluded.received_at, is_handed_on = excluded.is_handed_on
+            WHERE excluded.is_handed_on >= received_withheld.is_handed_on
             """)
         try connection.execute(
             """
@@ -89,19 +92,32 @@ extension EncryptionMachine {
             """)
     }
 
-    /// Why a session was withheld: what its sender says, else what somebody else says, else that its sender had no session with
-    /// us about when the event was sent, at `time` in milliseconds since 1970, or later.
+    /// Why a session was withheld: what its sender says, else who gave us others' keys, else that its sender had no session with
+    /// us about when the event was sent, at `time` in milliseconds since 1970, or later. Anybody else's word counts nothing.
     func withheldCode(
         _ room: RoomID, _ session: String, sender: String, at time: Int64, in connection: any SQLConnection
     ) throws -> (code: String, reason: String?)? {
         try connection.query(
             """
             SELECT code, reason FROM received_withheld
-            WHERE (room_id = \(room.text) AND session_id = \(session))
+            WHERE (room_id = \(room.text) AND session_id = \(session) AND (user_id = \(sender) OR is_handed_on = 1))
                 OR (room_id = '' AND session_id = '' AND user_id = \(sender)
-                    AND received_at >= \(time) - \(Limits.recentMilliseconds))
+                    AND code = \(WithheldCode.noOlm.rawValue) AND received_at >= \(time) - \(Limits.recentMilliseconds))
             ORDER BY CASE WHEN room_id = '' THEN 2 WHEN user_id = \(sender) THEN 0 ELSE 1 END, received_at DESC LIMIT 1
             """
         ).first.map { (try $0.text(0), try $0.optionalText(1)) }
+    }
+
+    /// What our other devices have answered when they were asked for the session.
+    func ownAnswer(
+        _ room: RoomID, _ session: String, sender: String, in connection: any SQLConnection
+    ) throws -> String? {
+        guard sender != user.text else { return nil }
+        return try connection.query(
+            """
+            SELECT code FROM received_withheld WHERE room_id = \(room.text) AND session_id = \(session)
+                AND user_id = \(user.text) AND is_handed_on = 0
+            """
+        ).first?.text(0)
     }
 }

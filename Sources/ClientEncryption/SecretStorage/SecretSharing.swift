@@ -28,8 +28,7 @@ extension EncryptionMachine {
         }
         try keep(bytes, as: name, in: connection)
         if name == .master { try reviewOwnIdentity(in: connection) }
-        // A device that can sign signs itself.
-        if name == .selfSigning { try signatureIsDue(user.text, device.text, in: connection) }
+        if name == .selfSigning { try signThisDevice(in: connection) }
         return true
     }
 
@@ -42,23 +41,24 @@ extension EncryptionMachine {
         ] {
             if let key = try signingKey(usage, in: connection) { secrets[name] = Base64.encode(key.seed) }
         }
-        for name in [SecretName.backup, .dehydratedDevice] {
-            if let key = try secret(name, in: connection) { secrets[name] = Base64.encode(key) }
-        }
+        if let key = try backupKey(in: connection) { secrets[.backup] = Base64.encode(key.bytes) }
+        if let key = try secret(.dehydratedDevice, in: connection) { secrets[.dehydratedDevice] = Base64.encode(key) }
         return secrets
     }
 
     // MARK: Asking
 
-    /// Asks our other devices for the secrets that are missing, each once in a while. Only a device that trusts our
-    /// identity can tell a true answer from a false one.
-    public func requestMissingSecrets(in connection: any SQLConnection) throws {
+    /// Asks our other devices for the secrets of `names` that are missing, each once in a while. Only a device that trusts
+    /// our identity can tell a true answer from a false one. The key of a dehydrated device is asked for only by name: few
+    /// have one.
+    public func requestMissingSecrets(
+        _ names: Set<SecretName> = [.master, .selfSigning, .userSigning, .backup], in connection: any SQLConnection
+    ) throws {
         try connection.execute(
             "DELETE FROM secret_requests WHERE asked_at <= \(now() - Limits.secretRequestMilliseconds)")
         guard try isVerified(user, in: connection) else { return }
         let held = try secretsInUse(in: connection)
-        // Not the key of a dehydrated device: few have one.
-        for name in SecretName.allCases where held[name] == nil && name != .dehydratedDevice {
+        for name in SecretName.allCases where held[name] == nil && names.contains(name) {
             guard try connection.query("SELECT 1 FROM secret_requests WHERE name = \(name.rawValue)").isEmpty else {
                 continue
             }
@@ -76,7 +76,7 @@ extension EncryptionMachine {
     /// In the clear: it names secrets, but tells none.
     private func sendToOwnDevices(_ type: String, _ content: JSONValue, in connection: any SQLConnection) throws {
         var devices: JSONValue = [:]
-        for other in try self.devices(of: user, in: connection) where other.device != device {
+        for other in try self.devices(of: user, in: connection) where other.device != device && !other.isBlocked {
             devices[other.device.text] = content
         }
         guard devices.count > 0 else { return }
@@ -96,7 +96,8 @@ extension EncryptionMachine {
         else { throw EncryptionError.malformed(path: "m.secret.send") }
         let curve = Base64.encode(payload.senderKey.bytes)
         guard let sender = try devices(of: user, in: connection).first(where: { $0.curve25519 == curve }),
-            sender.ed25519 == Base64.encode(payload.ed25519.bytes), try isOwnVerified(sender, in: connection)
+            sender.ed25519 == Base64.encode(payload.ed25519.bytes), try isOwnVerified(sender, in: connection),
+            !sender.isBlocked
         else { throw EncryptionError.mismatch(rule: "secrets come from our own verified devices") }
         guard let row = try connection.query("SELECT name FROM secret_requests WHERE request_id = \(id)").first,
             let name = SecretName(rawValue: try row.text(0))
@@ -153,7 +154,7 @@ extension EncryptionMachine {
             let (asking, id) = (try row.text(0), try row.text(1))
             guard let secret = SecretName(rawValue: try row.text(2)).flatMap({ held[$0] }),
                 let device = try devices(of: user, in: connection).first(where: { $0.device.text == asking }),
-                try isOwnVerified(device, in: connection),
+                try isOwnVerified(device, in: connection), !device.isBlocked,
                 let message = try encrypt(
                     "m.secret.send", ["request_id": .string(id), "secret": .string(secret)], to: device,
                     in: connection)

@@ -72,11 +72,24 @@ public struct SecretStorageDescription: Sendable {
         return key.matches(iv: iv, mac: mac)
     }
 
-    /// `content`, the account data of the secret called `name`, with `secret` sealed under this key.
+    /// Whether a key that fits may be trusted with a secret: the description comes from the server, which could leave out
+    /// the check, and have a passphrase cost next to nothing, so that it is guessed from what is sealed.
+    public var isFitForSealing: Bool {
+        guard content["iv"]?.string != nil, content["mac"]?.string != nil else { return false }
+        return !hasPassphrase
+            || content["passphrase", "iterations"]?.integer ?? 0 >= Int64(Limits.leastPassphraseRounds)
+    }
+
+    /// `content`, the account data of the secret called `name`, with `secret` sealed under this key. Throws `mismatch` for a
+    /// description without a check of the key, or with a passphrase of fewer than 100,000 rounds.
     public func sealing(
         _ secret: String, _ name: String, with key: SecretStorageKey, in content: JSONValue = [:],
         random: some RandomSource
     ) throws -> JSONValue {
+        guard isFitForSealing else {
+            throw EncryptionError.mismatch(
+                rule: "a key of secret storage can be checked, and its passphrase costs enough")
+        }
         let sealed = try key.seal(Array(secret.utf8), name: name, random: random)
         var (content, encrypted) = (content, content["encrypted"] ?? [:])
         encrypted[id] = [

@@ -77,10 +77,10 @@ extension EncryptionMachine {
                 effects.insert(.identity)
             }
         }
-        if them.user == user, verified.ed25519 != nil, try isVerified(user, in: connection),
+        if them.user == user, let ed25519 = verified.ed25519, try isVerified(user, in: connection),
             try signingKey(.selfSigning, in: connection) != nil
         {
-            try signOwnDevice(them.device, in: connection)
+            try signOwnDevice(them.device, ed25519: ed25519, in: connection)
             effects.insert(.ownDevice)
         }
         return effects

@@ -76,7 +76,7 @@ extension CallMachine {
         }
         let call = RingingCall(
             key: key, invite: invite, caller: CallParty(user: sender, party: each.content.party),
-            callerDevice: event.device, standing: event.standing ?? .unknownDevice,
+            callerDevice: event.device, standing: event.standing ?? .unknownDevice, hasChanged: event.hasChanged,
             isVersion0: each.content.isVersion0, expires: now + left)
         if resolveGlare(with: call) { return }
         guard ringing.count < ClientLimits.ringingCalls else {
@@ -108,18 +108,27 @@ extension CallMachine {
                 over.insert(theirs.key)
                 return true
             }
-            send(.hangup(.userHangup), in: ours.key, as: ours.ourParty)
         case .answering, .connecting, .connected: return false
         }
+        // A homeserver learns from our question for ICE servers that we call, and can make up a caller's device. What could
+        // be its work rings like any call, and ours goes on.
+        guard theirs.isSurelyTheirs else { return false }
+        ringing[theirs.key] = theirs
+        giveUpOurs()
+        accept(theirs.key)
+        takeEarly(theirs.key)
+        return true
+    }
+
+    /// Our call, which nobody has answered, makes way for theirs.
+    mutating func giveUpOurs() {
+        guard let ours = active else { return }
+        if ours.phase == .inviteSent { send(.hangup(.userHangup), in: ours.key, as: ours.ourParty) }
         // The media program goes on with the other call: it is not stopped, but started anew.
         active = nil
         over.insert(ours.key)
         actions.append(.remember(ours.key))
         report(.ended(ours.key, CallEnd(.local, .replaced), connected: nil))
-        ringing[theirs.key] = theirs
-        accept(theirs.key)
-        takeEarly(theirs.key)
-        return true
     }
 
     /// Tells the user of calls that ring, once all is known that a sync brought.
@@ -130,7 +139,7 @@ extension CallMachine {
             report(
                 .ringing(
                     call.key, caller: call.caller.user, device: call.callerDevice, standing: call.standing,
-                    left: call.expires - now))
+                    hasChanged: call.hasChanged, left: call.expires - now))
         }
     }
 
@@ -252,7 +261,7 @@ extension CallMachine {
         report(
             .answered(
                 call.key, by: party.user, device: each.event.device,
-                standing: each.event.standing ?? .unknownDevice))
+                standing: each.event.standing ?? .unknownDevice, hasChanged: each.event.hasChanged))
         setRemote(answer.answer, streams: answer.streams, rollback: false)
         for event in waiting { receiveActive(event) }
     }
@@ -269,9 +278,11 @@ extension CallMachine {
         }
     }
 
-    /// A party stays on its device: another of the room's devices could use its id.
+    /// A party stays on its device: another of the room's devices could use its id, and a homeserver could make up one
+    /// that is on nobody's list.
     private mutating func isDevice(_ event: ReceivedCallEvent, _ pinned: DeviceID?, of key: CallKey) -> Bool {
-        guard let pinned, let device = event.device, device != pinned else { return true }
+        guard let pinned, event.device != pinned else { return true }
+        let device = event.device.map { "\($0)" } ?? "an unknown device"
         notice(.otherDevice, key.room, key.call, user: event.sender, "\(event.type) from \(device), not \(pinned)")
         return false
     }

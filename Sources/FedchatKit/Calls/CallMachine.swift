@@ -86,9 +86,10 @@ public struct CallMachine: Sendable {
         guard active == nil else {
             return notice(.busy, room, nil, user: nil, "there is another call")
         }
-        // They call us already: to call back is to take it.
+        // They call us already: to call back is to take it, if it is surely they. If not, it goes on ringing.
         let theirs = ringing.values.filter {
             $0.key.room == room && $0.caller.user != user && (invitee == nil || invitee == $0.caller.user)
+                && $0.isSurelyTheirs
         }
         if let first = theirs.min(by: { $0.key.call < $1.key.call }) { return accept(first.key) }
         let key = CallKey(room: room, call: CallID(random: random))
@@ -100,6 +101,12 @@ public struct CallMachine: Sendable {
 
     mutating func accept(_ key: CallKey) {
         guard let call = ringing[key] else { return }
+        // Both call each other, and our user decides whose call goes on.
+        if let ours = active, ours.isCaller, !ours.isAnswered, ours.key.room == key.room,
+            ours.invitee == nil || ours.invitee == call.caller.user
+        {
+            giveUpOurs()
+        }
         guard active == nil else {
             return notice(.busy, key.room, key.call, user: call.caller.user, "there is another call")
         }
@@ -115,7 +122,10 @@ public struct CallMachine: Sendable {
         taken.theirStreams = call.invite.streams
         active = taken
         actions.append(.remember(key))
-        report(.answering(key, caller: call.caller.user))
+        report(
+            .answering(
+                key, caller: call.caller.user, device: call.callerDevice, standing: call.standing,
+                hasChanged: call.hasChanged))
         startMedia()
         for each in call.waiting where active?.key == key { receiveActive(each) }
     }

@@ -1,4 +1,5 @@
 internal import ClientEncryption
+internal import Logging
 internal import MatrixAPI
 internal import MatrixModel
 internal import SQLDatabase
@@ -63,7 +64,7 @@ actor CallReading {
         let now = client.now()
         for (name, timeline) in update.timelines where room == nil || room == name {
             if let gap = timeline.gap, inCall.contains(name) {
-                for event in try await client.callEvents(of: name, before: gap, limit: ClientLimits.pageEvents) {
+                for event in await client.callEvents(of: name, before: gap, limit: ClientLimits.pageEvents) {
                     hold(event, in: name, arrival: now)
                 }
             }
@@ -104,7 +105,9 @@ actor CallReading {
                         await client.learnDevices(of: first.event["sender"]?.string)
                         if case .success(let again) = try await client.read(first.event, in: room) { readable = again }
                     }
-                    guard let event = happening(readable, first) else { break }
+                    guard var event = try await happening(readable, first) else { break }
+                    // Whoever gives a room key can encrypt in any room; the answer would go out in the clear.
+                    if try await !isEncrypted(room) { event = event.inTheClear }
                     var isSilent = false
                     if event.type == "m.call.invite" { isSilent = try await self.isSilent(room) }
                     happenings.append(isSilent ? .publicRoom(room, sender: event.sender) : .event(event))
@@ -123,6 +126,21 @@ actor CallReading {
         return happenings
     }
 
+    /// Whether the homeserver shows other keys for the device than it did at first, or another identity for its user than
+    /// the one that was seen or verified.
+    private func hasChanged(_ user: UserID, _ device: DeviceID?) async throws -> Bool {
+        let encryption = client.machine
+        return try await client.database.read { connection in
+            try encryption.identityChange(of: user, in: connection) != nil
+                || encryption.devices(of: user, in: connection).contains { $0.device == device && $0.hasChanged }
+        }
+    }
+
+    private func isEncrypted(_ name: RoomID) async throws -> Bool {
+        let store = client.store
+        return try await client.database.read { try store.room(name, in: $0) }?.isEncrypted ?? false
+    }
+
     /// Whether calls in it do not ring. In a room that the user has named they do.
     private func isSilent(_ name: RoomID) async throws -> Bool {
         guard room == nil else { return false }
@@ -135,7 +153,7 @@ actor CallReading {
         client.now() - event.arrival < ClientLimits.keyPatience.wholeMilliseconds
     }
 
-    private func happening(_ readable: TimelineEvent, _ raw: Held) -> ReceivedCallEvent? {
+    private func happening(_ readable: TimelineEvent, _ raw: Held) async throws -> ReceivedCallEvent? {
         let event = readable.event
         guard let type = event["type"]?.string, CallEvent.isCallType(type), let content = event["content"],
             let sender = event["sender"]?.string.flatMap({ try? UserID($0) }),
@@ -149,8 +167,8 @@ actor CallReading {
         if case .decrypted(let from) = readable.encryption { origin = from }
         return ReceivedCallEvent(
             room: readable.room, eventID: id, sender: sender, device: origin?.device, standing: origin?.standing,
-            type: type,
-            content: content, age: .milliseconds(age),
+            hasChanged: try await hasChanged(sender, origin?.device), type: type, content: content,
+            age: .milliseconds(age),
             claimedAge: content[CallSession.sentAt]?.integer.flatMap { sent in
                 (0...(1 << 50)).contains(sent) ? .milliseconds(now - sent) : nil
             })
@@ -186,7 +204,7 @@ extension Client {
         }
         var entries: [RecentEvents.Entry] = []
         for room in rooms {
-            for event in try await callEvents(of: room, before: nil, limit: ClientLimits.callEventsReadBack)
+            for event in await callEvents(of: room, before: nil, limit: ClientLimits.callEventsReadBack)
             where event["unsigned", "age"]?.integer ?? .max < ClientLimits.longestRinging.wholeMilliseconds {
                 entries.append(RecentEvents.Entry(room: room, event: Array(event.rawBytes), arrival: now))
             }
@@ -202,11 +220,17 @@ extension Client {
         }
     }
 
-    /// What may be about calls before a point of a room, in order.
-    func callEvents(of room: RoomID, before: String?, limit: Int) async throws -> [JSONView] {
+    /// What may be about calls before a point of a room, in order. What a server does not give is missing: a call must not
+    /// end, nor waiting for one, since one room cannot be read.
+    func callEvents(of room: RoomID, before: String?, limit: Int) async -> [JSONView] {
         var query = [("dir", "b"), ("limit", "\(limit)")]
         if let before { query.append(("from", before)) }
-        let answer = try await call(APICall(.getRoomEvents, ["roomId": room.text], query: query))
-        return try answer.requiredArray("chunk").filter(\.mayBeOfCall).reversed()
+        do {
+            let answer = try await call(APICall(.getRoomEvents, ["roomId": room.text], query: query))
+            return try answer.requiredArray("chunk").filter(\.mayBeOfCall).reversed()
+        } catch {
+            logger.warning("a room was not read back for calls", metadata: ["room": "\(room)", "error": "\(error)"])
+            return []
+        }
     }
 }

@@ -5,12 +5,13 @@ public import MatrixModel
 public enum CallReport: Sendable, Hashable {
     /// The invite has gone out.
     case calling(CallKey, invitee: UserID?)
-    /// Somebody calls.
-    case ringing(CallKey, caller: UserID, device: DeviceID?, standing: SenderStanding, left: Duration)
-    /// Our user took it; the answer is being made.
-    case answering(CallKey, caller: UserID)
+    /// Somebody calls. `hasChanged`: the homeserver shows other keys for the device than at first, or another identity.
+    case ringing(
+        CallKey, caller: UserID, device: DeviceID?, standing: SenderStanding, hasChanged: Bool, left: Duration)
+    /// It is taken, by our user or since both call each other; the answer is being made.
+    case answering(CallKey, caller: UserID, device: DeviceID?, standing: SenderStanding, hasChanged: Bool)
     /// The other side has answered.
-    case answered(CallKey, by: UserID, device: DeviceID?, standing: SenderStanding)
+    case answered(CallKey, by: UserID, device: DeviceID?, standing: SenderStanding, hasChanged: Bool)
     /// Media flows, for the first time or again.
     case connected(CallKey)
     /// Media stopped; it may come back.
@@ -31,21 +32,12 @@ public enum CallReport: Sendable, Hashable {
         switch self {
         case .calling(let key, let invitee):
             Self.object("calling", key, ["invitee": invitee.map { .string($0.text) }])
-        case .ringing(let key, let caller, let device, let standing, let left):
-            Self.object(
-                "ringing", key,
-                [
-                    "user_id": .string(caller.text), "device_id": device.map { .string($0.text) },
-                    "sender_standing": .string(standing.rawValue), "expires_in_ms": .integer(left.wholeMilliseconds),
-                ])
-        case .answering(let key, let caller): Self.object("answering", key, ["user_id": .string(caller.text)])
-        case .answered(let key, let user, let device, let standing):
-            Self.object(
-                "answered", key,
-                [
-                    "user_id": .string(user.text), "device_id": device.map { .string($0.text) },
-                    "sender_standing": .string(standing.rawValue),
-                ])
+        case .ringing(let key, let caller, let device, let standing, let hasChanged, let left):
+            Self.object("ringing", key, caller, device, standing, hasChanged, left)
+        case .answering(let key, let caller, let device, let standing, let hasChanged):
+            Self.object("answering", key, caller, device, standing, hasChanged)
+        case .answered(let key, let user, let device, let standing, let hasChanged):
+            Self.object("answered", key, user, device, standing, hasChanged)
         case .connected(let key): Self.object("connected", key)
         case .reconnecting(let key): Self.object("reconnecting", key)
         case .held(let key, let isHeld): Self.object("held", key, ["on": .bool(isHeld)])
@@ -66,6 +58,20 @@ public enum CallReport: Sendable, Hashable {
                     "connected_ms": connected.map { .integer($0.wholeMilliseconds) },
                 ])
         }
+    }
+
+    /// With who it is, as far as is known.
+    private static func object(
+        _ event: String, _ key: CallKey, _ user: UserID, _ device: DeviceID?, _ standing: SenderStanding,
+        _ hasChanged: Bool, _ left: Duration? = nil
+    ) -> JSONValue {
+        object(
+            event, key,
+            [
+                "user_id": .string(user.text), "device_id": device.map { .string($0.text) },
+                "sender_standing": .string(standing.rawValue), "changed": hasChanged ? true : nil,
+                "expires_in_ms": left.map { .integer($0.wholeMilliseconds) },
+            ])
     }
 
     private static func object(

@@ -33,6 +33,8 @@ public actor CallSession {
     private var mine: CallKey?
     private var outcome: CallEnd?
     private var sendFailure: (any Error)?
+    /// Why the call cannot be followed any more.
+    private var failure: (any Error)?
     private let sends = AsyncStream<Outgoing>.makeStream()
     private let fetches = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
     private let emissions = AsyncStream<Emission>.makeStream(
@@ -64,8 +66,10 @@ public actor CallSession {
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { for await each in self.emissions.stream { await self.bringOut(each) } }
                 group.addTask { await self.sendAll() }
-                group.addTask { try await self.serve(commands, updates) }
-                // The second of them, or a failure, ends the third.
+                group.addTask {
+                    // The others go on until what is still to be sent and said is.
+                    do { try await self.serve(commands, updates) } catch { await self.fail(error) }
+                }
                 try await group.waitForAll()
             }
             await client.stopUpdates(id)
@@ -73,6 +77,7 @@ public actor CallSession {
             await client.stopUpdates(id)
             throw error
         }
+        if let failure { throw failure }
         if outcome?.reason == .sendFailed, let sendFailure { throw sendFailure }
         return outcome
     }
@@ -179,6 +184,13 @@ public actor CallSession {
         if machine.activeCall != nil { feed(.hangUp) } else { finish(nil) }
     }
 
+    /// Nobody is left waiting for a call that cannot go on.
+    private func fail(_ error: any Error) {
+        if failure == nil { failure = error }
+        abandon()
+        finish(nil)
+    }
+
     private func take(happenings: [CallHappening], areOld: Bool = false) {
         var events: [ReceivedCallEvent] = []
         for happening in happenings {
@@ -235,7 +247,7 @@ public actor CallSession {
 
     private func react(to report: CallReport) {
         switch report {
-        case .ringing(let key, _, _, _, _):
+        case .ringing(let key, _, _, _, _, _):
             guard case .answer(_, let manner) = purpose, machine.activeCall == nil, outcome == nil else { return }
             switch manner {
             case .accept: feed(.accept(key))
@@ -267,7 +279,7 @@ public actor CallSession {
             var content = event.content
             content[Self.sentAt] = .integer(client.now())
             do {
-                _ = try await client.send(event.type, content, to: room, within: outgoing.life)
+                _ = try await client.send(event.type, content, to: room, within: outgoing.life, encryptedOnly: true)
             } catch {
                 if sendFailure == nil { sendFailure = error }
                 client.logger.warning("an event of a call was not sent", metadata: ["type": "\(event.type)"])
@@ -306,24 +318,7 @@ public actor CallSession {
                 client.logger.warning("a call was not remembered", metadata: ["error": "\(error)"])
             }
         case .report(let report):
-            var json = report.json
-            switch report {
-            case .ringing(_, let user, let device, _, _), .answered(_, let user, let device, _):
-                if await hasChanged(user, device) { json["changed"] = true }
-            default: break
-            }
-            await emit(.report(report, json))
+            await emit(.report(report, report.json))
         }
-    }
-
-    /// Whether the homeserver shows other keys for the device than it did at first, or another identity for its user than
-    /// the one that was verified.
-    private func hasChanged(_ user: UserID, _ device: DeviceID?) async -> Bool {
-        let encryption = client.machine
-        let found = try? await client.database.read { connection in
-            try encryption.identityChange(of: user, in: connection) == .afterVerification
-                || encryption.devices(of: user, in: connection).contains { $0.device == device && $0.hasChanged }
-        }
-        return found ?? false
     }
 }

@@ -47,6 +47,8 @@ extension Client {
         return first.room
     }
 
+    /// The list of direct rooms is the homeserver's to change: whoever names a person means an encrypted room with that
+    /// person in it. One in the clear must be named itself.
     /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#direct-messaging>
     private func directRoom(with user: UserID, creating: Bool) async throws -> RoomID {
         try await caughtUp()
@@ -54,7 +56,11 @@ extension Client {
         let known = try await database.read { connection -> RoomID? in
             let rooms = try store.value("m.direct", in: connection)?[user.text]?.elements ?? []
             for room in rooms.compactMap({ $0.string.flatMap { try? RoomID($0) } }) {
-                if try store.room(room, in: connection)?.membership == "join" { return room }
+                guard let summary = try store.room(room, in: connection), summary.membership == "join",
+                    summary.isEncrypted,
+                    ["join", "invite"].contains(try store.membership(of: user.text, in: room, connection) ?? "")
+                else { continue }
+                return room
             }
             return nil
         }

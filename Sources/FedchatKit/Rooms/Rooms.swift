@@ -35,7 +35,8 @@ public struct RoomMembership: Sendable, Hashable {
 }
 
 extension Client {
-    /// Makes a room, and waits until it is there. Throws ``ClientError``.
+    /// Makes a room, and waits until it is there. Throws ``ClientError``: `notEncrypted` if it was to be encrypted and the
+    /// server does not say that it is.
     /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3createroom>
     public func create(_ creation: RoomCreation) async throws -> RoomID {
         var initialState: [JSONValue] = []
@@ -59,6 +60,7 @@ extension Client {
         let answer = try await call(APICall(.createRoom, body: body), attempts: 1)
         let room: RoomID = try answer.requiredIdentifier("room_id")
         try await arrival(of: room)
+        if creation.isEncrypted { try await encryption(of: room) }
         return room
     }
 
@@ -78,6 +80,16 @@ extension Client {
         try await wait(ClientLimits.roomArrival, "the room to come in a sync") { client in
             try await client.database.read { try store.room(room, in: $0) }?.membership == "join"
         }
+    }
+
+    /// The room may come in a sync before its encryption does, and a server may leave that out.
+    private func encryption(of room: RoomID) async throws {
+        let store = store
+        do {
+            try await wait(ClientLimits.roomArrival, "the room's encryption to come in a sync") { client in
+                try await client.database.read { try store.room(room, in: $0) }?.isEncrypted ?? false
+            }
+        } catch ClientError.timedOut { throw ClientError.notEncrypted(room) }
     }
 
     /// Invites a user, who is given the keys of what was said before where the history is for those who come later, unless
@@ -100,6 +112,28 @@ extension Client {
         _ = try await call(APICall(.leaveRoom, ["roomId": room.text]))
     }
 
+    /// Leaves a room, if we are in it or invited, and forgets it with all its keys: what was said in it cannot be read here
+    /// any more, unless a backup has them. Throws ``ClientError``.
+    /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3roomsroomidforget>
+    public func forget(_ room: RoomID) async throws {
+        try await caughtUp()
+        let (store, machine) = (store, machine)
+        let isThere: @Sendable (isolated Client) async throws -> Bool = { client in
+            let membership = try await client.database.read { try store.room(room, in: $0) }?.membership
+            return membership == "join" || membership == "invite"
+        }
+        if try await isThere(self) {
+            try await leave(room)
+            // Until its end has come, a sync could bring the room back.
+            try await wait(ClientLimits.roomArrival, "the room to be left") { try await !isThere($0) }
+        }
+        _ = try await call(APICall(.forgetRoom, ["roomId": room.text]))
+        try await database.write { connection in
+            try store.forget(room, in: connection)
+            try machine.forgetRoom(room, in: connection)
+        }
+    }
+
     /// The rooms we are in or invited to.
     public func rooms() async throws -> [RoomSummary] {
         try await caughtUp()
@@ -107,6 +141,12 @@ extension Client {
         return try await database.read { try store.rooms(in: $0) }.filter {
             ["join", "invite"].contains($0.membership)
         }
+    }
+
+    /// Whether messages of the room are to be encrypted, as far as this device knows.
+    public func isEncrypted(_ room: RoomID) async throws -> Bool {
+        let store = store
+        return try await database.read { try store.room(room, in: $0) }?.isEncrypted ?? false
     }
 
     /// Who is in a room or invited to it, as the server knows it now.

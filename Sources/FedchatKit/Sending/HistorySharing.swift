@@ -48,7 +48,7 @@ extension Client {
                 logger.warning("a bundle of keys from \(bundle.sender) is no good: \(error)")
                 try await database.write { try machine.keyBundleFailed(bundle, forGood: true, in: $0) }
             } catch let error as ClientError {
-                let isLasting = !error.isTransient
+                let isLasting = error.isLasting
                 logger.warning("a bundle of keys from \(bundle.sender) could not be fetched: \(error)")
                 try await database.write { try machine.keyBundleFailed(bundle, forGood: isLasting, in: $0) }
             }

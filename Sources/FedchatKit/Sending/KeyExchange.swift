@@ -45,11 +45,13 @@ extension Client {
     }
 
     /// Makes the Olm sessions that are missing.
-    func claimKeys(for users: [UserID]) async throws {
+    func claimKeys(for users: [UserID], _ purpose: RoomKeyPurpose = .messages) async throws {
         let machine = machine
         for _ in 0..<64 {
-            guard let claim = try await database.read({ try machine.keyClaim(for: users, in: $0) }) else { return }
-            let answer = try await answer(to: claim)
+            guard
+                let claim = try await database.read({ try machine.keyClaim(for: users, purpose: purpose, in: $0) })
+            else { return }
+            let answer = try await self.answer(to: claim)
             report(try await database.write { try machine.claimed(claim, response: answer, in: $0) })
         }
     }
@@ -68,11 +70,9 @@ extension Client {
     func flushToDevice() async throws {
         let machine = machine
         while let messages = try await database.read({ try machine.waitingToDevice(in: $0) }) {
-            do { _ = try await call(messages.call) } catch ClientError.server(let refusal)
-                where [400, 404, 413].contains(refusal.status)
-            {
+            do { _ = try await call(messages.call) } catch let error as ClientError where error.isLasting {
                 // It would be refused for ever, and keep all others back. Who misses a key asks for it.
-                logger.warning("to-device messages were refused: \(refusal.code.text)")
+                logger.warning("to-device messages were refused", metadata: ["error": "\(error)"])
             }
             try await database.write { try machine.sent(messages, in: $0) }
         }
@@ -81,18 +81,26 @@ extension Client {
     /// Gives the keys of past messages to those whose devices could not be reached then.
     func payOwedKeys() async throws {
         let (store, machine) = (store, machine)
+        var failure: (any Error)?
         for room in try await database.read({ try machine.roomsWithOwedKeys(in: $0) }) {
             guard let summary = try await database.read({ try store.room(room, in: $0) }),
                 summary.membership == "join", let settings = summary.encryptionSettings
             else { continue }
-            try await prepareRoomKey(of: summary, settings)
+            do { try await prepareRoomKey(of: summary, settings) } catch let error as EncryptionError {
+                // Another room may have nobody whose keys have changed.
+                failure = error
+            }
         }
+        if let failure { throw failure }
     }
 
     /// Sees to it that all who should read the next messages of the room can.
-    func prepareRoomKey(of summary: RoomSummary, _ settings: RoomEncryptionSettings) async throws {
+    func prepareRoomKey(
+        of summary: RoomSummary, _ settings: RoomEncryptionSettings, _ purpose: RoomKeyPurpose = .messages
+    ) async throws {
         let (store, machine) = (store, machine)
         let room = summary.room
+        try await settleDoubt(about: room)
         try await keyTurns.hold {
             let recipients = try await self.database.write { connection in
                 let users = try store.recipients(in: summary, connection)
@@ -100,9 +108,10 @@ extension Client {
                 return users
             }
             try await self.queryKeys(for: recipients)
-            try await self.claimKeys(for: recipients)
+            try await self.claimKeys(for: recipients, purpose)
             try await self.database.write {
-                try machine.prepareRoomKey(for: room, recipients: recipients, settings: settings, in: $0)
+                try machine.prepareRoomKey(
+                    for: room, recipients: recipients, settings: settings, purpose: purpose, in: $0)
             }
             try await self.flushToDevice()
         }

@@ -53,12 +53,18 @@ public actor Client {
     /// Queries, claims, shares and their to-device messages: one at a time.
     nonisolated let keyTurns = Turns()
     nonisolated let refreshTurns = Turns()
+    nonisolated let ledgerTurns = Turns()
+    nonisolated let interruptionTurns = Turns()
 
     var credentials: Credentials
     var isLoggedOut = false
     var hasSynced = false
+    /// Room keys that came since they were counted; at the start as many as may be.
+    var uncountedRoomKeys = ClientLimits.uncountedRoomKeys
     /// Sessions for which the backup was asked.
     var askedOfBackup = Patience<SyncOutcome.RoomKey>()
+    /// Whether signatures that are due were refused.
+    var refusedSignatures = Patience<String>()
     var listeners: [Int: AsyncStream<ClientUpdate>.Continuation] = [:]
     var nextListener = 0
     /// When this object began, in milliseconds since 1970.
@@ -66,18 +72,24 @@ public actor Client {
     var recent = RecentEvents()
     /// Woken when keys may have to be uploaded, or messages to be sent again.
     nonisolated let upkeep = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
+    /// Rooms with new messages, and whether a task takes them from there.
+    nonisolated let drains = AsyncStream<RoomID>.makeStream()
+    var isSending = false
     var draining: Set<RoomID> = []
     var grown: Set<RoomID> = []
     /// Messages whose senders wait, by transaction id.
     var expected: [String: RoomID] = [:]
     var waiters: [String: CheckedContinuation<EventID, any Error>] = [:]
     var outcomes: [String: Result<EventID, any Error>] = [:]
-    /// Messages of verifications to this device, newest last.
-    var verificationMessages: [(receivedAt: Int64, message: VerificationMessage)] = []
+    /// What is known of verifications.
+    var ledger: VerificationLedger
     /// When the server was last asked for the backup in use; nil for not yet.
     var backupCheckedAt: Int64?
 
-    private init(_ parts: Parts, _ homeserver: Homeserver, _ credentials: Credentials) {
+    private init(
+        _ parts: Parts, _ homeserver: Homeserver, _ credentials: Credentials, _ ledger: VerificationLedger
+    ) {
+        self.ledger = ledger
         user = credentials.user
         device = credentials.device
         self.credentials = credentials
@@ -97,10 +109,11 @@ public actor Client {
     /// database throws.
     public static func open(_ parts: Parts, homeserver: Homeserver) async throws -> Client {
         let store = ClientStore(key: parts.key, random: parts.random)
-        guard let credentials = try await parts.database.read({ try store.credentials(in: $0) }) else {
-            throw ClientError.notLoggedIn
+        let stored = try await parts.database.read { connection in
+            (try store.credentials(in: connection), try store.value("verifications", in: connection))
         }
-        let client = Client(parts, homeserver, credentials)
+        guard let credentials = stored.0 else { throw ClientError.notLoggedIn }
+        let client = Client(parts, homeserver, credentials, VerificationLedger(stored: stored.1))
         try await parts.database.write { connection in
             try client.machine.begin(in: connection)
             try store.dequeueExpiring(in: connection)

@@ -47,7 +47,7 @@ public struct HomeserverConnection: Sendable {
                 fields["session"] = root["session"]?.value
                 throw .server(MatrixError(.unauthorized, "more is needed", status: 401, fields: fields))
             }
-            throw .server(MatrixError(.unknown, "status \(response.status)", status: response.status))
+            throw .server(MatrixError(.noMatrix, "status \(response.status)", status: response.status))
         }
         guard let document, document.root.isObject else { throw .malformedAnswer(path: call.route.operationID) }
         return document.root

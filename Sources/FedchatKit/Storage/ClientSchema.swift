@@ -3,8 +3,8 @@ public import SQLDatabase
 
 /// The tables of a client's store, in numbered migrations that are never edited once released.
 public enum ClientSchema {
-    /// The oldest schema whose programs can use the newest: older ones cannot read all sessions in it.
-    public static let oldestCompatible = 30
+    /// The oldest schema whose programs can use the newest: older ones would write rows without what is asked of them now.
+    public static let oldestCompatible = 40
 
     /// All steps.
     public static let migrations = [
@@ -18,7 +18,13 @@ public enum ClientSchema {
             // Milliseconds since 1970; null for what keeps its worth.
             ["ALTER TABLE send_queue ADD COLUMN expires_at BIGINT"]
         },
-        Migration(30, "post-quantum key agreement") { EncryptionSchema.hybrid($0) },
+        Migration(21, "messages that are sent encrypted or not at all") { _ in
+            ["ALTER TABLE send_queue ADD COLUMN encrypted_only BIGINT NOT NULL DEFAULT 0"]
+        },
+        Migration(30, "which event used which index") { EncryptionSchema.messageBlocks($0) },
+        Migration(31, "room keys after a gap") { EncryptionSchema.doubts($0) },
+        Migration(32, "post-quantum key agreement") { EncryptionSchema.hybrid($0) },
+        Migration(40, "what belongs to whom") { EncryptionSchema.belongings($0) },
     ]
 
     private static func initial(_ dialect: Dialect) -> [SQL] {

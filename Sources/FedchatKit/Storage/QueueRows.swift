@@ -14,37 +14,46 @@ struct QueuedMessage: Sendable {
     /// When it is worth nothing any more, in milliseconds since 1970. It then leaves the queue unsent; so it does when it
     /// cannot be sent at once, and when its process ends.
     var expiresAt: Int64?
+    /// Whether it goes out encrypted or not at all: its sender wants it so, or the room was encrypted when it was accepted.
+    var encryptedOnly = false
     /// What goes over the wire; nil until encrypted.
     var wire: (type: String, content: [UInt8])?
+
+    /// Who gets the key.
+    var purpose: RoomKeyPurpose { RoomKeyPurpose(type, content) }
 }
 
 extension ClientStore {
     func enqueue(
         _ type: String, _ content: JSONValue, to room: RoomID, transactionID: String, expiresAt: Int64?,
-        in connection: any SQLConnection
+        encryptedOnly: Bool, in connection: any SQLConnection
     ) throws {
         let count = try connection.query("SELECT COUNT(*) FROM send_queue").first?.int(0) ?? 0
         guard count < ClientLimits.queuedMessages else { throw ClientError.queued("the queue is full") }
         let sealed = try key.seal(content.serialized(), place: "queue \(transactionID)", random: random)
         try connection.execute(
             """
-            INSERT INTO send_queue (room_id, transaction_id, event_type, content, expires_at)
-            VALUES (\(room.text), \(transactionID), \(type), \(sealed), \(expiresAt))
+            INSERT INTO send_queue (room_id, transaction_id, event_type, content, expires_at, encrypted_only)
+            VALUES (\(room.text), \(transactionID), \(type), \(sealed), \(expiresAt), \(encryptedOnly ? 1 : 0))
             """)
     }
 
-    func queued(for room: RoomID, in connection: any SQLConnection) throws -> [QueuedMessage] {
+    /// The next of a room, behind one.
+    func queued(
+        for room: RoomID, after id: Int64, in connection: any SQLConnection
+    ) throws -> [QueuedMessage] {
         try connection.query(
             """
-            SELECT id, transaction_id, event_type, content, wire_type, wire_content, expires_at FROM send_queue
-            WHERE room_id = \(room.text) ORDER BY id LIMIT \(ClientLimits.messagesPerBatch)
+            SELECT id, transaction_id, event_type, content, wire_type, wire_content, expires_at, encrypted_only
+            FROM send_queue WHERE room_id = \(room.text) AND id > \(id)
+            ORDER BY id LIMIT \(ClientLimits.messagesPerBatch)
             """
         ).map { row in
             let transaction = try row.text(1)
             var message = QueuedMessage(
                 id: try row.integer(0), room: room, transactionID: transaction, type: try row.text(2),
                 content: try opened(try row.bytes(3), place: "queue \(transaction)"),
-                expiresAt: try row.optionalInteger(6))
+                expiresAt: try row.optionalInteger(6), encryptedOnly: try row.integer(7) != 0)
             if let type = try row.optionalText(4), let content = try row.optionalBytes(5) {
                 message.wire = (type, try key.open(content, place: "wire \(transaction)"))
             }

@@ -66,13 +66,23 @@ extension ClientStore {
             .map { try RoomSummary($0, self) }
     }
 
+    /// Keeps a room. What was once known to be encrypted stays so, whatever is saved: the only rows that say whether a
+    /// message may leave in the clear are these.
     func save(_ summary: RoomSummary, in connection: any SQLConnection) throws {
+        var summary = summary
+        if summary.encryption == nil { summary.encryption = try room(summary.room, in: connection)?.encryption }
         let sealed = try key.seal(summary.details.serialized(), place: "room \(summary.room)", random: random)
         try connection.execute(
             """
             INSERT INTO rooms VALUES (\(summary.room.text), \(summary.membership), \(sealed))
             ON CONFLICT (room_id) DO UPDATE SET membership = excluded.membership, details = excluded.details
             """)
+    }
+
+    func forget(_ room: RoomID, in connection: any SQLConnection) throws {
+        for table in ["rooms", "members", "send_queue"] {
+            try connection.execute("DELETE FROM \(raw: table) WHERE room_id = \(room.text)")
+        }
     }
 
     func setMember(_ user: String, _ membership: String, of room: RoomID, in connection: any SQLConnection) throws {

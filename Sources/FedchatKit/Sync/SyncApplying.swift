@@ -8,6 +8,8 @@ internal import SQLDatabase
 struct SyncApplying: Sendable {
     let store: ClientStore
     let machine: EncryptionMachine
+    /// Whether the sync begins anew.
+    let isFirst: Bool
 
     func apply(_ response: JSONView, in connection: any SQLConnection) throws -> ClientUpdate {
         var update = ClientUpdate()
@@ -47,8 +49,7 @@ struct SyncApplying: Sendable {
         summary.membership = "join"
         let events = view["timeline", "events"]?.elements ?? []
         let isLimited = view["timeline", "limited"]?.bool ?? false
-        // In a gap anybody may have come and gone, or a message of ours be that this store knows nothing of.
-        if isLimited { try machine.discardRoomKey(of: room, in: connection) }
+        if isLimited { try leap(room, view, in: connection) }
         for event in view["state", "events"]?.elements ?? [] {
             try note(event, &summary, in: connection)
         }
@@ -70,6 +71,19 @@ struct SyncApplying: Sendable {
             events: events, gap: isLimited ? view["timeline", "prev_batch"]?.string : nil)
     }
 
+    /// In a gap anybody may have come and gone: who has is not joined now, and the state says so. A first answer has all
+    /// of it, not what has changed. A message of ours may lie in the gap, too, that this store knows nothing of.
+    /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#mmegolmv1aes-sha2>
+    private func leap(_ room: RoomID, _ view: JSONView, in connection: any SQLConnection) throws {
+        let events = (view["state", "events"]?.elements ?? []) + (view["timeline", "events"]?.elements ?? [])
+        let mayHaveLeft = events.contains {
+            $0["type"]?.string == "m.room.member" && $0["state_key"] != nil
+                && $0["content", "membership"]?.string != "join"
+        }
+        if isFirst || mayHaveLeft { return try machine.discardRoomKey(of: room, in: connection) }
+        try machine.doubtRoomKey(of: room, before: view["timeline", "prev_batch"]?.string, in: connection)
+    }
+
     /// Whoever leaves may have been given the room's key, also by others: the next message needs another.
     /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#mmegolmv1aes-sha2>
     private func rotate(at event: JSONView, _ room: RoomID, in connection: any SQLConnection) throws {
@@ -88,7 +102,10 @@ struct SyncApplying: Sendable {
     }
 
     private func invite(_ room: RoomID, _ view: JSONView, in connection: any SQLConnection) throws {
-        var summary = RoomSummary(room: room, membership: "invite")
+        let before = try store.room(room, in: connection)
+        var summary = before ?? RoomSummary(room: room, membership: "invite")
+        // Whoever is invited has left before, as far as this device saw of it.
+        if before?.membership == "join" { try forgetMembers(of: room, in: connection) }
         for event in view["invite_state", "events"]?.elements ?? [] {
             if event["type"]?.string == "m.room.member", event["state_key"]?.string == machine.user.text {
                 summary.inviter = event["sender"]?.string
@@ -101,11 +118,17 @@ struct SyncApplying: Sendable {
     }
 
     private func leave(_ room: RoomID, _ view: JSONView, in connection: any SQLConnection) throws {
-        var summary = try store.room(room, in: connection) ?? RoomSummary(room: room, membership: "leave")
+        // One that is not known, or was forgotten, is no loss.
+        guard var summary = try store.room(room, in: connection) else { return }
         summary.membership = "leave"
+        try forgetMembers(of: room, in: connection)
+        try store.save(summary, in: connection)
+    }
+
+    /// Who comes back is told of all members anew, and whoever was there meanwhile gets no key of before.
+    private func forgetMembers(of room: RoomID, in connection: any SQLConnection) throws {
         try connection.execute("DELETE FROM members WHERE room_id = \(room.text)")
         try machine.discardRoomKey(of: room, in: connection)
-        try store.save(summary, in: connection)
     }
 
     /// Takes in one state event; others are passed over.

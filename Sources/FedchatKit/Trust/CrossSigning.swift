@@ -106,10 +106,24 @@ extension Client {
         }
     }
 
-    /// After each sync: signatures and secrets that are owed. Within `keyTurns`.
-    func keepTrust() async throws {
+    /// After each sync: signatures that are owed. Those that the server refuses stay due, and are offered again ever more
+    /// seldom. Within `keyTurns`.
+    func sendDueSignatures() async throws {
         let machine = machine
-        try await uploadSignatures()
+        guard try await database.read({ try machine.signatureUpload(in: $0) }) != nil,
+            refusedSignatures.allows("upload")
+        else { return }
+        do { try await uploadSignatures() } catch let error as ClientError where error.isLasting { throw error } catch {
+            // It is the network: no reason to wait.
+            refusedSignatures.forget("upload")
+            throw error
+        }
+        refusedSignatures.forget("upload")
+    }
+
+    /// After each sync: secrets that others of our devices have asked for. Within `keyTurns`.
+    func answerSecretRequests() async throws {
+        let machine = machine
         guard try await database.write({ try machine.owesSecrets(in: $0) }) else { return }
         try await claimKeys(for: [user])
         try await database.write { try machine.answerSecretRequests(in: $0) }

@@ -49,7 +49,15 @@ extension Client {
             try await database.write { try machine.leaveBackup(in: $0) }
             return nil
         }
-        let trust = try await database.write { try machine.adopt(backup: shown, in: $0) }
+        let trust = try await database.write { connection in
+            let trust = try machine.adopt(backup: shown, in: connection)
+            // Another device of ours has made it, and can give us its key.
+            if trust == .identity || trust == .device {
+                try machine.requestMissingSecrets([.backup], in: connection)
+            }
+            return trust
+        }
+        if trust == .identity || trust == .device { upkeep.continuation.yield() }
         if trust == .none { logger.warning("the server shows a key backup that nobody we trust has signed: not used") }
         return try await database.read { try machine.backup(in: $0) }
     }
@@ -139,7 +147,7 @@ extension Client {
     public func restoreFromBackup(_ session: String, of room: RoomID) async throws -> Bool {
         let machine = machine
         guard let used = try await database.read({ try machine.backup(in: $0) }),
-            try await database.read({ try machine.heldSecrets(in: $0) }).contains(.backup)
+            try await database.read({ try machine.canReadBackup(in: $0) })
         else { return false }
         let answer: JSONView
         do {

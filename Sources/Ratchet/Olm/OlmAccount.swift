@@ -89,6 +89,14 @@ public struct OlmAccount: Sendable {
         fallback = newKey(random)
     }
 
+    /// Gives the fallback key the next name, under which it is unpublished: after an upload that was refused. The one before
+    /// it stays.
+    public mutating func renameFallbackKey() {
+        guard let key = fallback else { return }
+        fallback = OneTimeKey(number: nextNumber, secret: key.secret)
+        nextNumber += 1
+    }
+
     /// Forgets the fallback key before the present one.
     public mutating func forgetPreviousFallbackKey() { previousFallback = nil }
 

@@ -172,7 +172,7 @@ final class CallLoop {
             switch report["event"]?.string {
             case "calling": "calling \(report["invitee"]?.string ?? room)"
             case "ringing": "\(user) calls\(device), in \(room)"
-            case "answering": "answering \(user)"
+            case "answering": "answering \(user)\(device)"
             case "answered": "\(user) answers\(device)"
             case "connected": "connected"
             case "reconnecting": "the connection is lost; waiting for it"

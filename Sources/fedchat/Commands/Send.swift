@@ -6,8 +6,8 @@ struct Send: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Send a message, and print its event id.",
         discussion: """
-            A message that cannot be sent now stays in the queue and goes out when the server is back. A direct room with \
-            a user is made at the first message.
+            A message that cannot be sent now stays in the queue and goes out when the server is back. An encrypted \
+            room with a user is made at the first message, if there is none with that user in it.
             """)
     @OptionGroup var options: CommonOptions
 

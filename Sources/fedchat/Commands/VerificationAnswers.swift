@@ -17,7 +17,7 @@ struct VerificationAnswers: Sendable {
                 let failure = Failure(error)
                 // Over already: its steps tell why.
                 guard failure.status != Failure.Status.notFound else { return }
-                FileHandle.standardError.write(Data("fedchat: \(failure.message)\n".utf8))
+                Output.complain(failure.message)
                 try? say("cancel", step)
                 exit(failure.status)
             }

@@ -29,7 +29,8 @@ struct Why: ParsableCommand {
     private static func text(_ answer: JSONValue) -> String {
         guard answer["undecryptable"] != nil else { return readable(answer) }
         let remedies = (answer["remedies"]?.elements ?? []).compactMap { $0.string.flatMap(remedy) }
-        let lines = ["It cannot be read: \(answer["explanation"]?.string ?? "")."] + remedies
+        let answered = answer["other_devices_answered"]?.string.map { ["Your other devices answered \($0)."] } ?? []
+        let lines = ["It cannot be read: \(answer["explanation"]?.string ?? "")."] + answered + remedies
         return (remedies.isEmpty ? lines + ["Nothing can heal it."] : lines).joined(separator: "\n")
     }
 

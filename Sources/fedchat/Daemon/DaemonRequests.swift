@@ -25,7 +25,14 @@ struct DaemonRequests: Sendable {
             try await named(params) { room in
                 try await client.invite(try params.requiredIdentifier("user"), to: room)
             }
-        case "leave": try await named(params) { try await client.leave($0) }
+        case "leave":
+            try await named(params) { room in
+                if params["forget"]?.bool == true {
+                    try await client.forget(room)
+                } else {
+                    try await client.leave(room)
+                }
+            }
         case "rooms": try await rooms()
         case "members": try await members(params)
         case "devices": try await devices(params)
@@ -88,7 +95,14 @@ struct DaemonRequests: Sendable {
     private func listen(_ params: JSONValue, _ connection: DaemonConnection) async throws -> JSONValue {
         let room = try await client.room(named: try text(params, "room"))
         let timeline = Timeline(of: room, client: client) { event in
-            guard await connection.write(RPC.notification("event", event.json)) else { throw CancellationError() }
+            var json = event.json
+            // The homeserver can write in anybody's name what is not encrypted.
+            if case .none = event.encryption, json["state_key"] == nil, json["type"]?.string == "m.room.message",
+                try await client.isEncrypted(room)
+            {
+                json["in_the_clear"] = true
+            }
+            guard await connection.write(RPC.notification("event", json)) else { throw CancellationError() }
         }
         try await timeline.run(
             fromStart: params["since"]?.string == "start", following: params["follow"]?.bool ?? true)
@@ -205,6 +219,7 @@ struct DaemonRequests: Sendable {
                 "code": why.code.map { .string($0) }, "session_id": why.session.map { .string($0) },
                 "explanation": .string(why.explanation),
                 "remedies": .array(why.remedies.map { .string($0.rawValue) }),
+                "other_devices_answered": why.ownAnswer.map { .string($0) },
                 "healing": .bool(why.canCome),
             ])
         }

@@ -42,7 +42,7 @@ private let carol = "@carol:c.test"
             rings.reports == [
                 .ringing(
                     key, caller: try UserID(alice), device: try DeviceID("PHONE"), standing: .verified,
-                    left: .seconds(80))
+                    hasChanged: false, left: .seconds(80))
             ])
         let taken = phone.on(.accept(key))
         #expect(taken.descriptions == ["offer offer"])
@@ -173,7 +173,10 @@ private let carol = "@carol:c.test"
         var phone = try answered()
         let hangup = try event(.hangup(.userHangup), "c1", party: "CALLER")
         #expect(phone.hears([try received(hangup, from: alice, device: "EVIL")]).notices == [.otherDevice])
-        #expect(phone.hears([try received(hangup, from: alice, device: nil)]).ends == ["remote user_hangup"])
+        let unlisted = try received(hangup, from: alice, device: nil, standing: .unknownDevice)
+        #expect(phone.hears([unlisted]).notices == [.otherDevice])
+        #expect(phone.machine.activeCall != nil)
+        #expect(phone.hears([try received(hangup, from: alice)]).ends == ["remote user_hangup"])
     }
 
     @Test func `a caller who does not confirm is told of`() throws {

@@ -1,3 +1,4 @@
+import ClientEncryption
 import FedchatKit
 import MatrixModel
 import Testing
@@ -54,6 +55,62 @@ private let carol = "@carol:c.test"
         #expect(keeping.hears([try received(try invite(greater, to: alice), from: bob)]).isEmpty)
         #expect(keeping.machine.activeCall == kept)
         #expect(keeping.machine.ringingCalls.isEmpty)
+    }
+
+    private static let doubtful: [(standing: SenderStanding, changed: Bool)] = [
+        (.unknownDevice, false), (.notCrossSigned, false), (.verified, true), (.crossSigned, true),
+    ]
+
+    @Test(arguments: doubtful.indices)
+    func `a call that a homeserver could have made up is not taken by itself, but rings`(index: Int) throws {
+        let (standing, changed) = Self.doubtful[index]
+        for (phone, id) in [(try preparing(), lesser), (try preparing(), greater), (try calling(), lesser)] {
+            var phone = phone
+            let ours = try #require(phone.machine.activeCall)
+            let forged = try received(
+                try invite(id, to: alice), from: bob, device: standing == .unknownDevice ? nil : "PHONE",
+                standing: standing, changed: changed)
+            let found = phone.hears([forged])
+            #expect(found.sent.isEmpty)
+            #expect(found.ends.isEmpty)
+            #expect(found.commands.isEmpty)
+            #expect(phone.machine.activeCall == ours, "ours goes on")
+            guard case .ringing(_, _, _, standing, changed, _) = found.reports.first else {
+                Issue.record("it does not ring: \(found.reports)")
+                return
+            }
+
+            // It is for our user to say that theirs is to go on.
+            let key = CallKey(room: room, call: try CallID(id))
+            let taken = phone.on(.accept(key))
+            #expect(phone.machine.activeCall == key)
+            #expect(taken.ends == ["local replaced"])
+            #expect(
+                taken.reports.contains { report in
+                    if case .answering(key, _, _, standing, changed) = report { true } else { false }
+                })
+        }
+    }
+
+    @Test func `who rings and could be made up is called, not answered`() throws {
+        for (standing, changed) in Self.doubtful {
+            var phone = try TestPhone(alice)
+            _ = phone.hears([
+                try received(try invite(greater, to: alice), from: bob, standing: standing, changed: changed)
+            ])
+            _ = phone.on(.place(room, invitee: try UserID(bob)))
+            #expect(phone.machine.activeCall?.call.text != greater)
+            #expect(phone.machine.ringingCalls.map(\.call.text) == [greater], "it goes on ringing")
+        }
+    }
+
+    @Test func `what is taken in place of ours says whose it is`() throws {
+        var phone = try calling()
+        let found = phone.hears([try received(try invite(lesser, to: alice), from: bob, standing: .crossSigned)])
+        let answering = found.reports.map(\.json).first { $0["event"] == "answering" }
+        #expect(answering?["sender_standing"] == "cross_signed")
+        #expect(answering?["device_id"] == "PHONE")
+        #expect(answering?["changed"] == nil)
     }
 
     @Test func `a third person's call is no answer to ours`() throws {

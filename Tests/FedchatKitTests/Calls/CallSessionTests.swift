@@ -1,6 +1,5 @@
 import ClientEncryption
 import Cryptography
-import FedchatKit
 import HTTPMessages
 import Logging
 import MatrixModel
@@ -8,6 +7,8 @@ import SQLDatabase
 import SQLiteEngine
 import Synchronization
 import Testing
+
+@testable import FedchatKit
 
 /// Calls between clients on a pretended server, with media programs that are closures.
 @Suite("Calls: sessions") struct CallSessionTests {
@@ -122,6 +123,73 @@ import Testing
                     Issue.record("it was not refused")
                 } catch ClientError.notEncrypted {}
             }
+        }
+    }
+
+    @Test func `a call that comes encrypted into a room in the clear does not ring`() async throws {
+        let (alice, _) = try await open("alice")
+        let (bob, database) = try await open("bob")
+        try await PretendServer.running(alice, bob) {
+            let room = try await room(alice, bob, encrypted: false)
+            // Bob encrypts all the same.
+            var summary = RoomSummary(room: room, membership: "join")
+            summary.encryption = ["algorithm": "m.megolm.v1.aes-sha2"]
+            let kept = summary
+            try await database.write { try bob.store.save(kept, in: $0) }
+            let end = End()
+            async let waiting = session(.answer(nil, .accept), alice, end)
+            let invite = try invite("c1", to: "@alice:a")
+            _ = try await bob.send(invite.type, invite.content, to: room)
+            try await until { end.notices.contains("unencrypted") }
+            #expect(!end.events.contains("ringing"))
+            #expect(end.told.withLock { $0.isEmpty }, "the media program was started")
+            end.say(.hangUp)
+            #expect(try await waiting == nil)
+        }
+        server.state.withLock { state in
+            #expect(!state.events.contains { $0.event["type"]?.string?.hasPrefix("m.call") ?? false })
+        }
+    }
+
+    @Test func `rooms that cannot be read back end neither waiting for a call nor a call`() async throws {
+        let (alice, _) = try await open("alice")
+        let (bob, _) = try await open("bob")
+        try await PretendServer.running(alice, bob) {
+            let room = try await room(alice, bob)
+            server.state.withLock { state in
+                let refusal: JSONValue = ["errcode": "M_FORBIDDEN", "error": "no"]
+                state.instead["/messages"] = Array(repeating: .success((403, refusal)), count: 1_000)
+            }
+            let (calling, answering) = (End(), End())
+            async let one = session(.place(room, invitee: bob.user), alice, calling)
+            async let other = session(.answer(nil, .accept), bob, answering)
+            try await until { calling.events.contains("connected") && answering.events.contains("connected") }
+            // A gap in the middle of it.
+            let gap: JSONValue = ["timeline": ["events": [], "limited": true, "prev_batch": "0"]]
+            server.state.withLock { $0.forged["@bob:a"] = [["join": [room.text: gap]]] }
+            try await until { server.state.withLock { $0.forged["@bob:a"]?.isEmpty == true } }
+            try await answering.hangUp(after: calling)
+            #expect(try await [one, other].map { $0?.reason } == [.userHangup, .userHangup])
+        }
+    }
+
+    @Test func `a call that cannot be followed any more is hung up`() async throws {
+        let (alice, _) = try await open("alice")
+        let (bob, database) = try await open("bob")
+        try await PretendServer.running(alice, bob) {
+            let room = try await room(alice, bob)
+            let (calling, answering) = (End(), End())
+            async let one = session(.place(room, invitee: bob.user), alice, calling)
+            async let other = session(.answer(nil, .accept), bob, answering)
+            try await until { calling.events.contains("connected") && answering.events.contains("connected") }
+            // What is read is noted: the table it is noted in is gone.
+            try await database.write { try $0.execute("ALTER TABLE unread_events RENAME TO gone") }
+            _ = try await alice.send("m.room.message", ["body": "hello"], to: room)
+            do {
+                _ = try await other
+                Issue.record("it did not fail")
+            } catch is DatabaseError {}
+            #expect(try await one?.reason == .userHangup)
         }
     }
 

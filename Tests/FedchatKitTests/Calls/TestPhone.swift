@@ -55,11 +55,13 @@ struct TestPhone {
 /// An event as a room brings it.
 func received(
     _ event: CallEvent, from user: String, device: String? = "PHONE", id: String? = nil, age: Duration = .zero,
-    claimed: Duration? = nil, standing: SenderStanding? = .verified, in room: String = "!kitchen:a.test"
+    claimed: Duration? = nil, standing: SenderStanding? = .verified, changed: Bool = false,
+    in room: String = "!kitchen:a.test"
 ) throws -> ReceivedCallEvent {
     ReceivedCallEvent(
         room: try RoomID(room), eventID: try EventID(id ?? "$\(SystemIDs.next())"), sender: try UserID(user),
-        device: try device.map { try DeviceID($0) }, standing: standing, type: event.type, content: event.content,
+        device: try device.map { try DeviceID($0) }, standing: standing, hasChanged: changed,
+        type: event.type, content: event.content,
         age: age, claimedAge: claimed)
 }
 
