@@ -26,8 +26,9 @@ extension EncryptionMachine {
         if wantsOffer, try !isPublished(in: connection) { return nil }
         let account = try account(in: connection)
         var keys = deviceKeys(account, offersHybrid: wantsOffer)
-        // Others' signatures do not fit the new keys.
-        if try isSignedByUs(in: connection), let signer = try signingKey(.selfSigning, in: connection) {
+        // The signature on the keys before does not fit these: better those than keys that nobody has signed.
+        if try isSignedByUs(in: connection) {
+            guard let signer = try signingKey(.selfSigning, in: connection) else { return nil }
             keys = SignedJSON.sign(
                 keys, as: user.text, keyID: "ed25519:\(Base64.encode(signer.publicKey.bytes))", with: signer)
         }
@@ -154,7 +155,7 @@ extension EncryptionMachine {
             UPDATE olm_account
             SET hybrid_offered = \(isOffered), hybrid_offer_at = \(now() + Limits.hybridUploadMilliseconds)
             """)
-        if try isSignedByUs(in: connection), try signingKey(.selfSigning, in: connection) != nil {
+        if try isSignedByUs(in: connection) {
             try signThisDevice(in: connection)
             try connection.execute("UPDATE olm_account SET hybrid_unproved = 1")
         }

@@ -92,9 +92,8 @@ extension EncryptionMachine {
             """)
     }
 
-    /// Why a session was withheld: what its sender says, else who gave us others' keys, else that its sender had no session
-    /// with us about when the event was sent, at `time` in milliseconds since 1970, or later. Anybody else's word counts
-    /// nothing.
+    /// Why a session was withheld: what its sender says, else who gave us others' keys, else that its sender had no session with
+    /// us about when the event was sent, at `time` in milliseconds since 1970, or later. Anybody else's word counts nothing.
     func withheldCode(
         _ room: RoomID, _ session: String, sender: String, at time: Int64, in connection: any SQLConnection
     ) throws -> (code: String, reason: String?)? {
@@ -103,7 +102,7 @@ extension EncryptionMachine {
             SELECT code, reason FROM received_withheld
             WHERE (room_id = \(room.text) AND session_id = \(session) AND (user_id = \(sender) OR is_handed_on = 1))
                 OR (room_id = '' AND session_id = '' AND user_id = \(sender)
-                    AND received_at >= \(time) - \(Limits.recentMilliseconds))
+                    AND code = \(WithheldCode.noOlm.rawValue) AND received_at >= \(time) - \(Limits.recentMilliseconds))
             ORDER BY CASE WHEN room_id = '' THEN 2 WHEN user_id = \(sender) THEN 0 ELSE 1 END, received_at DESC LIMIT 1
             """
         ).first.map { (try $0.text(0), try $0.optionalText(1)) }

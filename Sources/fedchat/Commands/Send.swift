@@ -50,23 +50,23 @@ struct Send: ParsableCommand {
                     "room": .string(room), "file": .string(Keys.absolute(file)),
                     "type": mediaType.map { .string($0) }, "thumbnail": thumbnail.map { .string(Keys.absolute($0)) },
                 ]))
-            return options.show(answer, answer["event_id"]?.string ?? "")
+            return show(answer)
         }
         let text = try message ?? standardInput()
         guard !text.isEmpty else { throw Failure("there is no text", Failure.Status.usage) }
         let answer = try DaemonClient.connect(profile).ask(
             "send", ["room": .string(room), "body": .string(text), "msgtype": notice ? "m.notice" : "m.text"])
-        options.show(answer, answer["event_id"]?.string ?? "")
-        warn(of: answer["downgraded"]?.elements ?? [])
+        show(answer)
     }
 
-    /// The message is sent, and not as it ought to be.
-    private func warn(of devices: [JSONValue]) {
-        for device in devices {
+    /// The message is sent, to some devices perhaps not as it ought to be.
+    private func show(_ answer: JSONValue) {
+        options.show(answer, answer["event_id"]?.string ?? "")
+        for device in answer["downgraded"]?.elements ?? [] {
             let name = "\(device["user_id"]?.string ?? "")'s device \(device["device_id"]?.string ?? "")"
             let text = Output.plain(
                 """
-                fedchat: \(name) offers post-quantum keys that its server does not give (\
+                fedchat: \(name) did not get this under post-quantum keys, as it ought to (\
                 \(device["post_quantum"]?.string ?? "")): "devices" and "doctor" tell more
 
                 """)

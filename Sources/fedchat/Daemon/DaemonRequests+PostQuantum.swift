@@ -17,10 +17,12 @@ extension DaemonRequests {
             "fixed": .bool(try await client.isHybridOfferFixed()),
         ]
     }
+}
 
+extension Client {
     /// Devices in a room that ought to be written to with post-quantum keys and are not; nil for none.
     func downgraded(in room: RoomID) async throws -> JSONValue? {
-        let devices = try await client.downgradedDevices(in: room)
+        let devices = try await downgradedDevices(in: room)
         guard !devices.isEmpty else { return nil }
         return .array(
             devices.map {

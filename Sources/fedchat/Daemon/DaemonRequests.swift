@@ -88,7 +88,7 @@ struct DaemonRequests: Sendable {
         let event = try await client.send("m.room.message", content, to: room)
         return .fields([
             "event_id": .string(event.text), "room_id": .string(room.text),
-            "downgraded": try await downgraded(in: room),
+            "downgraded": try await client.downgraded(in: room),
         ])
     }
 

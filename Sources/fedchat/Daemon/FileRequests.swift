@@ -15,7 +15,10 @@ struct FileRequests: Sendable {
             name: name, type: params["type"]?.string ?? Self.type(of: name), bytes: try read(path))
         if let thumbnail = params["thumbnail"]?.string { attachment.thumbnail = try read(thumbnail) }
         let event = try await client.send(attachment, to: room)
-        return ["event_id": .string(event.text), "room_id": .string(room.text)]
+        return .fields([
+            "event_id": .string(event.text), "room_id": .string(room.text),
+            "downgraded": try await client.downgraded(in: room),
+        ])
     }
 
     /// Writes beside the place, and moves it there when all of it is right.
