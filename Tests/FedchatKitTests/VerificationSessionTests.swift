@@ -219,7 +219,7 @@ private final class Steps: Sendable {
         return try await isVerified
     }
 
-    @Test func `two who ask each other at once verify once`() async throws {
+    @Test(.timeLimit(.minutes(1))) func `two who ask each other at once verify once`() async throws {
         let (alice, _) = try await server.open("alice")
         let (bob, _) = try await server.open("bob")
         try await PretendServer.running(alice, bob) {
