@@ -188,6 +188,43 @@ def qr_drawn(world):
         os.close(ours)
 
 
+def forgotten(world):
+    """A room that is left and forgotten loses its keys on this device; a backup brings them back."""
+    alice, bob, room = world.pair()
+    alice.do("send", room, "-m", "before")
+    bob.hear_texts(room, ["before"])
+    bob.ask("backup", "create")
+    eventually(lambda: bob.ask("backup", "status")["backed_up"] >= 1, "it is filled", 20)
+    bob.do("leave", room, "--forget")
+    expect_equal(bob.ask("backup", "status")["sessions"], 0, "the keys are gone")
+    expect(room not in bob.do("rooms"), "so is the room")
+    alice.do("invite", room, bob.id)
+    bob.do("join", room)
+    bob.hear_texts(room, ["before"])
+    alice.do("send", room, "-m", "after")
+    bob.hear_texts(room, ["before", "after"])
+
+
+def in_the_clear(world):
+    """What is not encrypted in an encrypted room, and devices that nobody has verified, are told of."""
+    alice, bob, room = world.pair()
+    carol = world.person("carol", identity=False)
+    alice.do("invite", room, carol.id)
+    carol.do("join", room)
+    carol.do("send", room, "-m", "from a new device")
+    alice.do("send", room, "-m", "from a signed device")
+    plain = alice.server.site.login(alice.name, "correct horse battery").send(room, "not by fedchat")
+    heard = bob.hear(room, lambda events: any(event["event_id"] == plain for event in events))
+    said = {event["content"]["body"]: event for event in heard if event.get("type") == "m.room.message"}
+    expect(said["not by fedchat"].get("in_the_clear") is True, f"{said}")
+    expect_equal(said["from a new device"]["sender_standing"], "not_cross_signed")
+    expect_equal(said["from a signed device"]["sender_standing"], "cross_signed")
+    text = bob.do("listen", room, "--since", "start", "--no-follow")
+    expect(f"{alice.id} (NOT ENCRYPTED): not by fedchat" in text, text)
+    expect(f"{carol.id} (from a device that its owner has not verified): from a new device" in text, text)
+    expect(f"{alice.id}: from a signed device" in text, text)
+
+
 def both_ask(world):
     """Nobody says --incoming: one of the two requests is taken back."""
     alice, bob, _ = world.pair()
@@ -398,6 +435,8 @@ CASES = [
     ("the numbers in a file answer for the user", by_file),
     ("one scans the other's QR code", qr),
     ("a QR code drawn in a terminal is read by a scanner of others", qr_drawn),
+    ("a room that is left and forgotten loses its keys here", forgotten),
+    ("what is not encrypted, or of a device that nobody has verified, is told of", in_the_clear),
     ("two who ask each other at once verify each other", both_ask),
     ("a verification whose process is killed is cancelled by the next", interrupted),
     ("a new device is verified by an old one, is signed, and gets the secrets", own_devices),
