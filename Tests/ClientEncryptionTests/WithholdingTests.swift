@@ -65,7 +65,7 @@ import Testing
         let room = try RoomID("!room:a")
         let codes = try await bob.write { machine, connection in
             func code() throws -> String? {
-                try machine.withheldCode(room, "session", sender: "@alice:a", in: connection)?.code
+                try machine.withheldCode(room, "session", sender: "@alice:a", at: 0, in: connection)?.code
             }
             func note(_ code: String, isHandedOn: Bool) throws {
                 try machine.noteWithheld(

@@ -90,7 +90,11 @@ extension EncryptionMachine {
         if choice == .refused {
             try postponeClaim(device, in: connection)
             let isMute = try sessionToWrite(to: device, in: connection) == nil || needsSession(device, in: connection)
-            if isMute { try tellOfMissingSession(device, in: connection) }
+            if isMute {
+                try tellOfMissingSession(
+                    device, reason: "The sender uses post-quantum keys with this device, and got none of it",
+                    in: connection)
+            }
             return
         }
         // That there is none is noted where an Olm session is needed all the same.

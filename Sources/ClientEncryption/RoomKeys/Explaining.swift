@@ -22,10 +22,17 @@ extension EncryptionMachine {
         }
         func withheld(_ others: [Undecryptable.Remedy]) throws -> Undecryptable? {
             guard
-                let (code, reason) = try withheldCode(room, session ?? "", sender: sender, in: connection)
+                let (code, reason) = try withheldCode(
+                    room, session ?? "", sender: sender, at: event["origin_server_ts"]?.integer ?? 0, in: connection)
             else { return nil }
-            let isUnverified = code == WithheldCode.unverified.rawValue
-            return because(.withheld, code: code, reason: reason, (isUnverified ? [.verifyThisDevice] : []) + others)
+            let own: [Undecryptable.Remedy] =
+                switch WithheldCode(rawValue: code) {
+                case .unverified: [.verifyThisDevice]
+                // A session of our making has been begun.
+                case .noOlm: [.wait]
+                default: []
+                }
+            return because(.withheld, code: code, reason: reason, (own + others).reduced)
         }
         switch error {
         case .noRoomKey:

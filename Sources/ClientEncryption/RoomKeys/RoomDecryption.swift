@@ -65,7 +65,8 @@ extension EncryptionMachine {
         guard let row = try inboundRow(room, name, in: connection) else {
             throw EncryptionError.noRoomKey(
                 session: String(name.prefix(64)),
-                withheld: try withheldCode(room, name, sender: sender.text, in: connection)?.code)
+                withheld: try withheldCode(
+                    room, name, sender: sender.text, at: event["origin_server_ts"]?.integer ?? 0, in: connection)?.code)
         }
         guard let (origin, device, standing) = try owner(of: row, room, for: sender, in: connection) else {
             throw EncryptionError.mismatch(rule: "the session belongs to the event's sender")

@@ -90,7 +90,9 @@ public struct Undecryptable: Error, Sendable, Hashable {
         case .unverified: "the sender gives keys only to devices that their owner has verified, and this one is not"
         case .unauthorised: "the sender's device says that this device may not have the key"
         case .unavailable: "the device that was asked does not have the key either"
-        case .noOlm: "the sender's device could make no secure channel to this device"
+        case .noOlm:
+            "the sender's device could make no secure channel to this device"
+                + (reason.flatMap { $0 == WithheldCode.noOlm.reason ? nil : ": \($0)" } ?? "")
         case .historyNotShared: "its sender did not allow the key to be given to those who join later"
         case nil: "the sender withholds the key" + (reason.map { ": \($0)" } ?? "")
         }

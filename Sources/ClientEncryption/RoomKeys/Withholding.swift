@@ -27,17 +27,21 @@ extension EncryptionMachine {
     }
 
     func withheld(
-        _ code: WithheldCode, _ session: String?, _ room: RoomID?, in connection: any SQLConnection
+        _ code: WithheldCode, _ session: String?, _ room: RoomID?, reason: String? = nil,
+        in connection: any SQLConnection
     ) throws -> JSONValue {
         .fields([
-            "algorithm": .string(Algorithm.megolm), "code": .string(code.rawValue), "reason": .string(code.reason),
+            "algorithm": .string(Algorithm.megolm), "code": .string(code.rawValue),
+            "reason": .string(reason ?? code.reason),
             "room_id": room.map { .string($0.text) }, "session_id": session.map { .string($0) },
             "sender_key": .string(Base64.encode(try account(in: connection).curve25519Key.bytes)),
         ])
     }
 
     /// `m.no_olm` concerns all keys: it is said once, and again only after a session was made.
-    func tellOfMissingSession(_ device: KnownDevice, in connection: any SQLConnection) throws {
+    func tellOfMissingSession(
+        _ device: KnownDevice, reason: String? = nil, in connection: any SQLConnection
+    ) throws {
         let isNew = try connection.execute(
             """
             UPDATE devices SET no_olm_told = 1
@@ -45,7 +49,8 @@ extension EncryptionMachine {
             """)
         guard isNew > 0 else { return }
         try enqueue(
-            [(device, try withheld(.noOlm, nil, nil, in: connection))], type: "m.room_key.withheld", in: connection)
+            [(device, try withheld(.noOlm, nil, nil, reason: reason, in: connection))], type: "m.room_key.withheld",
+            in: connection)
     }
 
     /// Takes a withheld code in. Anybody can claim one, so that it explains and decides nothing.
@@ -55,6 +60,8 @@ extension EncryptionMachine {
             guard let curve = content["sender_key"]?.string, curve.utf8.count <= 64 else { return }
             // A session of our making lets them write to us again.
             try noteWedged(sender, curve, in: connection)
+            try noteWithheld(
+                "", "", by: sender.text, code: code, reason: content["reason"]?.string, in: connection)
             return
         }
         guard let room = content["room_id"]?.string, let session = content["session_id"]?.string else { return }
@@ -85,15 +92,18 @@ extension EncryptionMachine {
             """)
     }
 
-    /// Why a session was withheld: what its sender says, else who gave us others' keys. Anybody else's word counts nothing.
+    /// Why a session was withheld: what its sender says, else who gave us others' keys, else that its sender had no session with
+    /// us about when the event was sent, at `time` in milliseconds since 1970, or later. Anybody else's word counts nothing.
     func withheldCode(
-        _ room: RoomID, _ session: String, sender: String, in connection: any SQLConnection
+        _ room: RoomID, _ session: String, sender: String, at time: Int64, in connection: any SQLConnection
     ) throws -> (code: String, reason: String?)? {
         try connection.query(
             """
-            SELECT code, reason FROM received_withheld WHERE room_id = \(room.text) AND session_id = \(session)
-                AND (user_id = \(sender) OR is_handed_on = 1)
-            ORDER BY CASE WHEN user_id = \(sender) THEN 0 ELSE 1 END, received_at DESC LIMIT 1
+            SELECT code, reason FROM received_withheld
+            WHERE (room_id = \(room.text) AND session_id = \(session) AND (user_id = \(sender) OR is_handed_on = 1))
+                OR (room_id = '' AND session_id = '' AND user_id = \(sender)
+                    AND received_at >= \(time) - \(Limits.recentMilliseconds))
+            ORDER BY CASE WHEN room_id = '' THEN 2 WHEN user_id = \(sender) THEN 0 ELSE 1 END, received_at DESC LIMIT 1
             """
         ).first.map { (try $0.text(0), try $0.optionalText(1)) }
     }

@@ -151,6 +151,10 @@ extension HybridTests {
                 try await pair.alice.say("not without", pair.room)
                 #expect(sent.messages.isEmpty)
                 #expect(try await pair.alice.standing(of: pair.bob) == .withdrawn)
+                try await world.until(pair.bob) {
+                    let why = try await pair.bob.view(pair.room).failures.first
+                    return why?.code == "m.no_olm" && why?.explanation.contains("post-quantum") == true
+                }
                 // The person at Alice's device hears from Bob that he has switched it off.
                 try await pair.alice.client.acceptNewKeys(of: pair.bob.user, pair.bob.device)
                 #expect(try await pair.alice.offer(of: pair.bob) == .never)
