@@ -8,9 +8,10 @@ import SQLiteEngine
 
 /// Real clients of a pretended server.
 extension PretendServer {
-    /// Opens a client: a new one, or that of a store.
+    /// Opens a client: a new one, or that of a store, which it may reach otherwise.
     func open(
-        _ name: String, _ database: SQLiteDatabase? = nil, clock: PretendClock = PretendClock()
+        _ name: String, _ database: SQLiteDatabase? = nil, clock: PretendClock = PretendClock(),
+        through: (SQLiteDatabase) -> any Database = { $0 }
     ) async throws -> (Client, SQLiteDatabase) {
         let isNew = database == nil
         let database = try database ?? SQLiteDatabase.inMemory()
@@ -24,7 +25,7 @@ extension PretendServer {
         }
         let client = try await Client.open(
             Client.Parts(
-                database: database, key: key, http: self, clock: HastyClock(), now: { clock.now },
+                database: through(database), key: key, http: self, clock: HastyClock(), now: { clock.now },
                 random: SystemRandomSource(), logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }),
             homeserver: try Homeserver("https://a"))
         try await client.publishKeys()

@@ -35,6 +35,8 @@ final class PretendServer: HTTPClient, Sendable {
         var forged: [String: [JSONValue]] = [:]
         /// Parts of paths of which requests wait until they are not here any more.
         var held: Set<String> = []
+        /// How often one was seen waiting.
+        var waiting = 0
         /// Whether rooms are made without the state that was asked for.
         var dropsInitialState = false
     }
@@ -47,7 +49,9 @@ final class PretendServer: HTTPClient, Sendable {
         let parts = name.split(separator: "|", omittingEmptySubsequences: false).map(String.init)
         let body = (try? JSONValue.parse(request.body)) ?? [:]
         let isSync = path.hasSuffix("/sync")
+        guard !Task.isCancelled else { throw .cancelled }
         while state.withLock({ state in state.held.contains { path.contains($0) } }) {
+            state.withLock { $0.waiting += 1 }
             do { try await Task.sleep(for: .milliseconds(2)) } catch { throw .cancelled }
         }
         for _ in 0..<200 {

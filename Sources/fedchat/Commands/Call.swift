@@ -8,8 +8,10 @@ struct Call: ParsableCommand {
         abstract: "Call a user, or the other one in a room.",
         discussion: """
             Only in rooms that are encrypted. While the call goes on, standard input takes the words hold, resume and \
-            hangup; Ctrl-C hangs up. With --json each line is one event of the call: calling, answered, connected, \
-            reconnecting, held, holding, muted, notice, ended.
+            hangup; Ctrl-C hangs up. If the other side calls at the same time, one of the two calls goes on by itself, \
+            but only if theirs comes from a device that they have cross-signed; another rings, and the word answer takes \
+            it instead of this one. With --json each line is one event of the call: calling, ringing, answering, \
+            answered, connected, reconnecting, held, holding, muted, notice, ended.
 
             Exit status: 0 the call was made, or hung up; 7 rejected, or busy; 124 nobody answered; 3 no connection; \
             2 the media program failed; 130 Ctrl-C.

@@ -184,7 +184,18 @@ import Testing
             try await until { calling.events.contains("connected") && answering.events.contains("connected") }
             // What is read is noted: the table it is noted in is gone.
             try await database.write { try $0.execute("ALTER TABLE unread_events RENAME TO gone") }
-            _ = try await alice.send("m.room.message", ["body": "hello"], to: room)
+            server.state.withLock { state in
+                state.held = ["/send/m.room"]
+                state.waiting = 0
+                // A message that comes again cannot be read.
+                var again = state.events.last { $0.event["type"] == "m.room.encrypted" }?.event ?? [:]
+                again["event_id"] = "$again"
+                state.forged["@bob:a"] = [["join": [room.text: ["timeline": ["events": [again]]]]]]
+            }
+            // The hangup is under way, slowly.
+            try await until { server.state.withLock { $0.waiting > 0 } }
+            try await Task.sleep(for: .milliseconds(50))
+            server.state.withLock { $0.held = [] }
             do {
                 _ = try await other
                 Issue.record("it did not fail")
