@@ -51,7 +51,7 @@ ENTRYPOINT ["turnserver", "-n", "--log-file=stdout", "--pidfile=/tmp/turn.pid", 
 FROM base AS server
 RUN apt-get update \
     && apt-get install -y --no-install-recommends \
-        ca-certificates curl libcrypt1 libcurl4 libpq5 libsodium23 libsqlite3-0 libssl3 libvips-tools openssl \
+        ca-certificates curl libcrypt1 libcurl4 libpq5 libqrencode4 libsodium23 libsqlite3-0 libssl3 libvips-tools openssl \
     && rm -rf /var/lib/apt/lists/*
 COPY .build/image/fedchatd .build/image/fedchat /usr/local/bin/
 USER fedchat

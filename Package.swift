@@ -33,6 +33,7 @@ let cLibraries: [Target] = [
     .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
     .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
     .systemLibrary(name: "CPostgres", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
+    .systemLibrary(name: "CQREncode", pkgConfig: "libqrencode", providers: [.apt(["libqrencode-dev"])]),
     .systemLibrary(name: "CResolver"),
     .systemLibrary(name: "CCrypt"),
     .systemLibrary(name: "CConfinement"),
@@ -72,7 +73,7 @@ let sources: [Target] = [
     // Row 3.
     library("Federation", ["MatrixAPI", "CResolver", logging, httpTypes]),
     library("HomeserverStorage", ["MatrixRooms", "SQLDatabase", logging]),
-    library("ClientEncryption", ["Ratchet", "MatrixAPI", "SQLDatabase"]),
+    library("ClientEncryption", ["PostQuantum", "Ratchet", "MatrixAPI", "SQLDatabase"]),
     library("FedchatTesting", ["MatrixRooms", "MatrixModel", "Cryptography"]),
     // Row 4.
     library(
@@ -102,7 +103,7 @@ let programs: [Target] = [
             .product(name: "Yams", package: "Yams"),
             .product(name: "UnixSignals", package: "swift-service-lifecycle"),
         ]),
-    program("fedchat", ["FedchatKit", "SQLiteEngine", "HTTPClientCurl", arguments, logging]),
+    program("fedchat", ["FedchatKit", "SQLiteEngine", "HTTPClientCurl", "CQREncode", arguments, logging]),
     program(
         "fedchat-bench",
         [
@@ -133,7 +134,8 @@ let testTargets: [Target] = [
     tests(
         "ClientEncryptionTests",
         [
-            "ClientEncryption", "FedchatKit", "Homeserver", "HomeserverStorage", "Federation", "Ratchet", "MatrixAPI",
+            "ClientEncryption", "FedchatKit", "Homeserver", "HomeserverStorage", "Federation", "PostQuantum", "Ratchet",
+            "MatrixAPI",
             "MatrixModel", "HTTPMessages", "SQLDatabase", "SQLiteEngine", "Cryptography", httpTypes, logging,
         ]),
     tests(
@@ -143,6 +145,7 @@ let testTargets: [Target] = [
             "SQLiteEngine", "Cryptography", "FedchatTesting", httpTypes,
         ]),
     tests("SimulationTests", ["Simulation", "SQLiteEngine", "SQLDatabase", "FedchatTesting", "fedchat-simulate"]),
+    tests("FedchatTests", ["fedchat", "ClientEncryption", "MatrixModel"]),
     tests("FedchatdTests", ["fedchatd", "Homeserver", "Cryptography", "MatrixModel"]),
     tests("TidyTests", []),
 ]

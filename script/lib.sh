@@ -7,10 +7,12 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 build_packages=(
     libncurses6 libxml2
     build-essential pkg-config git curl ca-certificates zlib1g-dev libcrypt-dev
-    libssl-dev libpq-dev libsodium-dev libcurl4-openssl-dev libsqlite3-dev
+    libssl-dev libpq-dev libsodium-dev libcurl4-openssl-dev libsqlite3-dev libqrencode-dev
 )
 run_packages=(openssl libvips-tools)
 test_packages=(postgresql python3 python3-venv python3-dev jq dnsmasq-base iproute2)
+# Reads the QR codes that trust.py has drawn.
+reader_packages=(zbar-tools)
 # What Tests/PeerTests/containers.py starts where no Docker is.
 container_packages=(docker.io docker-compose debootstrap)
 

@@ -1,6 +1,7 @@
 internal import Cryptography
 public import MatrixAPI
 public import MatrixModel
+internal import PostQuantum
 internal import Ratchet
 public import SQLDatabase
 
@@ -11,6 +12,20 @@ public struct KeyUpload: Sendable {
     let mark: UInt64
     let hasFallbackKey: Bool
     let hasOneTimeKeys: Bool
+    var kind = Kind.account
+
+    /// What it is about.
+    enum Kind: Sendable {
+        /// Device keys and Olm's keys.
+        case account
+        /// Keys for ML-KEM-768.
+        case encapsulationKeys
+        /// Device keys that offer the hybrid, or do no more.
+        case offer(Bool, keys: JSONValue)
+    }
+
+    /// Whether all else goes on if the server refuses it.
+    public var isOptional: Bool { if case .account = kind { false } else { true } }
 }
 
 extension EncryptionMachine {
@@ -52,13 +67,15 @@ extension EncryptionMachine {
         if !isUploaded { body["device_keys"] = deviceKeys(account) }
         if !oneTimeKeys.isEmpty {
             body["one_time_keys"] = .object(
-                Dictionary(oneTimeKeys.map { ("signed_curve25519:\($0.id)", signed($0, account, isFallback: false)) }) {
-                    $1
-                })
+                Dictionary(
+                    oneTimeKeys.map {
+                        ("signed_curve25519:\($0.id)", signedKey($0.publicKey.bytes, account, isFallback: false))
+                    }
+                ) { $1 })
         }
         if let fallback {
             body["fallback_keys"] = [
-                "signed_curve25519:\(fallback.id)": signed(fallback, account, isFallback: true)
+                "signed_curve25519:\(fallback.id)": signedKey(fallback.publicKey.bytes, account, isFallback: true)
             ]
         }
         return KeyUpload(
@@ -66,8 +83,6 @@ extension EncryptionMachine {
             hasOneTimeKeys: !oneTimeKeys.isEmpty)
     }
 
-    /// A fallback key that was used, or that is a week old, is replaced; the one before it opens messages for an hour
-    /// more. Until then there is no further one, so that none is lost that may be on its way.
     private func renewFallbackKey(
         of account: inout OlmAccount, at now: Int64, in connection: any SQLConnection
     ) throws {
@@ -76,24 +91,33 @@ extension EncryptionMachine {
                 "SELECT fallback_unused, fallback_made_at, fallback_replaced_at FROM olm_account"
             ).first
         else { throw EncryptionError.damagedStore(what: "the account") }
-        if let replaced = try row.optionalInteger(2) {
-            guard replaced <= now - Limits.previousFallbackMilliseconds || replaced > now else { return }
-            account.forgetPreviousFallbackKey()
-            try connection.execute("UPDATE olm_account SET fallback_replaced_at = NULL")
-        }
-        let made = try row.integer(1)
-        let isOld = made <= now - Limits.fallbackMilliseconds || made > now
-        guard try !row.bool(0) || isOld, account.unpublishedFallbackKey == nil else { return }
-        account.generateFallbackKey(random: random)
-        try connection.execute("UPDATE olm_account SET fallback_made_at = \(now)")
+        var age = FallbackAge(
+            isUnused: try row.bool(0), madeAt: try row.integer(1), replacedAt: try row.optionalInteger(2))
+        let step = age.step(at: now, isUnpublished: account.unpublishedFallbackKey != nil)
+        if step.forgetsPrevious { account.forgetPreviousFallbackKey() }
+        if step.makesNext { account.generateFallbackKey(random: random) }
+        guard step.forgetsPrevious || step.makesNext else { return }
+        try connection.execute(
+            """
+            UPDATE olm_account SET fallback_made_at = \(age.madeAt), fallback_replaced_at = \(age.replacedAt)
+            """)
     }
 
     /// After the server took the upload.
     public func uploaded(_ upload: KeyUpload, response: JSONView, in connection: any SQLConnection) throws {
+        let counts = response["one_time_key_counts"]
+        try connection.execute(
+            """
+            UPDATE encapsulation_keys SET keys_on_server = \(counts?[HybridAlgorithm.keyAlgorithm]?.integer ?? 0)
+            """)
+        switch upload.kind {
+        case .account: break
+        case .encapsulationKeys: return try uploadedEncapsulationKeys(upload, in: connection)
+        case .offer(let isOffered, let keys): return try uploadedOffer(isOffered, keys, in: connection)
+        }
         var account = try account(in: connection)
         account.markPublished(upTo: upload.mark)
         try save(account, in: connection)
-        let count = response["one_time_key_counts", "signed_curve25519"]?.integer ?? 0
         if upload.hasFallbackKey {
             // The first one replaces none.
             try connection.execute(
@@ -102,6 +126,7 @@ extension EncryptionMachine {
                     fallback_replaced_at = CASE WHEN uploaded = 1 THEN \(now()) ELSE NULL END
                 """)
         }
+        let count = counts?["signed_curve25519"]?.integer ?? 0
         try connection.execute("UPDATE olm_account SET uploaded = 1, keys_on_server = \(count)")
     }
 
@@ -109,6 +134,13 @@ extension EncryptionMachine {
     /// earlier state. Others are made at the next upload; those refused stay, should one of them have been taken after all.
     /// - Returns: whether another attempt may help.
     public func refused(_ upload: KeyUpload, in connection: any SQLConnection) throws -> Bool {
+        switch upload.kind {
+        case .account: break
+        case .encapsulationKeys: return try refusedEncapsulationKeys(upload, in: connection)
+        case .offer:
+            try refusedOffer(in: connection)
+            return false
+        }
         guard upload.hasOneTimeKeys else { return false }
         var account = try account(in: connection)
         let lacksFallback = account.unpublishedFallbackKey != nil
@@ -121,11 +153,12 @@ extension EncryptionMachine {
 
     /// The signed identity of this device.
     /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#device-keys>
-    func deviceKeys(_ account: OlmAccount) -> JSONValue {
+    func deviceKeys(_ account: OlmAccount, offersHybrid: Bool = false) -> JSONValue {
+        let algorithms = [Algorithm.olm, Algorithm.megolm] + (offersHybrid ? [HybridAlgorithm.name] : [])
         let keys: JSONValue = [
             "user_id": .string(user.text),
             "device_id": .string(device.text),
-            "algorithms": [.string(Algorithm.olm), .string(Algorithm.megolm)],
+            "algorithms": .array(algorithms.map { .string($0) }),
             "keys": [
                 "curve25519:\(device.text)": .string(Base64.encode(account.curve25519Key.bytes)),
                 "ed25519:\(device.text)": .string(Base64.encode(account.ed25519Key.bytes)),
@@ -134,8 +167,9 @@ extension EncryptionMachine {
         return sign(keys, account)
     }
 
-    private func signed(_ key: OlmAccount.OneTimeKey, _ account: OlmAccount, isFallback: Bool) -> JSONValue {
-        var value: JSONValue = ["key": .string(Base64.encode(key.publicKey.bytes))]
+    /// A one-time or fallback key as it is uploaded.
+    func signedKey(_ key: [UInt8], _ account: OlmAccount, isFallback: Bool) -> JSONValue {
+        var value: JSONValue = ["key": .string(Base64.encode(key))]
         if isFallback { value["fallback"] = true }
         return sign(value, account)
     }

@@ -25,14 +25,32 @@ enum Limits {
     /// Milliseconds after which a verification is given up.
     /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#error-and-exception-handling>
     static let verificationMilliseconds: Int64 = 600_000
+    /// Milliseconds after which a request that nobody has accepted is dropped.
+    /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#key-verification-framework>
+    static let promptMilliseconds: Int64 = 120_000
     /// Users asked for in one `/keys/query`.
     static let usersPerQuery = 250
     /// Devices whose one-time keys are claimed at once.
     static let devicesPerClaim = 250
-    /// Messages in one `/sendToDevice`: about 1,500 bytes each, under a server's limit of a request.
+    /// Milliseconds between refills of one-time encapsulation keys, should a server not count them; and until a server is
+    /// offered again what it refused, or shown again what it does not show.
+    static let hybridUploadMilliseconds: Int64 = 3_600_000
+    /// Refusals of encapsulation keys in a row until then: each time others are made.
+    static let hybridRefusals: Int64 = 8
+    /// Milliseconds for which an encapsulation key that was claimed is used: its owner may forget a fallback key an hour
+    /// after the next.
+    static let claimedKeyMilliseconds: Int64 = 600_000
+    /// Devices named that are written to without the post-quantum key agreement that they offer.
+    static let suspiciousDevices = 100
+    /// Characters of an encapsulation key in base64: 1,579, or with padding 1,580.
+    static let encapsulationKeyCharacters = 1_580
+    /// Messages in one `/sendToDevice`: about 1,500 bytes each, 3,100 where ML-KEM-768 begins a session, under a server's
+    /// limit of a request.
     static let messagesPerToDevice = 100
     /// Olm sessions kept per peer device: the oldest unused go.
     static let olmSessionsPerDevice = 6
+    /// Warnings of what was refused in one sync.
+    static let warningsPerSync = 100
     /// Devices of a user that are gone and whose pinned keys are kept: the oldest are forgotten first.
     static let goneDevicesPerUser = 1_024
     /// Milliseconds after which a device without one-time keys, or a server that did not answer, is asked again; it
@@ -82,6 +100,12 @@ enum Limits {
     static let sessionsPerBundle = 10_000
     /// Bytes of a bundle: about 500 a session.
     static let bundleBytes = 8 << 20
+    /// Megolm sessions that are kept for reading, of all rooms and devices: about 700 bytes each.
+    static let inboundSessions = 200_000
+    /// Indexes of a Megolm session whose events are kept in one row: about 50 bytes each.
+    static let indexesPerBlock: Int64 = 32
+    /// Such rows of one session: 100,000 messages, the newest; a thousand times what a client sends with one session.
+    static let blocksPerSession = 3_125
     /// Events remembered that could not be read.
     static let unreadEvents = 10_000
     /// Milliseconds that our server may wait for others when keys are asked for: who does not answer is asked again
@@ -95,6 +119,8 @@ enum Limits {
     /// Milliseconds that a Megolm session lives, unless the room says otherwise.
     /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#mroomencryption>
     static let rotationMilliseconds: Int64 = 604_800_000
+    /// Milliseconds by which our clock and a server's may differ.
+    static let clockSkewMilliseconds: Int64 = 86_400_000
     /// Messages of a Megolm session, unless the room says otherwise.
     static let rotationMessages: Int64 = 100
     /// The shortest life of a Megolm session that a room may ask for, in milliseconds.

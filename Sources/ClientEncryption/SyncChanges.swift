@@ -1,4 +1,5 @@
 public import MatrixModel
+internal import PostQuantum
 
 /// What of a `/sync` response concerns the keys of this device.
 /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#extensions-to-sync-1>
@@ -13,6 +14,9 @@ public struct SyncChanges: Sendable {
     public var oneTimeKeyCount: Int64?
     /// Whether a fallback key is still unused; nil if the server does not say.
     public var hasUnusedFallbackKey: Bool?
+    /// The same two of encapsulation keys.
+    var encapsulationKeyCount: Int64?
+    var hasUnusedFallbackEncapsulationKey: Bool?
 
     /// Reads a whole response. What is malformed counts as missing: a server's mistake must not end the sync.
     public init(response: JSONView) {
@@ -21,10 +25,12 @@ public struct SyncChanges: Sendable {
         changedUsers = Self.users(response["device_lists", "changed"])
         leftUsers = Self.users(response["device_lists", "left"])
         // The spec: an algorithm that is not listed has no keys left; the whole may be left out when there are none.
-        oneTimeKeyCount = response["device_one_time_keys_count"].map { $0["signed_curve25519"]?.integer ?? 0 }
-        hasUnusedFallbackKey = response["device_unused_fallback_key_types"].map {
-            $0.elements.contains { $0.string == "signed_curve25519" }
-        }
+        let counts = response["device_one_time_keys_count"]
+        oneTimeKeyCount = counts.map { $0["signed_curve25519"]?.integer ?? 0 }
+        encapsulationKeyCount = counts.map { $0[HybridAlgorithm.keyAlgorithm]?.integer ?? 0 }
+        let unused = response["device_unused_fallback_key_types"]?.elements.compactMap(\.string)
+        hasUnusedFallbackKey = unused?.contains("signed_curve25519")
+        hasUnusedFallbackEncapsulationKey = unused?.contains(HybridAlgorithm.keyAlgorithm)
     }
 
     static func users(_ list: JSONView?) -> [UserID] {
@@ -61,6 +67,14 @@ public struct SyncOutcome: Sendable {
 
     /// Nothing.
     public init() {}
+
+    /// Whoever floods us with what is refused must not fill the log.
+    mutating func boundWarnings() {
+        let rest = warnings.count - Limits.warningsPerSync
+        guard rest > 0 else { return }
+        warnings.removeLast(rest)
+        warnings.append("and \(rest) more")
+    }
 }
 
 /// A device whose identity keys are not those first seen: they are refused.

@@ -6,6 +6,8 @@ public enum ClientLimits {
     public static let syncBytes = 256 << 20
     /// Events per room in one sync response; more make a gap, which is filled from `/messages`.
     public static let timelineEvents = 50
+    /// Pages read of our own messages in a gap, to see whether a room's key can still be used.
+    static let doubtPages = 5
     /// Events in one page of `/messages`.
     public static let pageEvents = 100
     /// Pages fetched to fill a gap.
@@ -22,6 +24,8 @@ public enum ClientLimits {
     public static let messagesPerBatch = 64
     /// Uploads of keys in a row that a server may refuse because it has others under their names.
     public static let keyUploads = 64
+    /// Room keys that may come until they are counted again.
+    static let uncountedRoomKeys = 1_000
     /// Keys of which it is remembered that the backup did not have them.
     public static let triedKeys = 10_000
     /// The first pause before the backup is asked for a key again; it doubles.
@@ -58,6 +62,17 @@ public enum ClientLimits {
     public static let roomArrival = Duration.seconds(15)
     /// Messages of verifications that are remembered for one that begins later.
     static let verificationMessages = 100
+    /// How long such a message is worth something, and a verification may last, in milliseconds.
+    /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#error-and-exception-handling>
+    static let verificationMilliseconds: Int64 = 600_000
+    /// Verifications under way at once.
+    static let openVerifications = 16
+    /// Verifications that are over whose late messages are known as such.
+    static let closedVerifications = 1_024
+    /// Cancellations of what belongs to no verification, after one sync.
+    static let verificationRefusals = 32
+    /// Milliseconds after which an interrupted verification is not cancelled any more.
+    static let interruptionMilliseconds: Int64 = 86_400_000
     /// Bytes of a file to be sent: it is held in memory, twice while it is encrypted.
     public static let attachmentBytes = 64 << 20
     /// Bytes of a file to be fetched, which is written as it comes.

@@ -6,7 +6,7 @@ public enum HybridAlgorithm {
     public static let keyAlgorithm = "org.fedchat.signed_mlkem768"
 
     /// What a device's owner chose.
-    public enum Policy: Sendable, Hashable {
+    public enum Policy: String, Sendable, CaseIterable {
         /// Not offered, and never begun: what is not chosen is so.
         case off
         /// Offered, and used with devices that offer it too.
@@ -24,6 +24,9 @@ public enum HybridAlgorithm {
         /// Nothing: the device's offer is gone, or its server gives none of its keys. A person should know.
         case refused
     }
+
+    /// Whether the bytes are an encapsulation key, as FIPS 203 checks it: of the right length, and its coefficients reduced.
+    public static func isEncapsulationKey(_ bytes: [UInt8]) -> Bool { MLKEM.isPublicKey(bytes) }
 
     /// Which algorithm a new session to a device gets.
     ///

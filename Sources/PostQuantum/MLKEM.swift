@@ -15,6 +15,10 @@ enum MLKEM {
         [UInt8](try privateKey(seed).publicKey.rawRepresentation)
     }
 
+    static func isPublicKey(_ bytes: [UInt8]) -> Bool {
+        bytes.count == publicKeySize && (try? MLKEM768.PublicKey(rawRepresentation: bytes)) != nil
+    }
+
     /// A fresh secret for the holder of the key, and what carries it. Throws `refusedKey` for bytes that are no key.
     static func encapsulate(to publicKey: [UInt8]) throws(RatchetError) -> (ciphertext: [UInt8], secret: SecretBytes) {
         guard publicKey.count == publicKeySize, let key = try? MLKEM768.PublicKey(rawRepresentation: publicKey),

@@ -23,7 +23,8 @@ struct Fedchat: ParsableCommand {
         version: "fedchat 0.1.0",
         subcommands: [
             Register.self, Login.self, Logout.self, WhoAmI.self, Rooms.self, Create.self, Join.self, Invite.self,
-            Leave.self, Send.self, Download.self, Listen.self, Why.self, Sharing.self, Call.self, Answer.self,
+            Leave.self, Send.self, Download.self, Listen.self, Why.self, Sharing.self, PostQuantumSetting.self,
+            Call.self, Answer.self,
             Members.self, Devices.self, CrossSigning.self, Verify.self, Recovery.self, Backup.self, Keys.self,
             Dehydrate.self, Doctor.self, Daemon.self,
         ])

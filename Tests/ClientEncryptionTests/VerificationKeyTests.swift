@@ -112,6 +112,24 @@ import Testing
         #expect(try await reads(event, bob))
     }
 
+    @Test func `a verification gives no message's key to who has become someone else, until that is accepted`()
+        async throws
+    {
+        let (alice, bob) = try await pair()
+        try await alice.vouch(for: bob)
+        let owed = try await send("m.room.message", from: alice, to: bob, .messages, claims: false)
+        try await bob.makeIdentity()
+        try await alice.look(at: bob)
+
+        let event = try await send("m.key.verification.start", from: alice, to: bob, .verification)
+
+        #expect(try await reads(event, bob))
+        #expect(try await !reads(owed, bob))
+        try await alice.write { try $0.acceptIdentity(of: bob.user, in: $1) }
+        _ = try await send("m.room.message", from: alice, to: bob, .messages)
+        #expect(try await reads(owed, bob))
+    }
+
     @Test func `a blocked device gets nothing of a verification either`() async throws {
         let (alice, bob) = try await pair()
         #expect(try await alice.write { try $0.setBlocked(true, bob.user, bob.device, in: $1) })

@@ -279,6 +279,56 @@ def withheld_and_why(world):
     expect_status(alice, 1, "key-sharing", "nobody")
 
 
+HYBRID, HYBRID_KEY = "org.fedchat.olm.v1.curve25519-mlkem768-aes-sha2", "org.fedchat.signed_mlkem768"
+
+
+def post_quantum(world):
+    """Off by default; used once both have it on; a server that shows no key of the other is noticed."""
+    alice, bob, room = world.pair()
+    expect_equal(alice.ask("post-quantum"), {"policy": "off", "published": False, "fixed": False, "v": 1})
+    expect_status(alice, 1, "post-quantum", "on")
+    alice.do("send", room, "-m", "by Olm")
+    bob.hear_texts(room, ["by Olm"])
+    for person, policy in ((alice, "kept"), (bob, "offered")):
+        expect_equal(person.ask("post-quantum", policy), {"policy": policy, "published": True, "fixed": False, "v": 1})
+    # Synapse takes no other signature of a device than its first: it is switched on before.
+    bob.do("cross-signing", "bootstrap", "--password-file", bob.password_file)
+
+    def listed(person, other, what):
+        return [json.loads(line).get(what) for line in person.do("devices", other.id, "--json").splitlines()]
+
+    def standing(person, other):
+        return listed(person, other, "post_quantum")
+
+    eventually(lambda: standing(alice, bob) == ["offered"], "alice sees that bob offers it", 30)
+    eventually(lambda: standing(bob, alice) == ["offered"], "bob sees that alice offers it", 30)
+    for number, (speaker, listener) in enumerate(((alice, bob), (bob, alice), (alice, bob))):
+        answer = speaker.ask("send", room, "-m", f"with ML-KEM {number}")
+        expect("downgraded" not in answer, answer)
+        listener.hear_texts(room, [f"with ML-KEM {number}"])
+    for person, other in ((alice, bob), (bob, alice)):
+        expect_equal(standing(person, other), ["used"])
+        expect_equal(status(person, "doctor")[0], 0)
+    # What their servers show of it.
+    user = world.a.site.login(alice.name, "correct horse battery")
+    device = bob.ask("whoami")["device_id"]
+
+    def shown():
+        return user.call("POST", "/keys/query", {"device_keys": {bob.id: []}})["device_keys"][bob.id][device]["algorithms"]
+
+    expect(HYBRID in shown(), shown())
+    claim = user.call("POST", "/keys/claim", {"one_time_keys": {bob.id: {device: HYBRID_KEY}}})
+    name, key = next(iter(claim["one_time_keys"][bob.id][device].items()))
+    expect(name.startswith(HYBRID_KEY + ":") and len(key["key"]) == 1579 and bob.id in key["signatures"], f"{name}: {key}")
+    is_fixed = world.b.kind == "synapse"
+    expect_equal(bob.ask("post-quantum", "off"), {"policy": "off", "published": is_fixed, "fixed": is_fixed, "v": 1})
+    eventually(lambda: (HYBRID in shown()) == is_fixed, "what bob's keys name", 20)
+    eventually(lambda: standing(alice, bob) == ["used"], "the session stays")
+    alice.do("send", room, "-m", "still")
+    bob.hear_texts(room, ["still"])
+    eventually(lambda: listed(alice, bob, "standing") == ["cross_signed"], "bob's device is signed anew", 20)
+
+
 def logged_out(world):
     alice = world.person("alice")
     device = alice.ask("whoami")["device_id"]
@@ -329,6 +379,7 @@ CASES = [
     ("rooms, members and devices are listed as lines of JSON", listings),
     ("who comes later or has left cannot read", newcomers),
     ("who is kept from reading is told why", withheld_and_why),
+    ("the post-quantum key agreement is used where both have it on", post_quantum),
     ("logout ends the device, login makes a new one", logged_out),
     ("profiles are apart", profiles),
     ("servers restart in between, and nothing is lost", servers_restart),

@@ -6,19 +6,26 @@
 Two servers, so that verifications and identities cross a federation.
 """
 import argparse
+import base64
 import hashlib
 import os
 import pathlib
+import pty
+import re
+import select
 import shutil
+import signal
+import subprocess
 import sys
 import tempfile
+import time
 
 here = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(here), str(here.parent / "PeerTests")]
 
 from blackbox.certificates import Authority
-from blackbox.people import Person
-from blackbox.report import Run, eventually, expect, expect_equal
+from blackbox.people import Person, program
+from blackbox.report import Run, Skipped, eventually, expect, expect_equal
 from blackbox.servers import Fedchatd
 from verifying import Verifying, both
 
@@ -130,6 +137,82 @@ def qr(world):
     expect("identity" in asking.effects() and "identity" in waiting.effects(), f"{asking.steps} {waiting.steps}")
 
 
+def reads_drawing(text, folder):
+    """The bytes of a code that was drawn in a terminal, read from a picture of it by a reader of others."""
+    lines = [re.fullmatch(r"\x1b\[38;5;16;48;5;231m(.*)\x1b\[0m", line) for line in text.replace("\r", "").split("\n")]
+    lines = [line[1] for line in lines if line]
+    expect(len(lines) >= 20 and len(set(map(len, lines))) == 1, f"{len(lines)} lines were drawn")
+    scale, rows = 6, []
+    for line in lines:
+        for dark in ("█▀", "█▄"):
+            rows += ["".join(("0 " if cell in dark else "255 ") * scale for cell in line)] * scale
+    picture = folder / "code.pgm"
+    picture.write_text(f"P2\n{len(lines[0]) * scale} {len(rows)}\n255\n" + "\n".join(rows) + "\n")
+    read = subprocess.run(["zbarimg", "--quiet", "--raw", "--oneshot", "-Sbinary", picture], capture_output=True, timeout=60)
+    expect_equal(read.returncode, 0, f"zbarimg: {read.stderr}")
+    return read.stdout
+
+
+def qr_drawn(world):
+    """What a terminal shows is what a camera sees: bob's terminal is read by zbar, and alice is given its bytes."""
+    if shutil.which("zbarimg") is None:
+        raise Skipped("zbarimg is not there: apt-get install zbar-tools")
+    alice, bob, _ = world.pair()
+    ours, theirs = pty.openpty()
+    command = [str(program()), "verify", alice.id, "--incoming", "--qr", "--timeout", "120"]
+    shown, process = b"", subprocess.Popen(command, env=bob.environment, stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    try:
+        code = alice.home / "drawn"
+        asking = Verifying(alice, bob.id, "--scan", code)
+
+        def show(until):
+            nonlocal shown
+            end = time.monotonic() + 40
+            while until not in shown:
+                expect(time.monotonic() < end and select.select([ours], [], [], 40)[0], f"the terminal shows {shown[-400:]}")
+                shown += os.read(ours, 65536)
+
+        show(b"or give it as text:")
+        payload = reads_drawing(shown.decode(errors="replace"), alice.home)
+        expect(payload.startswith(b"MATRIX\x02\x00"), f"{payload[:16]}")
+        code.write_text(base64.b64encode(payload).decode() + "\n")
+        show(b"[yes/no]")
+        os.write(ours, b"yes\n")
+        asking.end()
+        expect_equal(process.wait(40), 0)
+        expect("identity" in asking.effects(), f"{asking.steps}")
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
+
+
+def both_ask(world):
+    """Nobody says --incoming: one of the two requests is taken back."""
+    alice, bob, _ = world.pair()
+    asking, other = Verifying(alice, bob.id), Verifying(bob, alice.id)
+    both(asking, other)
+    expect("identity" in asking.effects() and "identity" in other.effects(), f"{asking.steps} {other.steps}")
+
+
+def interrupted(world):
+    """The process that owns the keys is killed while two compare: the next one cancels, and tells of it once."""
+    alice, bob, _ = world.pair()
+    waiting = Verifying(bob, alice.id, "--incoming")
+    asking = Verifying(alice, bob.id)
+    asking.emoji(), waiting.emoji()
+    alice.end_daemon(signal.SIGKILL, commands_too=False)
+    asking.end(2)
+    again = Verifying(alice, "--incoming")
+    expect_equal(again.step("interrupted")["user_id"], bob.id)
+    expect_equal(waiting.step("cancelled")["code"], "m.unknown_transaction")
+    waiting.end(4)
+    waiting = Verifying(bob, alice.id)
+    both(again, waiting)
+    expect_equal([step["step"] for step in again.steps].count("interrupted"), 1)
+
+
 def own_devices(world):
     alice = world.person("alice")
     tablet = world.device(alice, "tablet")
@@ -233,6 +316,25 @@ def backups(world):
     expect("version" not in alice.ask("backup", "status"), "it is gone")
 
 
+def backup_of_another(world):
+    """A backup that another device has made is not replaced, nor is the key of the one before kept for it."""
+    alice = world.person("alice")
+    key = secret(alice, alice.ask("recovery", "create")["recovery_key"])
+    other = world.device(alice, "other")
+    other.ask("recovery", "restore", "--key-file", key)
+    version = other.ask("backup", "create")["version"]
+    output = alice.home / "recovery"
+    refused = alice.run("recovery", "create", "--output", output)
+    expect(refused.returncode == 1 and "another device" in refused.stderr, f"{refused.returncode} {refused.stderr}")
+    eventually(lambda: alice.run("recovery", "create", "--output", output).returncode == 0, "its key is given", 20)
+    status = alice.ask("backup", "status")
+    expect_equal((status["version"], status["trust"]), (version, "private_key"))
+    third = world.device(alice, "third")
+    answer = third.ask("recovery", "restore", "--key-file", output)
+    expect(len(answer["secrets"]) == 4 and not answer.get("refused"), f"{answer}")
+    expect_equal(third.ask("backup", "status")["trust"], "private_key")
+
+
 def key_files(world):
     alice, bob, room = world.pair()
     alice.do("send", room, "-m", "in the file")
@@ -295,12 +397,16 @@ CASES = [
     ("codes that differ verify nobody", mismatch),
     ("the numbers in a file answer for the user", by_file),
     ("one scans the other's QR code", qr),
+    ("a QR code drawn in a terminal is read by a scanner of others", qr_drawn),
+    ("two who ask each other at once verify each other", both_ask),
+    ("a verification whose process is killed is cancelled by the next", interrupted),
     ("a new device is verified by an old one, is signed, and gets the secrets", own_devices),
     ("a new device shows a QR code to an old one", own_devices_qr),
     ("a changed identity stops messages until it is accepted", changed),
     ("a recovery key and a passphrase bring everything back on a new device", recovery),
     ("what was said after a recovery is read too", healing),
     ("backups are made, filled, replaced, read and deleted", backups),
+    ("a backup that another device has made is kept, and its key asked for", backup_of_another),
     ("room keys go through a file under a passphrase", key_files),
     ("a dehydrated device keeps what was said while nobody was logged in", dehydrated),
     ("a file is encrypted, sent, fetched and the same", files),

@@ -120,6 +120,22 @@ import Testing
         #expect(sent.allSatisfy { $0.contains("m.room.encrypted") })
     }
 
+    @Test func `a room is forgotten with its keys`() async throws {
+        let (alice, database) = try await open("alice")
+        try await PretendServer.running(alice) {
+            let room = try await alice.create(RoomCreation())
+            let kept = try await alice.create(RoomCreation())
+            for each in [room, kept] { _ = try await alice.send("m.room.message", ["body": "x"], to: each) }
+
+            try await alice.forget(room)
+
+            #expect(try await alice.rooms().map(\.room) == [kept])
+            let rows = try await database.read { try $0.query("SELECT room_id FROM inbound_group_sessions") }
+            #expect(try rows.map { try $0.text(0) } == [kept.text])
+            try await alice.forget(room)
+        }
+    }
+
     @Test func `a room that is not ours is not found`() async throws {
         let (alice, _) = try await open("alice")
         try await PretendServer.running(alice) {

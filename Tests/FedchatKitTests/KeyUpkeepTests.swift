@@ -111,11 +111,12 @@ import Testing
         let (alice, bob) = (try await PretendDevice("alice", on: server), try await PretendDevice("bob", on: server))
         for device in [alice, bob] { try await device.upload() }
         let event = try await alice.say("after many", to: [bob.user])
-        let other: JSONValue = ["type": "org.example.other", "sender": "@mallory:a", "content": [:]]
+        let other: JSONValue = ["type": "m.room.encrypted", "sender": "@mallory:a", "content": [:]]
 
-        try await bob.sync { Array(repeating: other, count: 1_500) + $0 }
+        let outcome = try await bob.sync { Array(repeating: other, count: 1_500) + $0 }
 
         #expect(try await bob.read(event) == "after many")
+        #expect(outcome.warnings.count == 101 && outcome.warnings.last == "and 1400 more")
     }
 
     @Test func `a server that does not count is asked once in a while`() async throws {

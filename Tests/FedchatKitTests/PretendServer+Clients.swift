@@ -10,7 +10,8 @@ import SQLiteEngine
 extension PretendServer {
     /// Opens a client: a new one, or that of a store, which it may reach otherwise.
     func open(
-        _ name: String, _ database: SQLiteDatabase? = nil, through: (SQLiteDatabase) -> any Database = { $0 }
+        _ name: String, _ database: SQLiteDatabase? = nil, clock: PretendClock = PretendClock(),
+        through: (SQLiteDatabase) -> any Database = { $0 }
     ) async throws -> (Client, SQLiteDatabase) {
         let isNew = database == nil
         let database = try database ?? SQLiteDatabase.inMemory()
@@ -22,7 +23,6 @@ extension PretendServer {
                 user: try UserID("@\(name):a"), device: try DeviceID("PHONE"), accessToken: "@\(name):a|PHONE")
             try await database.write { try store.setCredentials(credentials, in: $0) }
         }
-        let clock = PretendClock()
         let client = try await Client.open(
             Client.Parts(
                 database: through(database), key: key, http: self, clock: HastyClock(), now: { clock.now },

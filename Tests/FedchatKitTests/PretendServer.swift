@@ -16,10 +16,16 @@ final class PretendServer: HTTPClient, Sendable {
         var events: [(room: String, event: JSONValue)] = []
         var members: [String: [String: String]] = [:]
         var invitations: [String: [JSONValue]] = [:]
+        /// Rooms that a user has left since the last sync.
+        var left: [String: [String]] = [:]
         /// Users whose server does not answer.
         var unreachable: Set<String> = []
         /// What was asked, as `METHOD path`.
         var log: [String] = []
+        /// Requests to be answered 400.
+        var refused: [String: Int] = [:]
+        /// What `/keys/changes` answers, by its query; others are answered 400.
+        var keyChanges: [String: JSONValue] = [:]
         /// Requests to fail before they are carried out, and after: as if the answer was lost.
         var failBefore: [String: Int] = [:]
         var failAfter: [String: Int] = [:]
@@ -76,6 +82,7 @@ final class PretendServer: HTTPClient, Sendable {
                 return false
             }
             if isDue(&state.failBefore) { return .failure(.couldNotConnect("down")) }
+            if isDue(&state.refused) { return .success((400, ["errcode": "M_UNKNOWN", "error": "no"])) }
             for (part, answers) in state.instead where path.contains(part) {
                 guard let first = answers.first else { continue }
                 state.instead[part] = Array(answers.dropFirst())
@@ -100,6 +107,9 @@ final class PretendServer: HTTPClient, Sendable {
         let segments = path.split(separator: "/").map { PercentEncoding.decode(String($0)) ?? "" }.dropFirst(3)
         let words = Array(segments)
         switch words.first {
+        case "keys" where words[1] == "changes":
+            let query = String(pathAndQuery.drop { $0 != "?" }.dropFirst())
+            return state.keyChanges[query].map { (200, $0) } ?? (400, ["errcode": "M_UNKNOWN", "error": "no"])
         case "keys": return (200, keys(words, user: user, device: device, body, &state))
         case "sendToDevice":
             guard state.transactions[words[2]] == nil else { return (200, [:]) }
@@ -187,7 +197,9 @@ final class PretendServer: HTTPClient, Sendable {
         var invited: JSONValue = [:]
         for room in state.invitations[user] ?? [] { invited[room.string ?? ""] = ["invite_state": ["events": []]] }
         state.invitations[user] = []
-        var rooms: JSONValue = ["join": joined, "invite": invited]
+        var left: JSONValue = [:]
+        for room in state.left.removeValue(forKey: user) ?? [] { left[room] = ["timeline": ["events": []]] }
+        var rooms: JSONValue = ["join": joined, "invite": invited, "leave": left]
         if let first = state.forged[user]?.first {
             state.forged[user]?.removeFirst()
             for (section, made) in first.members {
@@ -238,8 +250,12 @@ final class PretendServer: HTTPClient, Sendable {
             return (200, [:])
         case "leave":
             state.members[room]?[user] = "leave"
+            state.left[user, default: []].append(room)
             add(room, "m.room.member", user, ["membership": "leave"], stateKey: user, &state)
             return (200, [:])
+        case "forget":
+            return state.members[room]?[user] == "join"
+                ? (400, ["errcode": "M_UNKNOWN", "error": "in the room"]) : (200, [:])
         case "send":
             if let known = state.transactions["\(user) \(words[4])"] { return (200, known) }
             let id = add(room, words[3], user, body, stateKey: nil, &state)

@@ -55,6 +55,30 @@ import Testing
         #expect(throws: RatchetError.unknownOneTimeKey) { try begin() }
     }
 
+    @Test func `a fallback key under another name is the same, and the one before it stays`() throws {
+        let alice = OlmAccount(random: random)
+        var bob = OlmAccount(random: random)
+        bob.renameFallbackKey()
+        #expect(bob.unpublishedFallbackKey == nil, "there is none")
+        bob.generateFallbackKey(random: random)
+        let first = try #require(bob.unpublishedFallbackKey)
+        bob.markPublished()
+        bob.generateFallbackKey(random: random)
+        let second = try #require(bob.unpublishedFallbackKey)
+        bob.markPublished()
+
+        bob.renameFallbackKey()
+
+        let renamed = try #require(bob.unpublishedFallbackKey)
+        #expect(renamed.publicKey == second.publicKey && renamed.id != second.id)
+        for key in [first, renamed] {
+            var session = try alice.outboundSession(
+                identityKey: bob.curve25519Key, oneTimeKey: key.publicKey, random: random)
+            let message = try PreKeyMessage(session.encrypt([5], random: random).bytes)
+            #expect(try bob.inboundSession(identityKey: alice.curve25519Key, preKeyMessage: message).plaintext == [5])
+        }
+    }
+
     @Test func `keys are unpublished until marked, with ids that never repeat`() throws {
         var account = OlmAccount(random: random)
         account.generateOneTimeKeys(50, random: random)

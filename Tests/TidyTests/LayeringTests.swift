@@ -5,7 +5,7 @@ import Testing
     /// A target's row, and the targets of ours it names; it may also import what those may.
     private static let targets: [String: (row: Int, mayImport: Set<String>)] = [
         "CSodium": (0, []), "CCrypt": (0, []), "COpenSSL": (0, []), "CCurl": (0, []), "CPostgres": (0, []),
-        "CResolver": (0, []), "CConfinement": (0, []),
+        "CQREncode": (0, []), "CResolver": (0, []), "CConfinement": (0, []),
         "Cryptography": (0, []),
         "MatrixModel": (1, ["Cryptography"]),
         "HTTPMessages": (1, []),
@@ -22,7 +22,7 @@ import Testing
         "TerminalUI": (2, []),
         "Federation": (3, ["MatrixAPI"]),
         "HomeserverStorage": (3, ["MatrixRooms", "SQLDatabase"]),
-        "ClientEncryption": (3, ["Ratchet", "MatrixAPI", "SQLDatabase"]),
+        "ClientEncryption": (3, ["PostQuantum", "Ratchet", "MatrixAPI", "SQLDatabase"]),
         "FedchatTesting": (3, ["MatrixRooms"]),
         "Homeserver": (4, ["Federation", "HomeserverStorage", "MatrixRooms", "MatrixAPI", "Confinement"]),
         "FedchatKit": (4, ["ClientEncryption", "MatrixRooms", "MatrixAPI"]),
@@ -43,7 +43,7 @@ import Testing
     /// What a C module or a package is wrapped by: nobody else imports it.
     private static let owners: [(module: String, targets: Set<String>)] = [
         ("CSodium", ["Cryptography"]), ("CCrypt", ["Cryptography"]), ("COpenSSL", ["Cryptography"]),
-        ("CCurl", ["HTTPClientCurl"]),
+        ("CCurl", ["HTTPClientCurl"]), ("CQREncode", ["fedchat"]),
         ("CConfinement", ["Confinement"]), ("CPostgres", ["PostgresEngine"]), ("CResolver", ["Federation"]),
         ("GRDB", ["SQLiteEngine"]), ("GRDBSQLite", ["SQLiteEngine"]),
         ("Hummingbird", ["HTTPServer"]), ("HummingbirdTLS", ["HTTPServer"]), ("HummingbirdCore", ["HTTPServer"]),

@@ -24,6 +24,13 @@ extension EncryptionMachine {
             }
         }
         try latchVerified(in: connection)
+        if users.contains(user), try reviewOfferSignature(in: connection) {
+            outcome.warnings.append(
+                """
+                the server keeps our identity's signature on this device's keys before, so that whether they offer the \
+                post-quantum key agreement cannot be changed: it can for a new login that is not verified yet
+                """)
+        }
     }
 
     private func takeIdentity(
@@ -111,7 +118,7 @@ extension EncryptionMachine {
     }
 
     /// What a signature of one of our devices covers.
-    private func keepOwnObject(_ view: JSONView, of device: DeviceID, in connection: any SQLConnection) throws {
+    func keepOwnObject(_ view: JSONView, of device: DeviceID, in connection: any SQLConnection) throws {
         guard let object = try? CanonicalJSON.encode(view, omitting: ["unsigned", "signatures"], strict: false),
             object.count <= Limits.identityBytes
         else { return }

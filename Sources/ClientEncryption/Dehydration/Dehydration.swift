@@ -96,6 +96,7 @@ extension EncryptionMachine {
                 outcome.warnings.append("a message to the dehydrated device was refused: \(error)")
             }
         }
+        outcome.boundWarnings()
         return outcome
     }
 }

@@ -1,5 +1,6 @@
 internal import Cryptography
 internal import MatrixModel
+internal import PostQuantum
 
 /// The identity keys of a device, verified to be signed by themselves.
 /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#device-keys>
@@ -9,6 +10,8 @@ struct DeviceKeys: Sendable, Hashable {
     let curve25519: Curve25519.PublicKey
     let ed25519: Ed25519.PublicKey
     let displayName: String?
+    /// Whether its signed `algorithms` name the hybrid of X25519 and ML-KEM-768.
+    let offersHybrid: Bool
 
     /// Reads and verifies. Throws `malformed`, or `mismatch` for keys that name another user or device, or whose
     /// signature does not fit.
@@ -28,6 +31,7 @@ struct DeviceKeys: Sendable, Hashable {
         self.device = device
         self.curve25519 = curve25519
         self.ed25519 = ed25519
+        offersHybrid = view["algorithms"]?.elements.contains { $0.string == HybridAlgorithm.name } ?? false
         displayName = view["unsigned", "device_display_name"]?.string.map { String($0.prefix(256)) }
     }
 }

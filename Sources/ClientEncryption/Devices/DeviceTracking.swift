@@ -40,8 +40,21 @@ extension EncryptionMachine {
         }
     }
 
-    /// All lists are stale: changes may have been missed. The position of the sync is kept together with what it brought,
-    /// so this is needed only when the sync begins anew; `/keys/changes` would need the position that was lost.
+    /// The `/keys/changes` that tells what was missed between two positions of the sync.
+    /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3keyschanges>
+    public static func missedChanges(from: String, to: String) -> APICall {
+        APICall(.getKeysChanges, query: [("from", from), ("to", to)])
+    }
+
+    /// Takes in what was missed. Throws `malformed`, and has then changed nothing, for an answer that does not say it.
+    public func noteMissedChanges(_ answer: JSONView, in connection: any SQLConnection) throws {
+        guard let changed = answer["changed"], changed.isArray else { throw EncryptionError.malformed(path: "changed") }
+        try noteChangedUsers(SyncChanges.users(changed), in: connection)
+        try noteLeftUsers(SyncChanges.users(answer["left"]), in: connection)
+    }
+
+    /// All lists are stale: changes may have been missed, and nobody says which. The position of the sync is kept together
+    /// with what it brought, so this is needed only when the sync begins anew.
     public func noteMissedChanges(in connection: any SQLConnection) throws {
         let generation = try nextGeneration(in: connection)
         try connection.execute("UPDATE tracked_users SET wanted = \(generation), retry_at = 0")
@@ -101,7 +114,11 @@ extension EncryptionMachine {
                 do {
                     let keys = try DeviceKeys(view, of: user, device: try DeviceID(name))
                     present.insert(name)
-                    if let changed = try keep(keys, in: connection) { outcome.changedKeys.append(changed) }
+                    if let changed = try keep(keys, in: connection) {
+                        outcome.changedKeys.append(changed)
+                    } else if try takeOffer(of: keys, in: connection) == .withdrawn {
+                        outcome.warnings.append(Self.withdrawal(of: user, keys.device))
+                    }
                 } catch let error as DatabaseError {
                     throw error
                 } catch {

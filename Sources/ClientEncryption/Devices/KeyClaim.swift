@@ -1,6 +1,7 @@
 internal import Cryptography
 public import MatrixAPI
 public import MatrixModel
+internal import PostQuantum
 internal import Ratchet
 public import SQLDatabase
 
@@ -8,22 +9,40 @@ public import SQLDatabase
 public struct KeyClaim: Sendable {
     /// `POST /keys/claim`
     public let call: APICall
+    /// Whether it asks for encapsulation keys: a server that refuses it gives none, and the answer is `{}`.
+    public let isForEncapsulationKeys: Bool
     let devices: [KnownDevice]
+
+    init(_ devices: [KnownDevice], isForEncapsulationKeys: Bool) {
+        var asked: JSONValue = [:]
+        // One that does not offer them any more is not asked, but judged.
+        for device in devices where !isForEncapsulationKeys || device.offer == .offered {
+            var ofUser = asked[device.user.text] ?? [:]
+            ofUser[device.device.text] =
+                isForEncapsulationKeys ? .string(HybridAlgorithm.keyAlgorithm) : "signed_curve25519"
+            asked[device.user.text] = ofUser
+        }
+        call = APICall(
+            .claimKeys, body: ["one_time_keys": asked, "timeout": .integer(Limits.remoteKeysMilliseconds)])
+        self.isForEncapsulationKeys = isForEncapsulationKeys
+        self.devices = devices
+    }
 }
 
 extension EncryptionMachine {
     /// The claim that is due so that all devices of `users` that may have keys, and those to whom a new session is owed,
-    /// can be written to.
+    /// can be written to. Where sessions begin with ML-KEM-768 as well, keys for that are claimed before; ask again after each.
     /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#claiming-one-time-keys>
     public func keyClaim(
         for users: [UserID], purpose: RoomKeyPurpose = .messages, in connection: any SQLConnection
     ) throws -> KeyClaim? {
         let (now, silent) = (now(), try silentServers(in: connection))
+        let policy = try hybridPolicy(in: connection)
         var wanted: [KnownDevice] = []
         func add(_ rows: [SQLRow], where isWanted: (KnownDevice) throws -> Bool) throws {
             for row in rows {
                 let device = try KnownDevice(row)
-                guard isDue(try row.integer(7), at: now), !silent.contains(device.user.serverName.text),
+                guard isDue(try row.integer(8), at: now), !silent.contains(device.user.serverName.text),
                     !(device.user == user && device.device == self.device), !wanted.contains(device),
                     wanted.count < Limits.devicesPerClaim, try isWanted(device)
                 else { continue }
@@ -32,10 +51,11 @@ extension EncryptionMachine {
         }
         let sharing = try purpose.sharing ?? sharing(in: connection)
         let withoutSession: SQL = """
-            gone = 0 AND changed = 0
-            AND NOT EXISTS (
-                SELECT 1 FROM olm_sessions
-                WHERE olm_sessions.user_id = devices.user_id AND olm_sessions.curve25519 = devices.curve25519)
+            gone = 0 AND changed = 0 AND (
+                NOT EXISTS (
+                    SELECT 1 FROM olm_sessions
+                    WHERE olm_sessions.user_id = devices.user_id AND olm_sessions.curve25519 = devices.curve25519)
+                OR \(lacksHybridSession(under: policy)))
             """
         for user in users {
             let rows = try connection.query(
@@ -58,23 +78,17 @@ extension EncryptionMachine {
             """)
         try add(asking) { try isOwnVerified($0, in: connection) }
         guard !wanted.isEmpty else { return nil }
-        var asked: JSONValue = [:]
-        for device in wanted {
-            var devices = asked[device.user.text] ?? [:]
-            devices[device.device.text] = "signed_curve25519"
-            asked[device.user.text] = devices
+        let first = try wanted.filter { device in
+            try wantsEncapsulationKey(device, under: policy) && !hasAskedForEncapsulationKey(device, in: connection)
         }
-        return KeyClaim(
-            call: APICall(
-                .claimKeys, body: ["one_time_keys": asked, "timeout": .integer(Limits.remoteKeysMilliseconds)]),
-            devices: wanted)
+        return first.isEmpty
+            ? KeyClaim(wanted, isForEncapsulationKeys: false) : KeyClaim(first, isForEncapsulationKeys: true)
     }
 
     /// Makes the sessions. A device without a key, or with one that does not verify, is left out for a while, and told
     /// so once.
     public func claimed(_ claim: KeyClaim, response: JSONView, in connection: any SQLConnection) throws -> SyncOutcome {
         var outcome = SyncOutcome()
-        let account = try account(in: connection)
         let failed = Set((response["failures"]?.members ?? []).map(\.key))
         for server in failed.intersection(claim.devices.map(\.user.serverName.text)) {
             try notReached(server, in: connection)
@@ -82,47 +96,72 @@ extension EncryptionMachine {
         for device in claim.devices {
             let keys = response["one_time_keys"]?[device.user.text]?[device.device.text]
             if keys == nil, failed.contains(device.user.serverName.text) { continue }
+            if claim.isForEncapsulationKeys {
+                try takeEncapsulationKey(of: device, keys, &outcome, in: connection)
+                continue
+            }
             do {
-                guard let (_, signed) = keys?.members.first(where: { $0.key.hasPrefix("signed_curve25519:") }) else {
-                    throw EncryptionError.malformed(path: "one_time_keys")
-                }
-                let session = try session(with: device, signed, account)
+                let session = try session(with: device, keys, in: connection)
                 try insert(session, with: device.user, device.curve25519, isHeard: false, in: connection)
                 try connection.execute(
                     """
                     UPDATE devices SET claim_at = 0, claim_failures = 0, no_olm_told = 0
                     WHERE user_id = \(device.user.text) AND device_id = \(device.device.text)
                     """)
+                if case .hybrid = session { try noteHybridSession(with: device, in: connection) }
                 if try wantsUnwedging(device, in: connection) { try unwedge(device, in: connection) }
             } catch let error as DatabaseError {
                 throw error
             } catch {
                 outcome.warnings.append("no session with \(device.user) \(device.device): \(error)")
                 try postponeClaim(device, in: connection)
-                try tellOfMissingSession(device, in: connection)
+                if try needsSession(device, in: connection) { try tellOfMissingSession(device, in: connection) }
             }
+            try forgetEncapsulationKey(of: device, in: connection)
         }
         try answerKeyRequests(in: connection)
         return outcome
     }
 
     private func session(
-        with device: KnownDevice, _ signed: JSONView, _ account: OlmAccount
-    ) throws -> OlmSession {
-        guard let fingerprint = Base64.decode(device.ed25519), let identity = Base64.decode(device.curve25519),
-            let oneTime = signed["key"]?.string.flatMap({ Base64.decode($0) })
+        with device: KnownDevice, _ keys: JSONView?, in connection: any SQLConnection
+    ) throws -> PeerSession {
+        let account = try account(in: connection)
+        let identity = try Curve25519.PublicKey(Base64.decode(device.curve25519) ?? [])
+        let oneTimeKey = try Curve25519.PublicKey(try verifiedKey("signed_curve25519", of: device, among: keys))
+        let encapsulationKey = try claimedEncapsulationKey(of: device, in: connection)
+        let policy = try hybridPolicy(in: connection)
+        switch (choice(for: device, hasKey: encapsulationKey != nil, under: policy), encapsulationKey) {
+        case (.hybrid, let encapsulationKey?):
+            return .hybrid(
+                try HybridSession(
+                    account: account, identityKey: identity, oneTimeKey: oneTimeKey,
+                    encapsulationKey: encapsulationKey, random: random))
+        case (.plain, _):
+            return .olm(
+                try account.outboundSession(identityKey: identity, oneTimeKey: oneTimeKey, random: random))
+        default: throw EncryptionError.mismatch(rule: "a device that offered ML-KEM-768 is not written to without it")
+        }
+    }
+
+    /// The one key of this algorithm among those claimed, signed by its device.
+    func verifiedKey(_ algorithm: String, of device: KnownDevice, among keys: JSONView?) throws -> [UInt8] {
+        guard let (_, signed) = keys?.members.first(where: { $0.key.hasPrefix(algorithm + ":") }) else {
+            throw EncryptionError.malformed(path: "one_time_keys")
+        }
+        guard let fingerprint = Base64.decode(device.ed25519),
+            let text = signed["key"]?.string, text.utf8.count <= Limits.encapsulationKeyCharacters,
+            let key = Base64.decode(text)
         else { throw EncryptionError.malformed(path: "one_time_keys.key") }
         guard
             SignedJSON.verify(
                 signed, entity: device.user.text, keyID: "ed25519:\(device.device.text)",
                 key: try Ed25519.PublicKey(fingerprint))
         else { throw EncryptionError.mismatch(rule: "a one-time key is signed by its device") }
-        return try account.outboundSession(
-            identityKey: try Curve25519.PublicKey(identity), oneTimeKey: try Curve25519.PublicKey(oneTime),
-            random: random)
+        return key
     }
 
-    private func postponeClaim(_ device: KnownDevice, in connection: any SQLConnection) throws {
+    func postponeClaim(_ device: KnownDevice, in connection: any SQLConnection) throws {
         let row = try connection.query(
             """
             UPDATE devices SET claim_failures = claim_failures + 1

@@ -20,7 +20,9 @@ public struct KnownDevice: Sendable, Hashable {
     /// Whether the user wants nothing sent to it.
     public let isBlocked: Bool
 
-    static let columns: SQL = "user_id, device_id, curve25519, ed25519, changed, display_name, blocked"
+    let offer: HybridOffer
+
+    static let columns: SQL = "user_id, device_id, curve25519, ed25519, changed, display_name, blocked, hybrid_offer"
 
     init(_ row: SQLRow) throws {
         user = try UserID(try row.text(0))
@@ -30,5 +32,6 @@ public struct KnownDevice: Sendable, Hashable {
         hasChanged = try row.bool(4)
         displayName = try row.optionalText(5)
         isBlocked = try row.bool(6)
+        offer = HybridOffer(rawValue: try row.integer(7)) ?? .never
     }
 }

@@ -1,5 +1,6 @@
 internal import Cryptography
 internal import MatrixModel
+internal import PostQuantum
 internal import Ratchet
 public import SQLDatabase
 
@@ -15,6 +16,10 @@ extension EncryptionMachine {
         if let isUnused = changes.hasUnusedFallbackKey {
             try connection.execute("UPDATE olm_account SET fallback_unused = \(isUnused)")
         }
+        try connection.execute("UPDATE encapsulation_keys SET keys_on_server = \(changes.encapsulationKeyCount)")
+        if let isUnused = changes.hasUnusedFallbackEncapsulationKey {
+            try connection.execute("UPDATE encapsulation_keys SET fallback_unused = \(isUnused)")
+        }
         for event in changes.toDevice {
             do {
                 try receive(event, &outcome, in: connection)
@@ -26,6 +31,7 @@ extension EncryptionMachine {
                 outcome.warnings.append("a to-device message was refused: \(error)")
             }
         }
+        outcome.boundWarnings()
         try answerKeyRequests(in: connection)
         return outcome
     }
@@ -80,7 +86,9 @@ extension EncryptionMachine {
         _ content: JSONView, from sender: UserID, in connection: any SQLConnection
     ) throws -> OlmPayload? {
         let algorithm = content["algorithm"]?.string ?? ""
-        guard algorithm == Algorithm.olm else { throw EncryptionError.unknownAlgorithm(String(algorithm.prefix(64))) }
+        guard algorithm == Algorithm.olm || algorithm == HybridAlgorithm.name else {
+            throw EncryptionError.unknownAlgorithm(String(algorithm.prefix(64)))
+        }
         var account = try account(in: connection)
         let own = Base64.encode(account.curve25519Key.bytes)
         guard let ciphertext = content["ciphertext"]?[own] else { return nil }
@@ -94,10 +102,15 @@ extension EncryptionMachine {
         // A fallback key would begin the same session again.
         guard try !wasRead(message, in: connection) else { throw EncryptionError.ratchet(.messageKeyGone) }
         do {
-            let plaintext = try plaintext(of: message, from: sender, senderKey, &account, in: connection)
+            let plaintext = try plaintext(of: message, algorithm, from: sender, senderKey, &account, in: connection)
             try noteRead(message, in: connection)
             try noteMended(sender, name, in: connection)
-            return try OlmPayload(plaintext, from: sender, senderKey: senderKey, to: self, account: account)
+            let payload = try OlmPayload(plaintext, from: sender, senderKey: senderKey, to: self, account: account)
+            // Their server may show older keys.
+            if let keys = payload.deviceKeys, keys.offersHybrid, try isPinned(keys, in: connection) {
+                try takeOffer(of: keys, in: connection)
+            }
+            return payload
         } catch let error as RatchetError {
             // Also a key that is gone: not for this message it was used, so the sender's store was put back to an earlier
             // state.
@@ -124,21 +137,29 @@ extension EncryptionMachine {
             """)
     }
 
+    private func isPinned(_ keys: DeviceKeys, in connection: any SQLConnection) throws -> Bool {
+        guard keys.user != user || keys.device != device,
+            let known = try knownDevice(keys.user, keys.device, in: connection)
+        else { return false }
+        return known.curve25519 == Base64.encode(keys.curve25519.bytes)
+            && known.ed25519 == Base64.encode(keys.ed25519.bytes)
+    }
+
+    /// A message is of the session that its algorithm names: there is no way from the one to the other.
     private func plaintext(
-        of message: OlmMessage, from sender: UserID, _ senderKey: Curve25519.PublicKey, _ account: inout OlmAccount,
-        in connection: any SQLConnection
+        of message: OlmMessage, _ algorithm: String, from sender: UserID, _ senderKey: Curve25519.PublicKey,
+        _ account: inout OlmAccount, in connection: any SQLConnection
     ) throws -> [UInt8] {
         let name = Base64.encode(senderKey.bytes)
-        let sessions = try sessions(with: sender, name, in: connection)
+        let sessions = try sessions(with: sender, name, in: connection).filter { $0.algorithm == algorithm }
         if message.type == .preKey {
-            let preKey = try PreKeyMessage(message.bytes)
-            if var known = sessions.first(where: { $0.matches(preKey) }) {
+            let opening = try SessionOpening(message.bytes, algorithm: algorithm)
+            if var known = sessions.first(where: { $0.matches(opening) }) {
                 let plaintext = try known.decrypt(message)
                 try save(known, received: true, in: connection)
                 return plaintext
             }
-            let (session, plaintext) = try account.inboundSession(identityKey: senderKey, preKeyMessage: preKey)
-            try save(account, in: connection)
+            let (session, plaintext) = try accept(opening, from: senderKey, &account, in: connection)
             try insert(session, with: sender, name, isHeard: true, in: connection)
             return plaintext
         }
@@ -154,5 +175,26 @@ extension EncryptionMachine {
             }
         }
         throw failure
+    }
+
+    /// The session that a message begins, and what it says. Its one-time keys are used up. One begun with ML-KEM-768 is taken
+    /// whether or not that is switched on: the keys are ours, and whoever has claimed them cannot know.
+    private func accept(
+        _ opening: SessionOpening, from senderKey: Curve25519.PublicKey, _ account: inout OlmAccount,
+        in connection: any SQLConnection
+    ) throws -> (PeerSession, [UInt8]) {
+        switch opening {
+        case .olm(let message):
+            let (session, plaintext) = try account.inboundSession(identityKey: senderKey, preKeyMessage: message)
+            try save(account, in: connection)
+            return (.olm(session), plaintext)
+        case .hybrid(let message):
+            guard var keys = try encapsulationKeys(in: connection) else { throw RatchetError.unknownOneTimeKey }
+            let (session, plaintext) = try keys.inboundSession(
+                of: &account, identityKey: senderKey, preKeyMessage: message)
+            try save(account, in: connection)
+            try save(keys, in: connection)
+            return (.hybrid(session), plaintext)
+        }
     }
 }

@@ -126,11 +126,13 @@ extension EncryptionMachine {
     /// Replaces the channels to devices whose key has not come for half a minute: a device that hears of it gives us again
     /// what it had given. `sender_key` is but a hint: whoever is asked shows who they are.
     public func mendChannels(in connection: any SQLConnection) throws {
+        // The other cause: the channel broke within an hour of its last replacement.
+        let causes = [Undecryptable.Cause.noRoomKey, .sessionReplaced].map(\.rawValue)
         let rows = try connection.query(
             """
             SELECT DISTINCT unread_events.user_id, unread_events.curve25519 FROM unread_events
             JOIN devices ON devices.user_id = unread_events.user_id AND devices.curve25519 = unread_events.curve25519
-            WHERE cause = \(Undecryptable.Cause.noRoomKey.rawValue) AND failed_at <= \(now() - Limits.patienceMilliseconds)
+            WHERE cause IN \(list: causes) AND failed_at <= \(now() - Limits.patienceMilliseconds)
                 AND failed_at >= \(now() - Limits.shareMilliseconds)
                 AND gone = 0 AND unwedge_wanted = 0
                 AND (unwedged_at <= \(now() - Limits.unwedgeMilliseconds) OR unwedged_at > \(now())) LIMIT 100

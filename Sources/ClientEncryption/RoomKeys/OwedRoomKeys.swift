@@ -47,7 +47,7 @@ extension EncryptionMachine {
         }
     }
 
-    /// Pays what can be paid.
+    /// Pays what can be paid. A verification, which goes on although somebody is someone else now, pays them no message's.
     func payOwedKeys(of room: RoomID, to recipients: Set<UserID>, in connection: any SQLConnection) throws {
         let rows = try connection.query(
             "SELECT id, user_id, pickle, for_verification FROM owed_room_keys WHERE room_id = \(room.text) ORDER BY id")
@@ -57,11 +57,20 @@ extension EncryptionMachine {
             if recipients.contains(user) {
                 let session = try OutboundGroupSession(pickle: try row.bytes(2), key: key.bytes)
                 let purpose = try row.bool(3) ? RoomKeyPurpose.verification : .messages
+                if purpose == .messages,
+                    try isSomeoneElse(self.user, in: connection) || isSomeoneElse(user, in: connection)
+                {
+                    continue
+                }
                 isPaid =
                     try pay(session, of: room, to: user, purpose, in: connection) && isCurrent(user, in: connection)
             }
             if isPaid { try connection.execute("DELETE FROM owed_room_keys WHERE id = \(id)") }
         }
+    }
+
+    private func isSomeoneElse(_ user: UserID, in connection: any SQLConnection) throws -> Bool {
+        try identityChange(of: user, in: connection) == .afterVerification
     }
 
     /// - Returns: whether all devices that are known have the key now.

@@ -57,7 +57,8 @@ extension EncryptionMachine {
         guard algorithm == Algorithm.megolm else {
             throw EncryptionError.unknownAlgorithm(String(algorithm.prefix(64)))
         }
-        guard let name = content?["session_id"]?.string, let eventID = event["event_id"]?.string,
+        guard let name = content?["session_id"]?.string,
+            let eventID = event["event_id"]?.string.flatMap({ try? EventID($0) }),
             let sender = event["sender"]?.string.flatMap({ try? UserID($0) }),
             let ciphertext = content?["ciphertext"]?.string.flatMap({ Base64.decode($0) })
         else { throw EncryptionError.malformed(path: "m.room.encrypted") }
@@ -75,9 +76,8 @@ extension EncryptionMachine {
             // Who made the session has signed the message: it is the key that is false.
             throw EncryptionError.noRoomKey(session: String(name.prefix(64)), withheld: nil)
         } catch { throw EncryptionError.ratchet(error) }
-        try refuseReplay(
-            of: decrypted.index, in: try indexes(of: row, room, usedBy: sender, origin, in: connection), room,
-            as: eventID, at: event["origin_server_ts"]?.integer ?? 0, in: connection)
+        let indexes = try indexes(of: row, room, usedBy: sender, origin, in: connection)
+        try bind(decrypted.index, of: indexes, room, to: eventID, in: connection)
         guard let payload = try? JSONDocument(decrypted.plaintext).root, let type = payload["type"]?.string,
             let inner = payload["content"], inner.isObject
         else { throw EncryptionError.malformed(path: "payload") }
@@ -132,28 +132,5 @@ extension EncryptionMachine {
 
     private func ownCurve25519(in connection: any SQLConnection) throws -> String {
         Base64.encode(try account(in: connection).curve25519Key.bytes)
-    }
-
-    /// An index of a session belongs to the event that used it first, whatever half of the session is known: also after a
-    /// better one came from a backup.
-    private func refuseReplay(
-        of index: UInt32, in session: String, _ room: RoomID, as eventID: String, at timestamp: Int64,
-        in connection: any SQLConnection
-    ) throws {
-        let known = try connection.query(
-            """
-            SELECT event_id FROM message_indexes
-            WHERE room_id = \(room.text) AND session_id = \(session) AND message_index = \(Int64(index))
-            """
-        ).first
-        if let known {
-            guard try known.text(0) == eventID else { throw EncryptionError.replayed }
-        } else {
-            try connection.execute(
-                """
-                INSERT INTO message_indexes
-                VALUES (\(room.text), \(session), \(Int64(index)), \(eventID), \(timestamp))
-                """)
-        }
     }
 }

@@ -93,7 +93,7 @@ extension EncryptionMachine {
     public func canEncrypt(
         _ count: Int, for room: RoomID, settings: RoomEncryptionSettings, in connection: any SQLConnection
     ) throws -> Bool {
-        guard let present = try outbound(room, in: connection) else { return false }
+        guard let present = try outbound(room, in: connection), !present.isDoubted else { return false }
         return Int64(present.session.messageIndex) + Int64(count) <= settings.rotationMessages
     }
 
@@ -108,18 +108,20 @@ extension EncryptionMachine {
         let createdAt: Int64
         let sharesHistory: Bool
         let isForVerification: Bool
+        let isDoubted: Bool
     }
 
     func outbound(_ room: RoomID, in connection: any SQLConnection) throws -> Outbound? {
         try connection.query(
             """
-            SELECT pickle, created_at, shared_history, for_verification FROM outbound_group_sessions
+            SELECT pickle, created_at, shared_history, for_verification, doubted_before FROM outbound_group_sessions
             WHERE room_id = \(room.text)
             """
         ).first.map { row in
             Outbound(
                 session: try OutboundGroupSession(pickle: try row.bytes(0), key: key.bytes),
-                createdAt: try row.integer(1), sharesHistory: try row.bool(2), isForVerification: try row.bool(3))
+                createdAt: try row.integer(1), sharesHistory: try row.bool(2), isForVerification: try row.bool(3),
+                isDoubted: try row.optionalText(4) != nil)
         }
     }
 
@@ -159,7 +161,7 @@ extension EncryptionMachine {
         guard outbound.isForVerification == (purpose == .verification) else { return false }
         let age = now() - outbound.createdAt
         guard age >= 0, age < settings.rotationMilliseconds, outbound.sharesHistory == settings.sharesHistory,
-            Int64(outbound.session.messageIndex) < settings.rotationMessages
+            Int64(outbound.session.messageIndex) < settings.rotationMessages, !outbound.isDoubted
         else { return false }
         // Whoever has the key and should not have the next message's.
         let allowed = Set(devices.map { "\($0.user.text) \($0.curve25519)" })
@@ -187,7 +189,7 @@ extension EncryptionMachine {
                 \(purpose == .verification))
             ON CONFLICT (room_id) DO UPDATE SET session_id = excluded.session_id, pickle = excluded.pickle,
                 created_at = excluded.created_at, shared_history = excluded.shared_history,
-                for_verification = excluded.for_verification
+                for_verification = excluded.for_verification, doubted_before = NULL
             """)
         try forgetOldShares(in: connection)
         return session

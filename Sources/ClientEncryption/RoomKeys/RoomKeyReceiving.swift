@@ -63,7 +63,12 @@ extension EncryptionMachine {
             case .better: break
             case .equal, .worse: (best, readsMore) = (known, false)
             }
-            if !isOverruled {
+            if isOverruled {
+                // What is told of one and the same key adds up where nobody tells who made it.
+                if !origin.source.isSafe, session.relation(to: known) != .unconnected {
+                    origin.sharesHistory = origin.sharesHistory || row.origin.sharesHistory
+                }
+            } else {
                 let agrees =
                     (row.origin.owner == nil || origin.owner == nil || row.origin.owner == origin.owner)
                     && row.origin.curve25519 == origin.curve25519

@@ -39,7 +39,7 @@ extension EncryptionMachine {
     ) throws -> String {
         guard let first = row.origin.owner, first != sender else { return row.session }
         let isRead = try !connection.query(
-            "SELECT 1 FROM message_indexes WHERE room_id = \(room.text) AND session_id = \(row.session) LIMIT 1"
+            "SELECT 1 FROM message_blocks WHERE room_id = \(room.text) AND session_id = \(row.session) LIMIT 1"
         ).isEmpty
         guard !isRead else { return "\(row.session) \(sender)" }
         try connection.execute(

@@ -74,7 +74,7 @@ public struct SecretStorageDescription: Sendable {
 
     /// Whether a key that fits may be trusted with a secret: the description comes from the server, which could leave out
     /// the check, and have a passphrase cost next to nothing, so that it is guessed from what is sealed.
-    var isFitForSealing: Bool {
+    public var isFitForSealing: Bool {
         guard content["iv"]?.string != nil, content["mac"]?.string != nil else { return false }
         return !hasPassphrase
             || content["passphrase", "iterations"]?.integer ?? 0 >= Int64(Limits.leastPassphraseRounds)

@@ -74,6 +74,9 @@ public enum EncryptionSchema {
         Migration(2, "who has which key") { sharing($0) },
         Migration(10, "identities") { identities($0) },
         Migration(11, "secrets and backup") { secretsAndBackup($0) },
+        Migration(30, "which event used which index") { messageBlocks($0) },
+        Migration(31, "room keys after a gap") { doubts($0) },
+        Migration(32, "post-quantum key agreement") { hybrid($0) },
         Migration(40, "what belongs to whom") { belongings($0) },
     ]
 }

@@ -30,19 +30,21 @@ extension Verification {
         guard let payload = try? QRPayload(bytes), payload.transaction == transaction else {
             return cancel(.keyMismatch)
         }
+        // A code for two users is none for two devices of one, and the other way round.
+        guard (payload.mode == .otherUser) == (us.user != them.user) else { return cancel(.userMismatch) }
         let (first, second) = (Base64.encode(payload.first), Base64.encode(payload.second))
         var verified = VerifiedKeys()
         switch payload.mode {
         case .otherUser:
-            guard us.user != them.user, us.trustsMaster, first == them.master, second == us.master else {
+            guard us.trustsMaster, first == them.master, second == us.master else {
                 return cancel(.keyMismatch)
             }
             verified.master = first
         case .trusting:
-            guard us.user == them.user, first == us.master, second == us.ed25519 else { return cancel(.keyMismatch) }
+            guard first == us.master, second == us.ed25519 else { return cancel(.keyMismatch) }
             verified.master = first
         case .untrusting:
-            guard us.user == them.user, us.trustsMaster, first == them.ed25519, second == us.master else {
+            guard us.trustsMaster, first == them.ed25519, second == us.master else {
                 return cancel(.keyMismatch)
             }
             verified.ed25519 = first
@@ -60,7 +62,14 @@ extension Verification {
     }
 
     mutating func takeReciprocation(_ content: JSONValue) -> [Action] {
-        guard phase == .ready, let qr else { return cancel(.unexpectedMessage) }
+        switch phase {
+        case .ready: break
+        // Both scanned the other's code: the smaller's start counts, as with every method.
+        case .reciprocating where weAreSmaller: return []
+        case .reciprocating: break
+        default: return cancel(.unexpectedMessage)
+        }
+        guard let qr else { return cancel(.unexpectedMessage) }
         guard let secret = content["secret"]?.string.flatMap({ Base64.decode($0) }) else {
             return cancel(.invalidMessage)
         }

@@ -33,7 +33,8 @@ extension Verification {
         return [.send("accept", content(chosen))]
     }
 
-    private var weAreSmaller: Bool {
+    /// Whose start counts, if both start.
+    var weAreSmaller: Bool {
         us.user == them.user
             ? us.device.text.utf8.lexicographicallyPrecedes(them.device.text.utf8)
             : us.user.text.utf8.lexicographicallyPrecedes(them.user.text.utf8)

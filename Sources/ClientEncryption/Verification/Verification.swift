@@ -22,6 +22,8 @@ public struct Verification: Sendable {
         case scanned([UInt8])
         /// Our user gives up.
         case cancel
+        /// It cannot go on, for a reason that its messages do not show.
+        case fail(VerificationCancellation.Code)
         /// Time has passed.
         case tick
     }
@@ -75,13 +77,15 @@ public struct Verification: Sendable {
     var sas: SASExchange?
     var qr: QRPayload?
     private let startedAt: Int64
+    /// When a request to us that nobody has accepted is dropped.
+    private let promptEnd: Int64
     let random: any RandomSource
 
-    /// A verification that was requested, at `now` in milliseconds. `methods` are those that the other side named, if it
-    /// has already.
+    /// A verification that was requested, or whose request came, at `now` in milliseconds. `methods` are those that the
+    /// other side named, if it has already; `requestedAt` is what its request says of the time.
     public init(
         transaction: String, isInRoom: Bool, us: VerificationParty, them: VerificationParty, weRequested: Bool,
-        methods: [String] = [], random: any RandomSource, at now: Int64
+        methods: [String] = [], random: any RandomSource, requestedAt: Int64? = nil, at now: Int64
     ) {
         self.transaction = transaction
         self.isInRoom = isInRoom
@@ -90,6 +94,8 @@ public struct Verification: Sendable {
         self.weRequested = weRequested
         self.random = random
         startedAt = now
+        promptEnd = min(
+            now + Limits.promptMilliseconds, min(requestedAt ?? now, now) + Limits.verificationMilliseconds)
         phase = .requested
         if !weRequested { common = Self.common(methods) }
     }
@@ -103,6 +109,10 @@ public struct Verification: Sendable {
     /// Takes one step. `now` is in milliseconds.
     public mutating func on(_ input: Input, at now: Int64) -> [Action] {
         guard !isOver else { return [] }
+        if phase == .requested, !weRequested, now >= promptEnd {
+            // Nobody is told: it may be accepted on another device.
+            return leave(.timeout)
+        }
         guard now - startedAt < Limits.verificationMilliseconds else { return cancel(.timeout) }
         switch input {
         case .message(let type, let content): return take(type, content)
@@ -112,6 +122,7 @@ public struct Verification: Sendable {
         case .showQR: return showQR()
         case .scanned(let bytes): return scanned(bytes)
         case .cancel: return cancel(.user)
+        case .fail(let code): return cancel(code)
         case .tick: return []
         }
     }
@@ -119,6 +130,10 @@ public struct Verification: Sendable {
     // MARK: Messages
 
     private mutating func take(_ type: String, _ content: JSONValue) -> [Action] {
+        if type == "ready" || type == "start", let device = content["from_device"]?.string, device != them.device.text {
+            // Another device of theirs, which was slower, or has not seen yet that this one was faster.
+            return []
+        }
         switch type {
         case "cancel":
             phase = .cancelled
@@ -169,7 +184,8 @@ public struct Verification: Sendable {
 
     private mutating func accept() -> [Action] {
         guard phase == .requested, !weRequested else { return [] }
-        guard !common.isEmpty else { return cancel(.unknownMethod) }
+        // Another device of ours may have a method in common with theirs: the request is left as it is.
+        guard !common.isEmpty else { return leave(.unknownMethod) }
         phase = .ready
         let methods = JSONValue.array(Self.methods.map { .string($0) })
         return [
@@ -189,9 +205,15 @@ public struct Verification: Sendable {
     mutating func cancel(_ code: VerificationCancellation.Code) -> [Action] {
         phase = .cancelled
         return [
-            .send("cancel", content(["code": .string(code.rawValue), "reason": .string(code.reason)])),
+            .send("cancel", Self.cancellation(code, of: transaction, isInRoom: isInRoom)),
             .cancelled(VerificationCancellation(code: code.rawValue, byUs: true)),
         ]
+    }
+
+    /// Ends here, and nobody is told.
+    private mutating func leave(_ code: VerificationCancellation.Code) -> [Action] {
+        phase = .cancelled
+        return [.cancelled(VerificationCancellation(code: code.rawValue, byUs: true))]
     }
 
     /// A content that names this verification.
@@ -208,6 +230,14 @@ public struct Verification: Sendable {
             content["transaction_id"] = .string(transaction)
         }
         return content
+    }
+
+    /// The content of `m.key.verification.cancel`.
+    public static func cancellation(
+        _ code: VerificationCancellation.Code, of transaction: String, isInRoom: Bool
+    ) -> JSONValue {
+        content(
+            ["code": .string(code.rawValue), "reason": .string(code.reason)], of: transaction, isInRoom: isInRoom)
     }
 
     /// The methods that both can do, from our side.

@@ -17,6 +17,8 @@ public struct ListedDevice: Sendable {
     public let isBlocked: Bool
     /// How sure it is that it is its owner's; nil where it has no keys.
     public let standing: SenderStanding?
+    /// How it is written to, where it and this device offer the post-quantum key agreement.
+    public let hybrid: HybridStanding?
 }
 
 extension Client {
@@ -30,16 +32,21 @@ extension Client {
             try await self.uploadKeys()
             try await self.queryKeys(for: [owner])
         }
-        let (known, standings) = try await database.read { connection in
+        let (known, standings, hybrids) = try await database.read { connection in
             let known = try machine.devices(of: owner, in: connection)
-            return (known, try known.map { try machine.standing(of: $0, in: connection) })
+            return (
+                known, try known.map { try machine.standing(of: $0, in: connection) },
+                try known.map { try machine.hybridStanding(of: $0, in: connection) }
+            )
         }
         let standing = Dictionary(zip(known.map(\.device), standings)) { $1 }
+        let hybrid = Dictionary(zip(known.map(\.device), hybrids)) { $1 }
         guard owner == user else {
             return known.map {
                 ListedDevice(
                     user: owner, device: $0.device, displayName: $0.displayName, fingerprint: $0.ed25519,
-                    hasChanged: $0.hasChanged, isBlocked: $0.isBlocked, standing: standing[$0.device])
+                    hasChanged: $0.hasChanged, isBlocked: $0.isBlocked, standing: standing[$0.device],
+                    hybrid: hybrid[$0.device] ?? nil)
             }
         }
         let answer = try await call(APICall(.getDevices))
@@ -48,7 +55,8 @@ extension Client {
             let keys = known.first { $0.device == device }
             return ListedDevice(
                 user: owner, device: device, displayName: each["display_name"]?.string, fingerprint: keys?.ed25519,
-                hasChanged: keys?.hasChanged ?? false, isBlocked: keys?.isBlocked ?? false, standing: standing[device])
+                hasChanged: keys?.hasChanged ?? false, isBlocked: keys?.isBlocked ?? false, standing: standing[device],
+                hybrid: hybrid[device] ?? nil)
         }
     }
 

@@ -78,6 +78,7 @@ extension Client {
     /// Tells those who listen of keys that came otherwise than by a sync.
     func announce(_ keys: [SyncOutcome.RoomKey]) {
         guard !keys.isEmpty else { return }
+        uncountedRoomKeys += keys.count
         var update = ClientUpdate()
         update.roomKeys = keys
         for listener in listeners.values { listener.yield(update) }

@@ -112,6 +112,28 @@ extension Client {
         _ = try await call(APICall(.leaveRoom, ["roomId": room.text]))
     }
 
+    /// Leaves a room, if we are in it or invited, and forgets it with all its keys: what was said in it cannot be read here
+    /// any more, unless a backup has them. Throws ``ClientError``.
+    /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3roomsroomidforget>
+    public func forget(_ room: RoomID) async throws {
+        try await caughtUp()
+        let (store, machine) = (store, machine)
+        let isThere: @Sendable (isolated Client) async throws -> Bool = { client in
+            let membership = try await client.database.read { try store.room(room, in: $0) }?.membership
+            return membership == "join" || membership == "invite"
+        }
+        if try await isThere(self) {
+            try await leave(room)
+            // Until its end has come, a sync could bring the room back.
+            try await wait(ClientLimits.roomArrival, "the room to be left") { try await !isThere($0) }
+        }
+        _ = try await call(APICall(.forgetRoom, ["roomId": room.text]))
+        try await database.write { connection in
+            try store.forget(room, in: connection)
+            try machine.forgetRoom(room, in: connection)
+        }
+    }
+
     /// The rooms we are in or invited to.
     public func rooms() async throws -> [RoomSummary] {
         try await caughtUp()

@@ -6,18 +6,28 @@ internal import SQLDatabase
 
 /// The calls that encryption needs. Each is made within `keyTurns`.
 extension Client {
-    /// Uploads keys that are due; nothing else needs to wait for it. Where the server has other keys under the same names,
-    /// since this store was put back to an earlier state, names are skipped until it takes them.
+    /// Uploads keys that are due; nothing else needs to wait for it.
     func uploadKeys() async throws {
         let machine = machine
+        try await upload { try machine.keyUpload(in: $0) }
+        // The second tells of the keys that were in the first.
+        for _ in 0..<2 { try await upload { try machine.hybridKeyUpload(in: $0) } }
+    }
+
+    /// Where the server has other keys under the same names, since this store was put back to an earlier state, names are
+    /// skipped until it takes them.
+    private func upload(_ due: @escaping @Sendable (any SQLConnection) throws -> KeyUpload?) async throws {
+        let machine = machine
         for _ in 0..<ClientLimits.keyUploads {
-            guard let upload = try await database.write({ try machine.keyUpload(in: $0) }) else { return }
+            guard let upload = try await database.write({ try due($0) }) else { return }
             do {
                 let answer = try await call(upload.call)
                 return try await database.write { try machine.uploaded(upload, response: answer, in: $0) }
-            } catch ClientError.server(let refusal) where refusal.status == 400 {
+            } catch ClientError.server(let refusal) where refusal.isOfContent(isOptional: upload.isOptional) {
                 guard try await database.write({ try machine.refused(upload, in: $0) }) else {
-                    throw ClientError.server(refusal)
+                    guard upload.isOptional else { throw ClientError.server(refusal) }
+                    logger.warning("the server does not take post-quantum keys: \(refusal.code.text)")
+                    return
                 }
                 logger.warning("the server has other keys under our names: \(refusal.code.text)")
             }
@@ -41,8 +51,18 @@ extension Client {
             guard
                 let claim = try await database.read({ try machine.keyClaim(for: users, purpose: purpose, in: $0) })
             else { return }
-            let answer = try await call(claim.call)
+            let answer = try await self.answer(to: claim)
             report(try await database.write { try machine.claimed(claim, response: answer, in: $0) })
+        }
+    }
+
+    /// A server that does not know encapsulation keys gives none.
+    private func answer(to claim: KeyClaim) async throws -> JSONView {
+        do { return try await call(claim.call) } catch ClientError.server(let refusal)
+            where claim.isForEncapsulationKeys && refusal.isOfContent(isOptional: true)
+        {
+            logger.warning("the server gives no post-quantum keys: \(refusal.code.text)")
+            return try JSONDocument(Array("{}".utf8)).root
         }
     }
 
@@ -80,6 +100,7 @@ extension Client {
     ) async throws {
         let (store, machine) = (store, machine)
         let room = summary.room
+        try await settleDoubt(about: room)
         try await keyTurns.hold {
             let recipients = try await self.database.write { connection in
                 let users = try store.recipients(in: summary, connection)
@@ -94,6 +115,13 @@ extension Client {
             }
             try await self.flushToDevice()
         }
+    }
+}
+
+extension MatrixError {
+    /// Whether the server will not have it, however often it is asked.
+    fileprivate func isOfContent(isOptional: Bool) -> Bool {
+        status == 400 || (isOptional && [403, 404, 405, 413].contains(status))
     }
 }
 

@@ -53,10 +53,14 @@ public actor Client {
     /// Queries, claims, shares and their to-device messages: one at a time.
     nonisolated let keyTurns = Turns()
     nonisolated let refreshTurns = Turns()
+    nonisolated let ledgerTurns = Turns()
+    nonisolated let interruptionTurns = Turns()
 
     var credentials: Credentials
     var isLoggedOut = false
     var hasSynced = false
+    /// Room keys that came since they were counted; at the start as many as may be.
+    var uncountedRoomKeys = ClientLimits.uncountedRoomKeys
     /// Sessions for which the backup was asked.
     var askedOfBackup = Patience<SyncOutcome.RoomKey>()
     /// Whether signatures that are due were refused.
@@ -77,12 +81,15 @@ public actor Client {
     var expected: [String: RoomID] = [:]
     var waiters: [String: CheckedContinuation<EventID, any Error>] = [:]
     var outcomes: [String: Result<EventID, any Error>] = [:]
-    /// Messages of verifications to this device, newest last.
-    var verificationMessages: [(receivedAt: Int64, message: VerificationMessage)] = []
+    /// What is known of verifications.
+    var ledger: VerificationLedger
     /// When the server was last asked for the backup in use; nil for not yet.
     var backupCheckedAt: Int64?
 
-    private init(_ parts: Parts, _ homeserver: Homeserver, _ credentials: Credentials) {
+    private init(
+        _ parts: Parts, _ homeserver: Homeserver, _ credentials: Credentials, _ ledger: VerificationLedger
+    ) {
+        self.ledger = ledger
         user = credentials.user
         device = credentials.device
         self.credentials = credentials
@@ -102,10 +109,11 @@ public actor Client {
     /// database throws.
     public static func open(_ parts: Parts, homeserver: Homeserver) async throws -> Client {
         let store = ClientStore(key: parts.key, random: parts.random)
-        guard let credentials = try await parts.database.read({ try store.credentials(in: $0) }) else {
-            throw ClientError.notLoggedIn
+        let stored = try await parts.database.read { connection in
+            (try store.credentials(in: connection), try store.value("verifications", in: connection))
         }
-        let client = Client(parts, homeserver, credentials)
+        guard let credentials = stored.0 else { throw ClientError.notLoggedIn }
+        let client = Client(parts, homeserver, credentials, VerificationLedger(stored: stored.1))
         try await parts.database.write { connection in
             try client.machine.begin(in: connection)
             try store.dequeueExpiring(in: connection)

@@ -1,6 +1,7 @@
 internal import ClientEncryption
 internal import MatrixAPI
 internal import MatrixModel
+internal import PostQuantum
 internal import SQLDatabase
 
 /// One thing that was looked at.
@@ -40,6 +41,25 @@ extension Client {
                     listed.fingerprint == own
                 else { throw ClientError.notFound("the keys of this device on the server") }
                 return own
+            },
+        ] + (await examineHybrid())
+    }
+
+    /// Nothing where it is off.
+    private func examineHybrid() async -> [Examination] {
+        guard let policy = try? await hybridPolicy(), policy != .off else { return [] }
+        return [
+            await check("post-quantum keys are offered") {
+                guard try await self.isHybridOffered() else {
+                    throw ClientError.notFound("them on the server: it does not take them, or was not reached yet")
+                }
+                return policy.rawValue
+            },
+            await check("devices that offer post-quantum keys are written to with them") {
+                let devices = try await self.downgradedDevices()
+                guard !devices.isEmpty else { return nil }
+                let list = devices.prefix(10).map { "\($0.user) \($0.device) (\($0.standing.rawValue))" }
+                throw ClientError.notFound("keys of \(list.joined(separator: ", "))")
             },
         ]
     }

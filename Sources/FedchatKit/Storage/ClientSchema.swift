@@ -21,6 +21,9 @@ public enum ClientSchema {
         Migration(21, "messages that are sent encrypted or not at all") { _ in
             ["ALTER TABLE send_queue ADD COLUMN encrypted_only BIGINT NOT NULL DEFAULT 0"]
         },
+        Migration(30, "which event used which index") { EncryptionSchema.messageBlocks($0) },
+        Migration(31, "room keys after a gap") { EncryptionSchema.doubts($0) },
+        Migration(32, "post-quantum key agreement") { EncryptionSchema.hybrid($0) },
         Migration(40, "what belongs to whom") { EncryptionSchema.belongings($0) },
     ]
 

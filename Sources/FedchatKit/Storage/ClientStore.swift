@@ -67,8 +67,15 @@ public struct ClientStore: Sendable {
         try value("sync", in: connection)?["next_batch"]?.string
     }
 
-    func forgetSyncToken(in connection: any SQLConnection) throws {
-        try setValue(nil, "sync", in: connection)
+    /// The sync begins anew: where it was is worth something for what was missed since.
+    func loseSyncToken(in connection: any SQLConnection) throws {
+        let lost = try syncToken(in: connection) ?? lostSyncToken(in: connection)
+        try setValue(lost.map { ["lost": .string($0)] }, "sync", in: connection)
+    }
+
+    /// Where the sync was before it had to begin anew, until it has.
+    func lostSyncToken(in connection: any SQLConnection) throws -> String? {
+        try value("sync", in: connection)?["lost"]?.string
     }
 
     func setSyncToken(_ token: String, in connection: any SQLConnection) throws {

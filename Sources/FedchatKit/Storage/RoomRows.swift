@@ -79,6 +79,12 @@ extension ClientStore {
             """)
     }
 
+    func forget(_ room: RoomID, in connection: any SQLConnection) throws {
+        for table in ["rooms", "members", "send_queue"] {
+            try connection.execute("DELETE FROM \(raw: table) WHERE room_id = \(room.text)")
+        }
+    }
+
     func setMember(_ user: String, _ membership: String, of room: RoomID, in connection: any SQLConnection) throws {
         try connection.execute(
             """

@@ -8,6 +8,8 @@ internal import SQLDatabase
 struct SyncApplying: Sendable {
     let store: ClientStore
     let machine: EncryptionMachine
+    /// Whether the sync begins anew.
+    let isFirst: Bool
 
     func apply(_ response: JSONView, in connection: any SQLConnection) throws -> ClientUpdate {
         var update = ClientUpdate()
@@ -47,8 +49,7 @@ struct SyncApplying: Sendable {
         summary.membership = "join"
         let events = view["timeline", "events"]?.elements ?? []
         let isLimited = view["timeline", "limited"]?.bool ?? false
-        // In a gap anybody may have come and gone, or a message of ours be that this store knows nothing of.
-        if isLimited { try machine.discardRoomKey(of: room, in: connection) }
+        if isLimited { try leap(room, view, in: connection) }
         for event in view["state", "events"]?.elements ?? [] {
             try note(event, &summary, in: connection)
         }
@@ -68,6 +69,19 @@ struct SyncApplying: Sendable {
         }
         return ClientUpdate.Timeline(
             events: events, gap: isLimited ? view["timeline", "prev_batch"]?.string : nil)
+    }
+
+    /// In a gap anybody may have come and gone: who has is not joined now, and the state says so. A first answer has all
+    /// of it, not what has changed. A message of ours may lie in the gap, too, that this store knows nothing of.
+    /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#mmegolmv1aes-sha2>
+    private func leap(_ room: RoomID, _ view: JSONView, in connection: any SQLConnection) throws {
+        let events = (view["state", "events"]?.elements ?? []) + (view["timeline", "events"]?.elements ?? [])
+        let mayHaveLeft = events.contains {
+            $0["type"]?.string == "m.room.member" && $0["state_key"] != nil
+                && $0["content", "membership"]?.string != "join"
+        }
+        if isFirst || mayHaveLeft { return try machine.discardRoomKey(of: room, in: connection) }
+        try machine.doubtRoomKey(of: room, before: view["timeline", "prev_batch"]?.string, in: connection)
     }
 
     /// Whoever leaves may have been given the room's key, also by others: the next message needs another.
@@ -104,7 +118,8 @@ struct SyncApplying: Sendable {
     }
 
     private func leave(_ room: RoomID, _ view: JSONView, in connection: any SQLConnection) throws {
-        var summary = try store.room(room, in: connection) ?? RoomSummary(room: room, membership: "leave")
+        // One that is not known, or was forgotten, is no loss.
+        guard var summary = try store.room(room, in: connection) else { return }
         summary.membership = "leave"
         try forgetMembers(of: room, in: connection)
         try store.save(summary, in: connection)

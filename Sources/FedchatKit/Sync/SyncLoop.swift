@@ -51,20 +51,45 @@ extension Client {
                 timeout: .milliseconds(milliseconds) + ClientLimits.callTimeout, maximumBytes: ClientLimits.syncBytes)
         } catch ClientError.server(let refusal) where since != nil && refusal.status == 400 {
             // The server does not know where we were: it begins anew.
-            try await database.write { try store.forgetSyncToken(in: $0) }
+            try await database.write { try store.loseSyncToken(in: $0) }
             throw ClientError.server(refusal)
         }
+        let missed = since == nil ? try await missedChanges(until: response) : nil
         let update = try await database.write { connection in
             // A first answer does not say whose devices have changed.
-            if since == nil { try machine.noteMissedChanges(in: connection) }
-            return try SyncApplying(store: store, machine: machine).apply(response, in: connection)
+            if let missed {
+                try machine.noteMissedChanges(missed, in: connection)
+            } else if since == nil {
+                try machine.noteMissedChanges(in: connection)
+            }
+            return try SyncApplying(store: store, machine: machine, isFirst: since == nil).apply(
+                response, in: connection)
         }
         report(update.outcome)
-        remember(update.outcome.verification)
+        note(update.outcome.verification)
         if !update.outcome.secrets.isEmpty { forgetBackupCheck() }
+        uncountedRoomKeys += update.roomKeys.count
         hasSynced = true
         recent.take(update, at: now())
         for listener in listeners.values { listener.yield(update) }
+    }
+
+    /// Whose devices have changed since the position that the server did not know any more for a sync; nil where it does not
+    /// say, or where there is none. This must be known before the answer is taken in, for what is stale is kept with it.
+    private func missedChanges(until response: JSONView) async throws -> JSONView? {
+        let store = store
+        guard let lost = try await database.read({ try store.lostSyncToken(in: $0) }),
+            let now = response["next_batch"]?.string
+        else { return nil }
+        do {
+            let answer = try await call(EncryptionMachine.missedChanges(from: lost, to: now), attempts: 1)
+            return answer["changed"]?.isArray == true ? answer : nil
+        } catch ClientError.notLoggedIn {
+            throw ClientError.notLoggedIn
+        } catch {
+            logger.info("all lists of devices are asked for: \(error)")
+            return nil
+        }
     }
 
     private static let filter: String = {
@@ -114,8 +139,9 @@ extension Client {
             { client in try await client.keyTurns.hold { try await client.flushToDevice() } },
             { client in try await client.keyTurns.hold { try await client.sendDueSignatures() } },
             { client in try await client.keyTurns.hold { try await client.answerSecretRequests() } },
-            { try await $0.payOwedKeys() }, { try await $0.sendLeftOver() }, { try await $0.heal() },
-            { try await $0.backUp() },
+            { try await $0.payOwedKeys() }, { try await $0.sendLeftOver() },
+            { try await $0.cancelInterrupted() }, { try await $0.refuseVerifications() },
+            { try await $0.heal() }, { try await $0.backUp() }, { try await $0.boundRoomKeys() },
         ]
         var failure: (any Error)?
         for part in parts {
@@ -129,6 +155,18 @@ extension Client {
             }
         }
         if let failure { throw failure }
+    }
+
+    /// Counts the room keys at the start, and after so many new ones, and forgets those beyond the bound.
+    private func boundRoomKeys() async throws {
+        guard uncountedRoomKeys >= ClientLimits.uncountedRoomKeys else { return }
+        uncountedRoomKeys = 0
+        let (store, machine) = (store, machine)
+        let count = try await database.write { connection in
+            let rooms = try store.rooms(in: connection).filter { ["join", "invite"].contains($0.membership) }
+            return try machine.forgetExcessRoomKeys(keeping: Set(rooms.map(\.room)), in: connection)
+        }
+        if count > 0 { logger.warning("there are too many room keys: \(count) were forgotten") }
     }
 
     /// What each sync brings from now on.

@@ -8,10 +8,18 @@ internal import SQLDatabase
 /// Proposal: <https://github.com/matrix-org/matrix-spec-proposals/pull/3814>
 extension Client {
     /// Makes a dehydrated device in place of the one there is, and puts its key into secret storage, which `text` opens: a
-    /// recovery key or passphrase. Throws `encryption(.wrongRecoveryKey)`, `encryption(.cannotSign)`.
+    /// recovery key or passphrase. Throws `encryption(.wrongRecoveryKey)`, `encryption(.cannotSign)`, and `usage` where the key
+    /// of secret storage is one that nothing should be sealed under.
     public func dehydrate(_ text: String) async throws -> DeviceID {
         _ = try await crossSigningStatus()
         let (description, key) = try await secretStorage(text)
+        guard description.isFitForSealing else {
+            throw ClientError.usage(
+                """
+                the server shows a recovery key that cannot be checked, or whose passphrase is easily guessed: make a new \
+                one with "fedchat recovery create"
+                """)
+        }
         let (machine, random) = (machine, random)
         let upload = try await database.write { try machine.dehydration(in: $0) }
         let secrets = try await database.read { try machine.secretsInUse(in: $0) }

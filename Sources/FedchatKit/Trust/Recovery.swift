@@ -20,7 +20,8 @@ public struct Recovered: Sendable {
 /// Secret storage: our secrets on the server, sealed under a recovery key or a passphrase.
 /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#storage>
 extension Client {
-    /// Stores this device's secrets under a new key, with a backup of the room keys if there is none.
+    /// Stores this device's secrets under a new key, with a backup of the room keys if there is none. Throws ``ClientError``:
+    /// `usage` where there is no identity, or this device lacks its keys or that of the backup in use.
     /// - Returns: the recovery key, for its owner to write down.
     public func createRecovery(passphrase: String?) async throws -> String {
         let status = try await crossSigningStatus()
@@ -30,9 +31,19 @@ extension Client {
                     ? "there is no identity yet: run \"fedchat cross-signing bootstrap\" first"
                     : "this device does not hold the identity's private keys: verify it or recover first")
         }
-        try await checkBackup()
+        let backup = try await checkBackup()
         let machine = machine
-        if try await !database.read({ try machine.canReadBackup(in: $0) }) { try await createBackup() }
+        if try await !database.read({ try machine.canReadBackup(in: $0) }) {
+            // A new one would take the place of what only the one in use holds.
+            guard backup == nil else {
+                throw ClientError.usage(
+                    """
+                    another device of yours has made the key backup and has been asked for its key: try again when it is \
+                    there, or make a new backup with "fedchat backup create"
+                    """)
+            }
+            try await createBackup()
+        }
         let random = random
         let (key, description) = try SecretStorageDescription.make(passphrase: passphrase, random: random)
         let secrets = try await database.read { try machine.secretsInUse(in: $0) }

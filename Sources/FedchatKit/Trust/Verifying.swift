@@ -85,17 +85,4 @@ extension Client {
             return effects
         }
     }
-
-    /// Requests that came in the last ten minutes while nobody was verifying.
-    func recentVerification(at now: Int64) -> [VerificationMessage] {
-        verificationMessages.filter { now - $0.receivedAt < 600_000 }.map(\.message)
-    }
-
-    /// Remembers messages to this device, for a verification that begins later.
-    func remember(_ messages: [VerificationMessage]) {
-        guard !messages.isEmpty else { return }
-        let now = machine.milliseconds
-        verificationMessages += messages.map { (now, $0) }
-        verificationMessages.removeFirst(max(0, verificationMessages.count - ClientLimits.verificationMessages))
-    }
 }

@@ -38,6 +38,7 @@ struct Devices: ParsableCommand {
                 device["standing"]?.string.map { $0.replacingOccurrences(of: "_", with: " ") },
                 device["changed"]?.bool == true ? "KEYS CHANGED" : nil,
                 device["blocked"]?.bool == true ? "blocked" : nil,
+                device["post_quantum"]?.string.map { "post-quantum \($0)" },
             ].compactMap { $0 }
             let parts = [
                 device["device_id"]?.string ?? "", device["ed25519"]?.string ?? "no keys",

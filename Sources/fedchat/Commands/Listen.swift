@@ -8,7 +8,9 @@ struct Listen: ParsableCommand {
         discussion: """
             With --json each event is one object: the event with type and content in the clear, room_id, and encrypted; \
             undecryptable says why a message could not be read, which is printed once more if its key comes (fedchat why \
-            explains it); sender_standing says how sure its sender is, key_source and key_from where its key was had.
+            explains it). sender_standing says how sure its sender is: verified, cross_signed, not_cross_signed (its owner's \
+            server could have made the device), unknown_device or key_handed_on; in plain text the last three are told \
+            after the sender's name. key_source and key_from say where the key was had.
             """)
     @OptionGroup var options: CommonOptions
 
@@ -42,13 +44,14 @@ struct Listen: ParsableCommand {
         if let reason = event["undecryptable"]?.string {
             Output.line(Array(Output.plain("\(sender): (cannot be read: \(reason))").utf8))
         } else if event["type"]?.string == "m.room.message", let body = event["content", "body"]?.string {
-            Output.line(Array(Output.plain("\(sender)\(doubt(event)): \(body)").utf8))
+            Output.line(Array(Output.plain("\(sender)\(Self.doubt(event)): \(body)").utf8))
         }
     }
 
     /// What is not sure about the sender.
-    private func doubt(_ event: JSONValue) -> String {
+    static func doubt(_ event: JSONValue) -> String {
         switch event["sender_standing"]?.string {
+        case "not_cross_signed": " (from a device that its owner has not verified)"
         case "unknown_device": " (from an unknown device)"
         case "key_handed_on": " (says \(event["key_from"]?.string ?? "a backup or a file"))"
         default: ""

@@ -92,15 +92,24 @@ struct Invite: ParsableCommand {
 }
 
 struct Leave: ParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Leave a room.")
+    static let configuration = CommandConfiguration(
+        abstract: "Leave a room.",
+        discussion: """
+            The keys of what was said stay on this device unless --forget is given: then they are deleted, and only a \
+            backup has them. A room that was left already is named by its id.
+            """)
     @OptionGroup var options: CommonOptions
 
     @Argument(help: roomHelp)
     var room: String
 
+    @Flag(name: .customLong("forget"), help: "Forget the room and its keys.")
+    var isForgetting = false
+
     func run() throws {
-        let answer = try DaemonClient.connect(try options.begin()).ask("leave", ["room": .string(room)])
-        options.show(answer, "left")
+        let answer = try DaemonClient.connect(try options.begin()).ask(
+            "leave", ["room": .string(room), "forget": .bool(isForgetting)])
+        options.show(answer, isForgetting ? "left and forgotten" : "left")
     }
 }
 

@@ -57,6 +57,21 @@ struct Send: ParsableCommand {
         let answer = try DaemonClient.connect(profile).ask(
             "send", ["room": .string(room), "body": .string(text), "msgtype": notice ? "m.notice" : "m.text"])
         options.show(answer, answer["event_id"]?.string ?? "")
+        warn(of: answer["downgraded"]?.elements ?? [])
+    }
+
+    /// The message is sent, and not as it ought to be.
+    private func warn(of devices: [JSONValue]) {
+        for device in devices {
+            let name = "\(device["user_id"]?.string ?? "")'s device \(device["device_id"]?.string ?? "")"
+            let text = Output.plain(
+                """
+                fedchat: \(name) offers post-quantum keys that its server does not give (\
+                \(device["post_quantum"]?.string ?? "")): "devices" and "doctor" tell more
+
+                """)
+            FileHandle.standardError.write(Data(text.utf8))
+        }
     }
 
     private func standardInput() throws -> String {

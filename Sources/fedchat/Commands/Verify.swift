@@ -1,4 +1,6 @@
 import ArgumentParser
+import Cryptography
+import Foundation
 import MatrixModel
 
 struct Verify: ParsableCommand {
@@ -23,7 +25,9 @@ struct Verify: ParsableCommand {
     @Option(name: .customLong("yes-if"), help: "They match if this file holds the three numbers; it is waited for.")
     var yesIf: String?
 
-    @Flag(name: .customLong("qr"), help: "Show a QR code instead of comparing.")
+    @Flag(
+        name: .customLong("qr"),
+        help: "Show a QR code instead of comparing, drawn where there is a terminal, and in base64.")
     var showsQR = false
 
     @Option(name: .customLong("scan"), help: "Read the bytes of the other side's QR code from this file, in base64.")
@@ -45,7 +49,7 @@ struct Verify: ParsableCommand {
                 "user": user.map { .string($0) }, "device": device.map { .string($0) }, "incoming": .bool(incoming),
             ])
         ) { step in
-            options.show(step, Output.plain(text(of: step)))
+            options.show(step, step["step"]?.string == "qr" ? drawn(step) : Output.plain(text(of: step)))
             do {
                 try react(to: step, answers)
             } catch {
@@ -64,6 +68,11 @@ struct Verify: ParsableCommand {
 
     private func text(of step: JSONValue) -> String {
         switch step["step"]?.string {
+        case "interrupted":
+            return """
+                the verification with \(step["user_id"]?.string ?? "") that was under way when the background process ended \
+                was cancelled
+                """
         case "asked": return "asked \(step["user_id"]?.string ?? ""); waiting for the answer"
         case "requested": return "\(step["user_id"]?.string ?? "") asks from \(step["device_id"]?.string ?? "")"
         case "ready": return "\(step["user_id"]?.string ?? "") is ready on \(step["device_id"]?.string ?? "")"
@@ -71,7 +80,6 @@ struct Verify: ParsableCommand {
             let emoji = step["emoji"]?.elements.map { "\($0["symbol"]?.string ?? "") \($0["name"]?.string ?? "")" }
             let numbers = step["decimal"]?.elements.compactMap(\.integer).map(String.init)
             return "\(emoji?.joined(separator: "   ") ?? "")\n\(numbers?.joined(separator: " ") ?? "")"
-        case "qr": return step["qr"]?.string ?? ""
         case "confirm_scan": return "the other side says that it scanned the code"
         case "verified":
             let effects = step["effects"]?.elements.compactMap(\.string) ?? []
@@ -81,6 +89,15 @@ struct Verify: ParsableCommand {
         case "cancelled": return "cancelled: \(step["reason"]?.string ?? "")"
         default: return ""
         }
+    }
+
+    /// The code drawn, where there is a terminal, and as text for those who cannot scan: another fedchat, say.
+    private func drawn(_ step: JSONValue) -> String {
+        let text = step["qr"]?.string ?? ""
+        guard isatty(STDOUT_FILENO) == 1, let drawing = Base64.decode(text).flatMap({ QRDrawing($0) }) else {
+            return text
+        }
+        return "scan this:\n\n\(drawing.lines.joined(separator: "\n"))\n\nor give it as text:\n\(text)"
     }
 
     private func react(to step: JSONValue, _ answers: VerificationAnswers) throws {

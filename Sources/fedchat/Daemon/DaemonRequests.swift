@@ -25,13 +25,21 @@ struct DaemonRequests: Sendable {
             try await named(params) { room in
                 try await client.invite(try params.requiredIdentifier("user"), to: room)
             }
-        case "leave": try await named(params) { try await client.leave($0) }
+        case "leave":
+            try await named(params) { room in
+                if params["forget"]?.bool == true {
+                    try await client.forget(room)
+                } else {
+                    try await client.leave(room)
+                }
+            }
         case "rooms": try await rooms()
         case "members": try await members(params)
         case "devices": try await devices(params)
         case "accept": try await accept(params)
         case "block": try await block(params)
         case "sharing": try await sharing(params)
+        case "post-quantum": try await postQuantum(params)
         case "why": try await why(params)
         case "doctor": try await doctor()
         case "logout": try await logout()
@@ -78,7 +86,10 @@ struct DaemonRequests: Sendable {
             "msgtype": .string(params["msgtype"]?.string ?? "m.text"), "body": .string(try text(params, "body")),
         ]
         let event = try await client.send("m.room.message", content, to: room)
-        return ["event_id": .string(event.text), "room_id": .string(room.text)]
+        return .fields([
+            "event_id": .string(event.text), "room_id": .string(room.text),
+            "downgraded": try await downgraded(in: room),
+        ])
     }
 
     private func listen(_ params: JSONValue, _ connection: DaemonConnection) async throws -> JSONValue {
@@ -152,6 +163,7 @@ struct DaemonRequests: Sendable {
                         "ed25519": device.fingerprint.map { .string($0) },
                         "standing": device.standing.map { .string($0.rawValue) },
                         "changed": .bool(device.hasChanged), "blocked": .bool(device.isBlocked),
+                        "post_quantum": device.hybrid.map { .string($0.rawValue) },
                         "own": .bool(device.user == client.user && device.device == client.device),
                     ])
                 })

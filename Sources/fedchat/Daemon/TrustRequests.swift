@@ -112,6 +112,13 @@ struct TrustRequests: Sendable {
             } else {
                 .ownDevices
             }
+        for interrupted in try await client.interruptedVerifications() {
+            let step: JSONValue = [
+                "step": "interrupted", "user_id": .string(interrupted.user.text),
+                "started_at": .integer(interrupted.startedAt),
+            ]
+            _ = await connection.write(RPC.notification("event", step))
+        }
         let shown = LastCancellation()
         let (number, session) = await verifications.add { number in
             VerificationSession(target, client: client) { step in

@@ -1,14 +1,10 @@
 import ClientEncryption
-import Cryptography
-import HTTPMessages
 import MatrixModel
 import SQLDatabase
 import SQLiteEngine
-import Synchronization
 import Testing
 
 @testable import FedchatKit
-@testable import Ratchet
 
 /// The process dies before each statement in turn, and after each commit.
 @Suite("Crashes at every statement") struct CrashTests {
@@ -87,48 +83,5 @@ import Testing
             #expect(crashes > 40)
             print("receiving: \(crashes) points of death")
         }
-    }
-}
-
-/// All ciphertexts that a device has sent.
-private final class Wires: Sendable {
-    private struct State {
-        /// The ciphertexts under each message key.
-        var texts: [String: Set<[UInt8]>] = [:]
-        var events = 0
-    }
-
-    private let state = Mutex(State())
-
-    var count: Int { state.withLock { $0.texts.count } }
-    var events: Int { state.withLock { $0.events } }
-    var reusedKeys: [String] { state.withLock { $0.texts.filter { $0.value.count > 1 }.map(\.key) } }
-
-    func note(_ request: ClientRequest) {
-        guard let body = try? JSONValue.parse(request.body) else { return }
-        if request.pathAndQuery.contains("/send/m.room.encrypted") {
-            guard let session = body["session_id"]?.string,
-                let bytes = body["ciphertext"]?.string.flatMap({ Base64.decode($0) }),
-                let message = try? MegolmMessage(bytes)
-            else { return }
-            state.withLock {
-                $0.events += 1
-                $0.texts["\(session) \(message.index)", default: []].insert(bytes)
-            }
-        }
-        guard request.pathAndQuery.contains("/sendToDevice/m.room.encrypted") else { return }
-        for (_, devices) in body["messages"]?.members ?? [] {
-            for (_, content) in devices.members {
-                for (_, message) in content["ciphertext"]?.members ?? [] { noteOlm(message) }
-            }
-        }
-    }
-
-    private func noteOlm(_ message: JSONValue) {
-        guard let bytes = message["body"]?.string.flatMap({ Base64.decode($0) }) else { return }
-        let inner = message["type"]?.integer == 0 ? (try? PreKeyMessage(bytes))?.message : bytes[...]
-        guard let inner, let parsed = try? NormalMessage(parsing: inner) else { return }
-        let name = "\(Base64.encode(parsed.ratchetKey.bytes)) \(parsed.index)"
-        state.withLock { _ = $0.texts[name, default: []].insert(Array(inner)) }
     }
 }

@@ -1,6 +1,7 @@
 import Foundation
 import MatrixAPI
 import MatrixModel
+import PostQuantum
 import SQLDatabase
 import SQLiteEngine
 import Synchronization
@@ -9,7 +10,7 @@ import Testing
 @testable import FedchatKit
 
 /// Ten devices on two servers, under loss, parting and restarts: in the end each has read all. FEDCHAT_MANY_MESSAGES says
-/// how many there are, FEDCHAT_MANY_SEED which run it is.
+/// how many there are, FEDCHAT_MANY_SEED which run it is. Every second device has the post-quantum key agreement on.
 @Suite("Ten devices on two servers") struct ManyDevicesTests {
     static let environment = ProcessInfo.processInfo.environment
     static let messages = environment["FEDCHAT_MANY_MESSAGES"].flatMap(Int.init) ?? 30
@@ -26,6 +27,9 @@ import Testing
                 ("frank", "b.test"),
             ] { devices.append(try await world.device(name, on: host)) }
             for index in 0..<4 { devices.append(try await devices[index].another()) }
+            for (number, device) in devices.enumerated() where number % 2 == 0 {
+                try await device.choose(number % 4 == 0 ? .kept : .offered)
+            }
             let room = try await Self.room(world, devices)
             for device in devices { Self.loseSometimes(device) }
 

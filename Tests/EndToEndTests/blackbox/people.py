@@ -109,14 +109,15 @@ class Person:
         self.end_daemon()
         shutil.rmtree(self.run_folder, ignore_errors=True)
 
-    def end_daemon(self):
-        """Ends the person's own background process, found by its environment, not by its name."""
+    def end_daemon(self, how=signal.SIGTERM, commands_too=True):
+        """Ends the person's own background process, found by its environment, and the commands that run."""
         mark = f"XDG_RUNTIME_DIR={self.run_folder}".encode()
         for entry in pathlib.Path("/proc").iterdir():
             if not entry.name.isdigit() or int(entry.name) == os.getpid():
                 continue
             try:
-                if mark in (entry / "environ").read_bytes().split(b"\0"):
-                    os.kill(int(entry.name), signal.SIGTERM)
+                if mark in (entry / "environ").read_bytes().split(b"\0") and (
+                        commands_too or b"daemon" in (entry / "cmdline").read_bytes().split(b"\0")):
+                    os.kill(int(entry.name), how)
             except OSError:
                 continue
