@@ -135,8 +135,8 @@ let testTargets: [Target] = [
         "ClientEncryptionTests",
         [
             "ClientEncryption", "FedchatKit", "Homeserver", "HomeserverStorage", "Federation", "PostQuantum", "Ratchet",
-            "MatrixAPI",
-            "MatrixModel", "HTTPMessages", "SQLDatabase", "SQLiteEngine", "Cryptography", httpTypes, logging,
+            "MatrixAPI", "MatrixModel", "HTTPMessages", "SQLDatabase", "SQLiteEngine", "Cryptography", "FedchatTesting",
+            httpTypes, logging,
         ]),
     tests(
         "FedchatKitTests",

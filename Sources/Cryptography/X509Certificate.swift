@@ -1,7 +1,7 @@
 private import COpenSSL
 private import Glibc
 
-/// The first certificate of a PEM file, as far as one looks at one's own: how long it counts, and for which names.
+/// The first certificate of a PEM file, as far as one looks at one's own: how long it counts, and whose key it has.
 public struct X509Certificate: Sendable {
     /// Milliseconds since 1970 from which it counts.
     public let notBefore: Int64
@@ -17,14 +17,6 @@ public struct X509Certificate: Sendable {
         }
         guard let (before, after) = times, let before, let after else { return nil }
         (notBefore, notAfter) = (before, after)
-    }
-
-    /// Whether it counts for a host name, wildcards included, or an IP address.
-    public func isFor(_ host: String) -> Bool {
-        Self.with(pem) { certificate in
-            X509_check_host(certificate, host, host.utf8.count, 0, nil) == 1
-                || X509_check_ip_asc(certificate, host, 0) == 1
-        } ?? false
     }
 
     /// Whether a private key, as PEM and without a passphrase, is that of the certificate.

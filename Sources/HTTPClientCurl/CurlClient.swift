@@ -37,16 +37,16 @@ public final class CurlClient: HTTPClient {
     }
 
     public func send(_ request: ClientRequest) async throws(HTTPClientError) -> ClientResponse {
-        try await run(try Transfer(request, configuration))
+        try await run(try Transfer(request, configuration)).get()
     }
 
     /// Delivers a mail. Returns the mail server's last code.
     func deliver(_ delivery: MailDelivery) async throws(HTTPClientError) -> Int {
-        try await run(try Transfer(delivery, configuration)).status
+        try await run(try Transfer(delivery, configuration)).get().status
     }
 
-    private func run(_ transfer: Transfer) async throws(HTTPClientError) -> ClientResponse {
-        let result = await withTaskCancellationHandler {
+    private func run(_ transfer: Transfer) async -> Result<ClientResponse, HTTPClientError> {
+        await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 transfer.start(continuation)
                 loop.submit(transfer)
@@ -54,7 +54,6 @@ public final class CurlClient: HTTPClient {
         } onCancel: {
             loop.cancel(transfer)
         }
-        return try result.get()
     }
 
     public func stream(_ request: ClientRequest) async throws(HTTPClientError) -> StreamedResponse {
@@ -62,15 +61,7 @@ public final class CurlClient: HTTPClient {
         request.followRedirects = 0
         let stream = ResponseStream()
         let transfer = try Transfer(request, configuration, into: stream)
-        let result = await withTaskCancellationHandler {
-            await withCheckedContinuation { continuation in
-                transfer.start(continuation)
-                loop.submit(transfer)
-            }
-        } onCancel: {
-            loop.cancel(transfer)
-        }
-        let head = try result.get()
+        let head = try await run(transfer).get()
         let reader = Reader(stream: stream, transfer: transfer, loop: loop)
         let length = head.fields[.contentLength].flatMap { Int($0) }
         return StreamedResponse(

@@ -16,7 +16,7 @@ struct Housekeeping: Sendable {
     func run() async {
         await indexRelations()
         await inSteps("building the user directory") { try UserDirectory($0).buildStep() }
-        while !Task.isCancelled {
+        await environment.clock.every(Self.interval) {
             await reseal()
             let now = environment.clock.now()
             let sealer = environment.sealer
@@ -38,7 +38,6 @@ struct Housekeeping: Sendable {
             } catch {
                 environment.logger.warning("housekeeping", metadata: ["cause": "\(error)"])
             }
-            do { try await environment.clock.sleep(for: Self.interval) } catch { return }
         }
     }
 

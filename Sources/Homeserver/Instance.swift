@@ -11,7 +11,7 @@ public import SQLDatabase
 /// what is done in the background.
 public struct Instance: Sendable {
     public let environment: Environment
-    public let limiter: RateLimiter
+    private let limiter: RateLimiter
     private let router: Router
     private let authenticator: TokenAuthenticator
     private let servers: ServerAuthentication
@@ -48,8 +48,7 @@ public struct Instance: Sendable {
         authenticator = TokenAuthenticator(environment: environment, applicationServices: nil)
 
         // Towards other servers.
-        let policy = ServerPolicy(configuration.federation)
-        let clock = environment.clock
+        let (clock, settings) = (environment.clock, environment.settings)
         let discovery = ServerDiscovery(
             httpClient: environment.httpClient, resolver: resolver,
             asksWellKnown: configuration.federation.wellKnownLookup,
@@ -58,12 +57,12 @@ public struct Instance: Sendable {
             serverName: environment.serverName, keyID: environment.signingKeys.keyID,
             key: environment.signingKeys.current, httpClient: environment.httpClient, discovery: discovery,
             allowsPrivateAddresses: configuration.federation.allowPrivateAddresses,
-            mayReach: { policy.allows($0) })
+            mayReach: { settings.allows($0) })
         let keyRing = KeyRing(environment, client: client)
         let sender = FederationSender(environment, client: client)
         self.sender = sender
         servers = ServerAuthentication(
-            environment: environment, keyRing: keyRing, policy: policy, heardFrom: { await sender.heardFrom($0) })
+            environment: environment, keyRing: keyRing, heardFrom: { await sender.heardFrom($0) })
         let verification = PDUVerification(environment: environment, keyRing: keyRing)
 
         // Rooms.
@@ -224,6 +223,12 @@ public struct Instance: Sendable {
             environment: environment)
     }
 
+    /// Takes some of a configuration that was read again: rate limits, registration, the lists of servers.
+    public func reload(_ configuration: HomeserverConfiguration) {
+        limiter.replace(configuration.rateLimits)
+        environment.settings.replace(with: configuration)
+    }
+
     /// Runs what is done in the background, until the task is cancelled.
     public func run() async {
         await withTaskGroup(of: Void.self) { group in
@@ -236,7 +241,7 @@ public struct Instance: Sendable {
             group.addTask { await housekeeping.run() }
             group.addTask { await indexing.run() }
             group.addTask { await delayed.run() }
-            if environment.configuration.registration.guests { group.addTask { await guests.run() } }
+            group.addTask { await guests.run() }
             group.addTask { await retention.run() }
             if let gauges { group.addTask { await gauges.run() } }
             group.addTask { await ephemeral.run() }

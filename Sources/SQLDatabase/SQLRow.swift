@@ -73,19 +73,9 @@ public struct SQLRow: Sendable, Hashable {
         try isNull(index) ? nil : try integer(index)
     }
 
-    /// As `int`, with `nil` for `NULL`.
-    public func optionalInt(_ index: Int) throws(DatabaseError) -> Int? {
-        try isNull(index) ? nil : try int(index)
-    }
-
     /// As `bool`, with `nil` for `NULL`.
     public func optionalBool(_ index: Int) throws(DatabaseError) -> Bool? {
         try isNull(index) ? nil : try bool(index)
-    }
-
-    /// As `double`, with `nil` for `NULL`.
-    public func optionalDouble(_ index: Int) throws(DatabaseError) -> Double? {
-        try isNull(index) ? nil : try double(index)
     }
 
     /// As `text`, with `nil` for `NULL`.

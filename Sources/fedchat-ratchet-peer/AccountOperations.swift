@@ -5,9 +5,7 @@ internal import Ratchet
 extension Peer {
     static let accountOperations: [String: Operation] = [
         "account_new": { peer, request in
-            let account = OlmAccount(random: peer.random)
-            peer.accounts[try request.text("a")] = account
-            return keys(account)
+            try peer.keep(OlmAccount(random: peer.random), request)
         },
         "account_keys": { peer, request in try changing(&peer.accounts, request, "a") { keys($0) } },
         "account_sign": { peer, request in
@@ -47,9 +45,7 @@ extension Peer {
             }
         },
         "account_unpickle": { peer, request in
-            let account = try OlmAccount(pickle: request.bytes("pickle"), key: request.bytes("key"))
-            peer.accounts[try request.text("a")] = account
-            return keys(account)
+            try peer.keep(OlmAccount(pickle: request.bytes("pickle"), key: request.bytes("key")), request)
         },
         "ed25519_verify": { _, request in
             let signature = try request.bytes("signature")
@@ -59,7 +55,13 @@ extension Peer {
         },
     ]
 
-    static func keys(_ account: OlmAccount) -> Reply {
+    /// Keeps the account by the name that the request gives it.
+    mutating func keep(_ account: OlmAccount, _ request: PeerRequest) throws -> Reply {
+        accounts[try request.text("a")] = account
+        return Self.keys(account)
+    }
+
+    private static func keys(_ account: OlmAccount) -> Reply {
         [
             "curve25519": .base64(account.curve25519Key.bytes), "ed25519": .base64(account.ed25519Key.bytes),
             "max_one_time_keys": .integer(Int64(OlmAccount.maximumOneTimeKeys)),

@@ -5,9 +5,7 @@ internal import Ratchet
 extension Peer {
     static let groupOperations: [String: Operation] = [
         "group_new": { peer, request in
-            let session = OutboundGroupSession(random: peer.random, form: try request.form())
-            peer.outbound[try request.text("g")] = session
-            return describe(session)
+            try peer.keep(OutboundGroupSession(random: peer.random, form: request.form()), request)
         },
         "group_info": { peer, request in try changing(&peer.outbound, request, "g") { describe($0) } },
         "group_encrypt": { peer, request in
@@ -26,22 +24,16 @@ extension Peer {
             }
         },
         "group_unpickle": { peer, request in
-            let session = try OutboundGroupSession(pickle: request.bytes("pickle"), key: request.bytes("key"))
-            peer.outbound[try request.text("g")] = session
-            return describe(session)
+            try peer.keep(OutboundGroupSession(pickle: request.bytes("pickle"), key: request.bytes("key")), request)
         },
     ]
 
     static let inboundGroupOperations: [String: Operation] = [
         "ingroup_new": { peer, request in
-            let session = try InboundGroupSession(sessionKey: request.bytes("session_key"))
-            peer.inbound[try request.text("i")] = session
-            return describe(session)
+            try peer.keep(InboundGroupSession(sessionKey: request.bytes("session_key")), request)
         },
         "ingroup_import": { peer, request in
-            let session = try InboundGroupSession(exportedKey: request.bytes("exported_key"))
-            peer.inbound[try request.text("i")] = session
-            return describe(session)
+            try peer.keep(InboundGroupSession(exportedKey: request.bytes("exported_key")), request)
         },
         "ingroup_info": { peer, request in try changing(&peer.inbound, request, "i") { describe($0) } },
         "ingroup_decrypt": { peer, request in
@@ -66,20 +58,30 @@ extension Peer {
             }
         },
         "ingroup_unpickle": { peer, request in
-            let session = try InboundGroupSession(pickle: request.bytes("pickle"), key: request.bytes("key"))
-            peer.inbound[try request.text("i")] = session
-            return describe(session)
+            try peer.keep(InboundGroupSession(pickle: request.bytes("pickle"), key: request.bytes("key")), request)
         },
     ]
 
-    static func describe(_ session: OutboundGroupSession) -> Reply {
+    /// Keeps the session by the name that the request gives it.
+    mutating func keep(_ session: OutboundGroupSession, _ request: PeerRequest) throws -> Reply {
+        outbound[try request.text("g")] = session
+        return Self.describe(session)
+    }
+
+    /// Keeps the session by the name that the request gives it.
+    mutating func keep(_ session: InboundGroupSession, _ request: PeerRequest) throws -> Reply {
+        inbound[try request.text("i")] = session
+        return Self.describe(session)
+    }
+
+    private static func describe(_ session: OutboundGroupSession) -> Reply {
         [
             "session_id": .string(session.id), "message_index": .integer(Int64(session.messageIndex)),
             "session_key": .base64(session.sessionKey),
         ]
     }
 
-    static func describe(_ session: InboundGroupSession) -> Reply {
+    private static func describe(_ session: InboundGroupSession) -> Reply {
         ["session_id": .string(session.id), "first_known_index": .integer(Int64(session.firstKnownIndex))]
     }
 }

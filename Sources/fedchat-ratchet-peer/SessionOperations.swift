@@ -51,9 +51,13 @@ extension Peer {
             }
         },
         "session_unpickle": { peer, request in
-            let session = try OlmSession(pickle: request.bytes("pickle"), key: request.bytes("key"))
-            peer.sessions[try request.text("s")] = session
-            return ["session_id": .string(session.id)]
+            try peer.keep(OlmSession(pickle: request.bytes("pickle"), key: request.bytes("key")), request)
         },
     ]
+
+    /// Keeps the session by the name that the request gives it.
+    mutating func keep(_ session: OlmSession, _ request: PeerRequest) throws -> Reply {
+        sessions[try request.text("s")] = session
+        return ["session_id": .string(session.id)]
+    }
 }

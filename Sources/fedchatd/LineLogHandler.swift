@@ -5,14 +5,17 @@ import MatrixModel
 
 /// Writes a line of text or JSON for each log message to stderr.
 struct LineLogHandler: LogHandler {
-    var logLevel: Logger.Level
     var metadata: Logger.Metadata = [:]
     var metadataProvider: Logger.MetadataProvider?
-    private let isJSON: Bool
+    private let settings: LogSettings
+    /// Of this logger alone, if somebody has set it.
+    private var ownLevel: Logger.Level?
 
-    init(level: Logger.Level, isJSON: Bool) {
-        logLevel = level
-        self.isJSON = isJSON
+    init(_ settings: LogSettings) { self.settings = settings }
+
+    var logLevel: Logger.Level {
+        get { ownLevel ?? settings.level }
+        set { ownLevel = newValue }
     }
 
     subscript(metadataKey key: String) -> Logger.Metadata.Value? {
@@ -26,7 +29,7 @@ struct LineLogHandler: LogHandler {
             Date().formatted(
                 .iso8601.year().month().day().dateTimeSeparator(.standard).time(includingFractionalSeconds: true)) + "Z"
         let line: String
-        if isJSON {
+        if settings.isJSON {
             var object: [String: JSONValue] = [
                 "time": .string(time), "level": .string(event.level.rawValue), "message": .string("\(event.message)"),
             ]

@@ -11,12 +11,6 @@ import SQLiteEngine
 
 /// Makes the parts that a configuration names.
 enum Wiring {
-    static func logger(_ loaded: LoadedConfiguration) -> Logger {
-        let level = Logger.Level(rawValue: loaded.logLevel) ?? .info
-        let isJSON = loaded.logFormat == "json"
-        return Logger(label: "fedchatd") { _ in LineLogHandler(level: level, isJSON: isJSON) }
-    }
-
     /// Opens the database and brings it to the newest schema.
     static func database(_ loaded: LoadedConfiguration) async throws -> any Database {
         do {
@@ -50,11 +44,14 @@ enum Wiring {
     }
 
     /// The environment of a homeserver, or of an admin command on its database.
-    static func environment(_ loaded: LoadedConfiguration, _ database: any Database) throws -> Environment {
+    static func environment(
+        _ loaded: LoadedConfiguration, _ database: any Database, log: LogSettings? = nil
+    ) throws -> Environment {
         guard let serverName = loaded.serverName else {
             throw ConfigurationError(file: loaded.file, key: "server_name", expected: "is missing")
         }
         let random = SystemRandomSource()
+        let log = log ?? LogSettings(loaded)
         var settings = CurlClient.Configuration()
         settings.customAuthorityFiles = loaded.customCAFiles
         settings.userAgent = "fedchatd/\(Fedchatd.version)"
@@ -66,7 +63,8 @@ enum Wiring {
             serverName: serverName, configuration: loaded.homeserver, database: database,
             sealer: try sealer(loaded, random), clock: SystemClock(), random: random,
             signingKeys: try SigningKeyFiles(path: loaded.signingKeyFile).loadOrMake(random), httpClient: client,
-            logger: logger(loaded), mailSender: mailServer(loaded).map { CurlMailSender(client, $0) })
+            logger: Logger(label: "fedchatd") { _ in LineLogHandler(log) },
+            mailSender: mailServer(loaded).map { CurlMailSender(client, $0) })
     }
 
     /// The mail server that a configuration names.

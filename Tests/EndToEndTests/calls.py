@@ -6,51 +6,26 @@
 What goes between the servers is recorded, and nothing of it, of what they keep and of what the clients keep may hold SDP or a
 candidate. $FEDCHAT and $FEDCHATD name the programs (default: the debug build).
 """
-import argparse
-import importlib
+import contextlib
 import pathlib
-import shutil
 import signal
-import subprocess
 import sys
-import tempfile
 import time
 
-here = pathlib.Path(__file__).resolve().parent
-sys.path.insert(0, str(here))
-
-from blackbox.calls import End
+from blackbox import script
+from blackbox.calls import Callers
 from blackbox.certificates import Authority
-from blackbox.people import Person
 from blackbox.report import Run, eventually, expect, expect_equal
-from blackbox.servers import Fedchatd
+from blackbox.servers import Fedchatd, of_kind
 from blackbox.tap import Tap
 
 SECRETS = [b"SECRETSDP", b"SECRETCANDIDATE"]
 
 
-class World:
+class World(Callers):
     def __init__(self, folder, a, b, taps):
-        self.folder, self.a, self.b, self.taps = folder, a, b, taps
-        self.people, self.ends, self.count = [], [], 0
-
-    def person(self, name, server):
-        self.count += 1
-        person = Person(f"{name}{self.count}", server, self.folder / "people")
-        self.people.append(person)
-        return person.register()
-
-    def pair(self, *options):
-        alice, bob = self.person("alice", self.a), self.person("bob", self.b)
-        room = alice.ask("create", "--name", "Kitchen", *options)["room_id"]
-        alice.do("invite", room, bob.id)
-        bob.do("join", room)
-        return alice, bob, room
-
-    def end(self, person, *arguments, **more):
-        end = End(person, *arguments, **more)
-        self.ends.append(end)
-        return end
+        super().__init__(folder, a, b)
+        self.taps = taps
 
     def talking(self, alice, bob, room):
         """Both ends of a call that goes on."""
@@ -59,12 +34,6 @@ class World:
         for end in (calling, answering):
             end.wait("connected")
         return calling, answering
-
-    def close(self):
-        for each in self.ends:
-            each.close()
-        for person in self.people:
-            person.close()
 
 
 def whole_call(world):
@@ -101,11 +70,11 @@ def rings_already(world):
         bob.do("rooms")
         if not is_running:
             bob.end_daemon()
-        calling = world.end(alice, "call", bob.id if is_running else room, *(() if is_running else ()))
+        calling = world.end(alice, "call", bob.id if is_running else room)
         if is_running:
             # A direct room was made: bob joins it while it rings.
             invited = lambda: [line for line in bob.do("rooms").splitlines() if line.endswith("invited")]
-            eventually(lambda: invited(), "bob is invited", 20)
+            eventually(invited, "bob is invited", 20)
             bob.do("join", invited()[0].split("\t")[0])
         calling.wait("calling")
         time.sleep(1.5)
@@ -224,15 +193,9 @@ def wrong_people(world):
     calling.wait("connected")
     answering.wait("connected")
     expect(not carols.told() and not [event for event in carols.events if event["event"] == "ringing"], "it rings for carol")
-    missing = subprocess.run([str(End_program()), "call", room], env=alice.environment, capture_output=True, text=True)
-    expect_equal(missing.returncode, 1, "without a media program")
+    expect_equal(alice.run("call", room).returncode, 1, "without a media program")
     calling.interrupt()
     answering.ends()
-
-
-def End_program():
-    from blackbox.people import program
-    return program()
 
 
 def media_ends(world):
@@ -338,41 +301,19 @@ CASES = [
 
 
 def main():
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--server", choices=["fedchatd", "synapse"], default="fedchatd", help="who serves the other side")
-    options.add_argument("--only", default="", help="run the cases with this in their sentence")
-    options.add_argument("--keep", action="store_true", help="leave the folder")
-    options = options.parse_args()
-    folder, run = pathlib.Path(tempfile.mkdtemp(prefix="calls")), Run()
-    authority = Authority(folder / "ca")
-    taps = [Tap(authority, "tap-a"), Tap(authority, "tap-b")]
+    options, run = script.options(__doc__, "server", "only", "keep").parse_args(), Run()
     # The client encrypts by itself; one room here is to be in the clear.
     settings = {"rooms": {"encrypt_by_default": False},
                 "turn": {"uris": ["turn:127.0.0.1:3478?transport=udp"], "shared_secret": "secret", "ttl_ms": 60000}}
-    a = Fedchatd(folder / "a", authority, public_port=taps[0].port, **settings)
-    if options.server == "synapse":
-        sys.path.append(str(here.parent / "PeerTests"))
-        b = importlib.import_module("synapse_server").Synapse(folder / "b", authority, public_port=taps[1].port)
-    else:
-        b = Fedchatd(folder / "b", authority, public_port=taps[1].port, **settings)
-    try:
-        with a, b:
-            for tap, server in zip(taps, (a, b)):
-                tap.start(server.federation_port)
-            world = World(folder, a, b, taps)
-            try:
-                for sentence, function in CASES:
-                    if options.only in sentence:
-                        run.one(sentence, function, world)
-            finally:
-                world.close()
-    finally:
-        for tap in taps:
-            tap.stop()
-        if options.keep:
-            print(f"kept: {folder}")
-        else:
-            shutil.rmtree(folder, ignore_errors=True)
+    with script.folder("calls", options.keep) as folder:
+        authority = Authority(folder / "ca")
+        with (Tap(authority, "tap-a") as first, Tap(authority, "tap-b") as second,
+              Fedchatd(folder / "a", authority, public_port=first.port, **settings) as a,
+              of_kind(options.server, folder / "b", authority, public_port=second.port, **settings) as b):
+            first.start(a.federation_port)
+            second.start(b.federation_port)
+            with contextlib.closing(World(folder, a, b, [first, second])) as world:
+                run.pairs(CASES, world, options.only)
     return run.close()
 
 

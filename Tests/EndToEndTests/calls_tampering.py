@@ -5,20 +5,15 @@
 
 Each case says what the homeserver did, and what the people were told; --table writes that down.
 """
-import argparse
+import contextlib
 import copy
-import pathlib
-import shutil
+import datetime
 import sys
-import tempfile
 import time
 
-here = pathlib.Path(__file__).resolve().parent
-sys.path.insert(0, str(here))
-
-from blackbox.calls import End
+from blackbox import script
+from blackbox.calls import Callers
 from blackbox.certificates import Authority
-from blackbox.people import Person
 from blackbox.report import Run, eventually, expect, expect_equal
 from blackbox.servers import Fedchatd
 from blackbox.tampering import TamperingSite
@@ -32,31 +27,19 @@ class Behind:
         self.site = self.tampering
 
 
-class World:
+class World(Callers):
     def __init__(self, folder, a, b):
-        self.folder, self.a, self.b = folder, Behind(a), Behind(b)
-        self.people, self.ends, self.count, self.rows = [], [], 0, []
+        super().__init__(folder, Behind(a), Behind(b))
+        self.rows = []
 
     def pair(self):
-        self.count += 1
-        people = [Person(f"{name}{self.count}", server, self.folder / "people")
-                  for name, server in (("alice", self.a), ("bob", self.b))]
-        self.people += people
-        alice, bob = [person.register() for person in people]
-        room = alice.ask("create", "--name", "Kitchen")["room_id"]
-        alice.do("invite", room, bob.id)
-        bob.do("join", room)
-        # Keys are exchanged before anything goes wrong.
+        """Two who have exchanged keys before anything goes wrong."""
+        alice, bob, room = super().pair()
         alice.do("send", room, "-m", "hello")
         bob.hear_texts(room, ["hello"])
         bob.do("send", room, "-m", "hello yourself")
         alice.hear_texts(room, ["hello yourself"])
         return alice, bob, room
-
-    def end(self, person, *arguments, **more):
-        end = End(person, *arguments, **more)
-        self.ends.append(end)
-        return end
 
     def tell(self, *ends):
         """What the ends said to their people goes into the table."""
@@ -70,10 +53,7 @@ class World:
         self.a.tampering.change = self.b.tampering.change = None
 
     def close(self):
-        for each in self.ends:
-            each.close()
-        for person in self.people:
-            person.close()
+        super().close()
         for behind in (self.a, self.b):
             behind.tampering.stop()
 
@@ -241,7 +221,8 @@ def makes_up(world):
 
     world.b.tampering.change = make_up
     bob.do("send", room, "-m", "so that there is a sync")
-    expect_equal(answering.wait("notice")["notice"], "unencrypted")
+    # Of the stolen one it is told too, now before and now after.
+    answering.wait("notice", holds=lambda found: found["notice"] == "unencrypted")
     time.sleep(1)
     expect(answering.process.poll() is None and calling.process.poll() is None, "the call ended")
     calling.type("hangup")
@@ -322,36 +303,21 @@ CASES = [
 
 
 def main():
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--only", default="", help="run the cases with this in their sentence")
-    options.add_argument("--keep", action="store_true", help="leave the folder")
-    options.add_argument("--table", help="write what the people were told to this file; DATE becomes the date")
-    options = options.parse_args()
-    folder, run = pathlib.Path(tempfile.mkdtemp(prefix="tampering")), Run()
-    authority = Authority(folder / "ca")
-    a, b = Fedchatd(folder / "a", authority), Fedchatd(folder / "b", authority)
-    try:
-        with a, b:
-            world = World(folder, a, b)
-            try:
-                for sentence, function in CASES:
-                    if options.only in sentence:
-                        world.told = "-"
-                        run.one(f"a homeserver {sentence}", function, world)
-                        world.honest()
-                        world.rows.append((sentence, world.told))
-            finally:
-                world.close()
-    finally:
-        if options.keep:
-            print(f"kept: {folder}")
-        else:
-            shutil.rmtree(folder, ignore_errors=True)
+    options, run = script.options(__doc__, "only", "keep", "table").parse_args(), Run()
+    with script.folder("tampering", options.keep) as folder:
+        authority = Authority(folder / "ca")
+        with (Fedchatd(folder / "a", authority) as a, Fedchatd(folder / "b", authority) as b,
+              contextlib.closing(World(folder, a, b)) as world):
+            for sentence, function in CASES:
+                if options.only in sentence:
+                    world.told = "-"
+                    run.one(f"a homeserver {sentence}", function, world)
+                    world.honest()
+                    world.rows.append((sentence, world.told))
     status = run.close()
     if options.table:
-        path = pathlib.Path(options.table.replace("DATE", time.strftime("%Y-%m-%d")))
-        path.write_text("\n".join(
-            ["# A homeserver that tampers with calls", "", f"{time.strftime('%Y-%m-%d')}, `Tests/EndToEndTests/calls_tampering.py`, "
+        script.dated(options.table).write_text("\n".join(
+            ["# A homeserver that tampers with calls", "", f"{datetime.date.today()}, `Tests/EndToEndTests/calls_tampering.py`, "
              f"{run.passed} passed, {run.failed} failed.", "", "| the homeserver | what the people were told |", "| --- | --- |"]
             + [f"| {sentence} | {told} |" for sentence, told in world.rows]) + "\n")
     return status

@@ -5,46 +5,19 @@
 
 Two servers, so that messages cross a federation. $FEDCHAT and $FEDCHATD name the programs (default: the debug build).
 """
-import argparse
-import importlib
+import contextlib
 import json
-import os
-import pathlib
-import shutil
 import signal
 import stat
 import sys
-import tempfile
 import time
 
-here = pathlib.Path(__file__).resolve().parent
-sys.path.insert(0, str(here))
-
+from blackbox import script
 from blackbox.certificates import Authority
 from blackbox.matrix import quoted
-from blackbox.people import Person
+from blackbox.people import People
 from blackbox.report import Run, eventually, expect, expect_equal
-from blackbox.servers import Fedchatd
-
-
-class World:
-    def __init__(self, folder, a, b):
-        self.folder, self.a, self.b = folder, a, b
-        self.people, self.count = [], 0
-
-    def person(self, name, server=None, registered=True):
-        self.count += 1
-        person = Person(f"{name}{self.count}", server or self.a, self.folder / "people")
-        self.people.append(person)
-        return person.register() if registered else person
-
-    def pair(self):
-        """Two people of two servers in one room, which is encrypted."""
-        alice, bob = self.person("alice"), self.person("bob", self.b)
-        room = alice.ask("create", "--name", "Kitchen")["room_id"]
-        alice.do("invite", room, bob.id)
-        bob.do("join", room)
-        return alice, bob, room
+from blackbox.servers import Fedchatd, of_kind
 
 
 def status(person, *arguments, **more):
@@ -108,19 +81,6 @@ def cold_and_at_once(world):
     bob.hear_texts(room, [f"cold {number}" for number in range(10)])
 
 
-def daemons(person):
-    mark = f"XDG_RUNTIME_DIR={person.run_folder}".encode()
-    found = []
-    for entry in pathlib.Path("/proc").iterdir():
-        if entry.name.isdigit() and int(entry.name) != os.getpid():
-            try:
-                if mark in (entry / "environ").read_bytes().split(b"\0"):
-                    found.append(int(entry.name))
-            except OSError:
-                continue
-    return found
-
-
 def killed_daemon(world):
     alice, bob, room = world.pair()
     texts = []
@@ -128,8 +88,7 @@ def killed_daemon(world):
         for person in (alice, bob):
             texts.append(f"{number} from {person.name}")
             person.do("send", room, "-m", texts[-1])
-            for process in daemons(person):
-                os.kill(process, signal.SIGKILL)
+            person.end_daemon(signal.SIGKILL)
     for person in (alice, bob):
         heard = [text for _, text in person.hear_texts(room, texts)]
         expect_equal(sorted(heard), sorted(texts), f"what {person.name} can read")
@@ -387,35 +346,13 @@ CASES = [
 
 
 def main():
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--server", choices=["fedchatd", "synapse"], default="fedchatd", help="who serves the other side")
-    options.add_argument("--only", default="", help="run the cases with this in their sentence")
-    options.add_argument("--keep", action="store_true", help="leave the folder")
-    options = options.parse_args()
-    folder, run = pathlib.Path(tempfile.mkdtemp(prefix="commandline")), Run()
-    authority = Authority(folder / "ca")
+    options, run = script.options(__doc__, "server", "only", "keep").parse_args(), Run()
     rooms = {"rooms": {"encrypt_by_default": True}}
-    a = Fedchatd(folder / "a", authority, **rooms)
-    if options.server == "synapse":
-        sys.path.append(str(here.parent / "PeerTests"))
-        b = importlib.import_module("synapse_server").Synapse(folder / "b", authority)
-    else:
-        b = Fedchatd(folder / "b", authority, **rooms)
-    try:
-        with a, b:
-            world = World(folder, a, b)
-            try:
-                for sentence, function in CASES:
-                    if options.only in sentence:
-                        run.one(sentence, function, world)
-            finally:
-                for person in world.people:
-                    person.close()
-    finally:
-        if options.keep:
-            print(f"kept: {folder}")
-        else:
-            shutil.rmtree(folder, ignore_errors=True)
+    with script.folder("commandline", options.keep) as folder:
+        authority = Authority(folder / "ca")
+        with (Fedchatd(folder / "a", authority, **rooms) as a, of_kind(options.server, folder / "b", authority, **rooms) as b,
+              contextlib.closing(People(folder, a, b)) as world):
+            run.pairs(CASES, world, options.only)
     return run.close()
 
 

@@ -7,20 +7,14 @@ After each kill the server is started again and every send that got no answer is
 At the end every acknowledged event is there once, none is there twice, and repeating a send that was acknowledged
 gives the same event id.
 """
-import argparse
-import pathlib
-import shutil
 import sys
-import tempfile
 import threading
 import time
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-
+from blackbox import script
 from blackbox.certificates import Authority
-from blackbox.matrix import User, quoted
-from blackbox.postgres import Cluster
-from blackbox.report import Run, expect, expect_equal
+from blackbox.report import Run, expect_equal
+from blackbox.sending import Sending
 from blackbox.servers import Fedchatd
 
 
@@ -30,43 +24,16 @@ def killed_during_sends(server, sends, kills, senders=8):
     room = user.create_room()
     devices = [server.site.login(user.localpart, user.password) for _ in range(senders)]
     todo = [[f"{device}-{number}" for number in range(sends // senders)] for device in range(senders)]
-    acknowledged = {}                      # transaction id: event id
-    lock, up, done = threading.Lock(), threading.Event(), threading.Event()
+    sending, up, start = Sending(room), threading.Event(), time.monotonic()
     up.set()
-    problems = []
-
-    def send(device: User, transactions):
-        for transaction in transactions:
-            while True:
-                up.wait()
-                try:
-                    answer = device.request(
-                        "PUT", f"/rooms/{quoted(room)}/send/m.room.message/{transaction}", {"msgtype": "m.text", "body": transaction})
-                except Exception:          # no answer: the same transaction again, once the server is back
-                    if done.is_set():
-                        return
-                    time.sleep(0.02)
-                    continue
-                if answer.status == 200:
-                    with lock:
-                        acknowledged[transaction] = answer.json["event_id"]
-                    break
-                if answer.status not in (429, 503):
-                    problems.append(f"{transaction}: {answer}")
-                    return
-                time.sleep(0.05)
-
-    start = time.monotonic()
-    threads = [threading.Thread(target=send, args=pair) for pair in zip(devices, todo)]
-    for thread in threads:
-        thread.start()
+    threads = sending.threads(*((device, [(each, each) for each in transactions], up.wait)
+                                for device, transactions in zip(devices, todo)))
+    acknowledged = sending.acknowledged         # each text is its transaction id
     total = sum(map(len, todo))
     down = 0.0
     try:
         for kill in range(kills):
-            target = total * (kill + 1) // (kills + 1)
-            while len(acknowledged) < target and any(thread.is_alive() for thread in threads):
-                time.sleep(0.005)
+            sending.until(total * (kill + 1) // (kills + 1), threads)
             up.clear()
             stopped = time.monotonic()
             server.kill()
@@ -76,10 +43,10 @@ def killed_during_sends(server, sends, kills, senders=8):
         for thread in threads:
             thread.join()
     finally:
-        done.set()
+        sending.give_up()
         up.set()
     rate = total / (time.monotonic() - start - down)
-    expect_equal(problems, [])
+    expect_equal(sending.problems, [])
     expect_equal(len(acknowledged), total, "acknowledged")
     found = [event for event in user.all_events(room) if event["type"] == "m.room.message"]
     counts = {}
@@ -99,28 +66,20 @@ def killed_during_sends(server, sends, kills, senders=8):
 
 
 def main():
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--database", choices=["sqlite", "postgres", "both"], default="both")
+    options = script.options(__doc__, "databases")
     options.add_argument("--sends", type=int, default=10_000)
     options.add_argument("--kills", type=int, default=3)
     options.add_argument("--senders", type=int, default=16)
-    options = options.parse_args()
-    run = Run()
-    for database in ("sqlite", "postgres") if options.database == "both" else (options.database,):
-        folder = pathlib.Path(tempfile.mkdtemp(prefix="crash"))
-        cluster = Cluster() if database == "postgres" else None
+    options, run = options.parse_args(), Run()
 
-        def go():
-            with Fedchatd(folder / "server", Authority(folder / "ca"), cluster.create("server") if cluster else None) as server:
-                rate = killed_during_sends(server, options.sends, options.kills, options.senders)
-                print(f"        {rate:.0f} sends a second from {options.senders} Python threads")
+    def go(folder, url):
+        with Fedchatd(folder / "server", Authority(folder / "ca"), url) as server:
+            rate = killed_during_sends(server, options.sends, options.kills, options.senders)
+            print(f"        {rate:.0f} sends a second from {options.senders} Python threads")
 
-        try:
-            run.one(f"{database}: {options.sends} sends, {options.kills} kills", go)
-        finally:
-            if cluster:
-                cluster.stop()
-            shutil.rmtree(folder, ignore_errors=True)
+    for database in script.kinds(options.database):
+        with script.folder("crash") as folder, script.Databases(database) as databases:
+            run.one(f"{database}: {options.sends} sends, {options.kills} kills", go, folder, databases.create("server"))
     return run.close()
 
 

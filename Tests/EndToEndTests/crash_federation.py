@@ -3,20 +3,14 @@
 
     crash_federation.py [--database sqlite|postgres|both] [--sends 400] [--kills 2]
 """
-import argparse
-import pathlib
-import shutil
 import sys
-import tempfile
 import threading
 import time
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-
+from blackbox import script
 from blackbox.certificates import Authority
-from blackbox.matrix import quoted
-from blackbox.postgres import Cluster
 from blackbox.report import Run, eventually, expect, expect_equal
+from blackbox.sending import Sending
 from blackbox.servers import Fedchatd
 
 
@@ -25,38 +19,16 @@ def both_talk(here, there, sends, kills):
     room = user.create_room(invite=[guest.id])
     eventually(lambda: room in guest.sync()["rooms"].get("invite", {}), "the invite arrives", 20)
     guest.join(room)
-    acknowledged, lock, problems = {}, threading.Lock(), []
     up = {here: threading.Event(), there: threading.Event()}
     for each in up.values():
         each.set()
-
-    def talk(server, who):
-        for number in range(sends):
-            text = f"{who.localpart} {number}"
-            while True:
-                up[server].wait()
-                try:
-                    answer = who.request("PUT", f"/rooms/{quoted(room)}/send/m.room.message/{number}", {"msgtype": "m.text", "body": text})
-                except Exception:              # no answer: once more, once it is back
-                    time.sleep(0.02)
-                    continue
-                if answer.status == 200:
-                    with lock:
-                        acknowledged[text] = answer.json["event_id"]
-                    break
-                if answer.status not in (429, 503):
-                    problems.append(f"{text}: {answer}")
-                    return
-                time.sleep(0.05)
-
-    threads = [threading.Thread(target=talk, args=pair) for pair in ((here, user), (there, guest))]
-    for thread in threads:
-        thread.start()
+    sending = Sending(room)
+    acknowledged = sending.acknowledged
+    threads = sending.threads(*((who, [(number, f"{who.localpart} {number}") for number in range(sends)], up[server].wait)
+                                for server, who in ((here, user), (there, guest))))
     victims = [here, there] * kills
     for number, victim in enumerate(victims):
-        target = 2 * sends * (number + 1) // (len(victims) + 1)
-        while len(acknowledged) < target and any(thread.is_alive() for thread in threads):
-            time.sleep(0.005)
+        sending.until(2 * sends * (number + 1) // (len(victims) + 1), threads)
         up[victim].clear()
         victim.kill()
         time.sleep(0.3)
@@ -64,7 +36,7 @@ def both_talk(here, there, sends, kills):
         up[victim].set()
     for thread in threads:
         thread.join()
-    expect_equal(problems, [])
+    expect_equal(sending.problems, [])
     expect_equal(len(acknowledged), 2 * sends)
 
     def texts(who):
@@ -91,35 +63,25 @@ def both_talk(here, there, sends, kills):
 
 
 def main():
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--database", choices=["sqlite", "postgres", "both"], default="both")
+    options = script.options(__doc__, "databases")
     options.add_argument("--sends", type=int, default=400)
     options.add_argument("--kills", type=int, default=2, help="of each server")
-    options = options.parse_args()
-    run = Run()
-    for database in ("sqlite", "postgres") if options.database == "both" else (options.database,):
-        folder = pathlib.Path(tempfile.mkdtemp(prefix="crash"))
-        cluster = Cluster() if database == "postgres" else None
+    options, run = options.parse_args(), Run()
+
+    def go(folder, databases):
         authority = Authority(folder / "ca")
+        with (Fedchatd(folder / "here", authority, databases.create("here")) as here,
+              Fedchatd(folder / "there", authority, databases.create("there")) as there):
+            try:
+                both_talk(here, there, options.sends, options.kills)
+            except Exception:
+                for each in (here, there):
+                    print("        " + each.process.tail(15).replace("\n", "\n        "))
+                raise
 
-        def server(name):
-            return Fedchatd(folder / name, authority, cluster.create(name) if cluster else None)
-
-        def go():
-            with server("here") as here, server("there") as there:
-                try:
-                    both_talk(here, there, options.sends, options.kills)
-                except Exception:
-                    for each in (here, there):
-                        print("        " + each.process.tail(15).replace("\n", "\n        "))
-                    raise
-
-        try:
-            run.one(f"{database}: two servers, {options.sends} sends each, {options.kills} kills each", go)
-        finally:
-            if cluster:
-                cluster.stop()
-            shutil.rmtree(folder, ignore_errors=True)
+    for database in script.kinds(options.database):
+        with script.folder("crash") as folder, script.Databases(database) as databases:
+            run.one(f"{database}: two servers, {options.sends} sends each, {options.kills} kills each", go, folder, databases)
     return run.close()
 
 

@@ -3,22 +3,15 @@
 
     demo.py [--peer fedchatd|synapse] [--keep]
 """
-import argparse
-import pathlib
-import re
-import shutil
+import contextlib
 import sys
-import tempfile
 import time
 
-here = pathlib.Path(__file__).resolve().parent
-sys.path.insert(0, str(here))
-
+from blackbox import script
 from blackbox.certificates import Authority
 from blackbox.people import Person
-from blackbox.postgres import Cluster
 from blackbox.report import expect, expect_equal
-from blackbox.servers import Fedchatd
+from blackbox.servers import Fedchatd, of_kind
 
 TALK = [("alice", "Is the kettle on?"), ("bob", "It is. Earl Grey or Assam?"), ("alice", "Assam, please, with a drop of milk."),
         ("bob", "Coming right up.")]
@@ -29,42 +22,32 @@ def tell(text=""):
     print(text, flush=True)
 
 
-def everything_kept(server, cluster):
-    """All that a server has on its disk or in its database, as bytes; hexadecimal bytes of a dump are decoded too."""
+def everything_kept(server, cluster=None):
+    """All that a server has on its disk or in its database, as bytes."""
     parts = {}
     for path in sorted(server.folder.rglob("*")):
         if path.is_file():
             parts[str(path.relative_to(server.folder))] = path.read_bytes()
-    if cluster and server.kind == "fedchatd":
-        dump = cluster.dump("b").encode()
-        parts["the PostgreSQL database"] = dump + b"\n".join(
-            bytes.fromhex(found.decode()) for found in re.findall(rb"\\\\x([0-9a-f]+)", dump) if len(found) % 2 == 0)
+    if cluster:
+        parts["the PostgreSQL database"] = cluster.dump("b")
     return parts
 
 
 def main():
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = script.options(__doc__, "keep")
     options.add_argument("--peer", choices=["fedchatd", "synapse"], default="fedchatd", help="who serves organisation B")
-    options.add_argument("--keep", action="store_true", help="leave the servers' folder")
-    options = options.parse_args()
-    start = time.monotonic()
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="demo"))
-    authority, cluster, people, servers = Authority(folder / "ca"), None, [], []
-    try:
-        a = Fedchatd(folder / "a", authority)
-        if options.peer == "synapse":
-            sys.path.append(str(here.parent / "PeerTests"))
-            from synapse_server import Synapse
-            b = Synapse(folder / "b", authority)
-        else:
-            cluster = Cluster()
-            b = Fedchatd(folder / "b", authority, cluster.create("b"))
-        for letter, server, database in (("A", a, "SQLite"), ("B", b, "PostgreSQL" if cluster else "Synapse on SQLite")):
+    options, start = options.parse_args(), time.monotonic()
+    with (script.folder("demo", options.keep) as folder, contextlib.ExitStack() as stack,
+          script.Databases("postgres" if options.peer == "fedchatd" else "sqlite") as databases):
+        authority = Authority(folder / "ca")
+        a, b = Fedchatd(folder / "a", authority), of_kind(options.peer, folder / "b", authority, databases.create("b"))
+        for letter, server, database in (("A", a, "SQLite"), ("B", b, "PostgreSQL" if databases.cluster else "Synapse on SQLite")):
             tell(f"Organisation {letter} is {server.name}, on {database}, with TLS from a throw-away authority.")
-            servers.append(server.start())
+            stack.enter_context(server)
 
-        alice, bob = Person("alice", a, folder / "people"), Person("bob", b, folder / "people")
-        people += [alice, bob]
+        people = [stack.enter_context(contextlib.closing(Person(name, server, folder / "people")))
+                  for name, server in (("alice", a), ("bob", b))]
+        alice, bob = people
         for person in people:
             person.register()
             tell(f"{person.id} registers.")
@@ -83,7 +66,7 @@ def main():
                 listener.hear_texts(room, said)
             if round_of_talk is TALK:
                 tell("Both servers restart.")
-                for server in servers:
+                for server in (a, b):
                     server.restart()
 
         transcripts = {person.name: person.hear_texts(room, said) for person in people}
@@ -94,10 +77,9 @@ def main():
             tell(f"  {sender}: {text}")
 
         tell()
-        for server in servers:
+        for server in (a, b):
             server.stop()
-        for letter, server in zip("AB", servers):
-            kept = everything_kept(server, cluster)
+        for letter, kept in (("A", everything_kept(a)), ("B", everything_kept(b, databases.cluster))):
             expect(any(b"m.megolm.v1.aes-sha2" in data for data in kept.values()), f"{letter} keeps encrypted events")
             for name, data in kept.items():
                 for text in said:
@@ -105,19 +87,7 @@ def main():
             tell(f"Organisation {letter}: {len(kept)} files and databases, {sum(map(len, kept.values()))} bytes: encrypted events, "
                  f"and none of the {len(said)} messages in the clear.")
         tell(f"\nDone in {time.monotonic() - start:.0f} s.")
-        return 0
-    finally:
-        for person in people:
-            person.close()
-        for server in servers:
-            if server.process.runs:
-                server.stop()
-        if cluster:
-            cluster.stop()
-        if options.keep:
-            tell(f"kept: {folder}")
-        else:
-            shutil.rmtree(folder, ignore_errors=True)
+    return 0
 
 
 if __name__ == "__main__":

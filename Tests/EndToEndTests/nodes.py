@@ -3,73 +3,40 @@
 
     nodes.py [--sends 500] [--only WORD]
 """
-import argparse
-import pathlib
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-
+from blackbox import script
 from blackbox.certificates import Authority
 from blackbox.matrix import User, quoted, timeline
-from blackbox.postgres import Cluster
 from blackbox.processes import free_ports
+from blackbox.relay import Relay
 from blackbox.report import Run, eventually, expect, expect_equal
+from blackbox.sending import Sending
 from blackbox.servers import Fedchatd
 
 
-class Balancer:
+class Balancer(Relay):
     """Passes connections on to the ports that answer, in turn: what stands before a server of several nodes."""
 
     def __init__(self, port, targets):
         self.targets, self.next = targets, 0
-        self.listener = socket.create_server(("127.0.0.1", port))
-        threading.Thread(target=self.accept, daemon=True).start()
+        self.listen(port)
 
-    def accept(self):
-        while True:
-            try:
-                client, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self.serve, args=(client,), daemon=True).start()
-
-    def serve(self, client):
+    def ends(self, near):
         self.next += 1
         for offset in range(len(self.targets)):
             try:
-                target = socket.create_connection(("127.0.0.1", self.targets[(self.next + offset) % len(self.targets)]), 5)
+                far = socket.create_connection(("127.0.0.1", self.targets[(self.next + offset) % len(self.targets)]), 5)
             except OSError:
                 continue
-            target.settimeout(None)
-            other = threading.Thread(target=self.copy, args=(target, client), daemon=True)
-            other.start()
-            self.copy(client, target)
-            other.join()
-            break
-        client.close()
-
-    @staticmethod
-    def copy(source, sink):
-        try:
-            while data := source.recv(65536):
-                sink.sendall(data)
-        except OSError:
-            pass
-        for each in (source, sink):
-            try:
-                each.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
-
-    def close(self):
-        self.listener.close()
+            far.settimeout(None)
+            return near, far
+        raise OSError("no node answers")
 
 
 class Pair:
@@ -92,7 +59,7 @@ class Pair:
     def __exit__(self, *_):
         for node in self.nodes:
             node.__exit__()
-        self.balancer.close()
+        self.balancer.stop()
 
     def at(self, number, user):
         """The same session, at the other node."""
@@ -138,44 +105,21 @@ def talk(pair):
     eventually(lambda: moved.request("GET", "/account/whoami").status == 401, "logged out at both nodes", 10)
 
 
-def send_all(who, room, count, problems, acknowledged, lock):
-    for number in range(count):
-        text = f"{who.localpart} {number}"
-        while True:
-            try:
-                answer = who.request("PUT", f"/rooms/{quoted(room)}/send/m.room.message/{number}", {"msgtype": "m.text", "body": text})
-            except Exception:
-                time.sleep(0.05)
-                continue
-            if answer.status == 200:
-                with lock:
-                    acknowledged[text] = answer.json["event_id"]
-                break
-            if answer.status not in (429, 500, 503):
-                problems.append(f"{text}: {answer}")
-                return
-            time.sleep(0.05)
-
-
 def both_send(pair, sends):
     """Both nodes write one room at once."""
     alice, bob = pair.nodes[0].user("alice"), pair.nodes[1].user("bob")
     room = alice.create_room(preset="public_chat")
     bob.join(room)
-    acknowledged, lock, problems = {}, threading.Lock(), []
-    start = time.monotonic()
-    threads = [threading.Thread(target=send_all, args=(who, room, sends, problems, acknowledged, lock)) for who in (alice, bob)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
+    sending, start = Sending(room, later=(429, 500, 503)), time.monotonic()
+    for thread in sending.threads(*((who, [(number, f"{who.localpart} {number}") for number in range(sends)]) for who in (alice, bob))):
         thread.join()
     took = time.monotonic() - start
-    expect_equal(problems, [])
+    expect_equal(sending.problems, [])
     seen = [[(event["event_id"], event["content"]["body"]) for event in who.all_events(room) if event["type"] == "m.room.message"]
             for who in (alice, bob)]
     expect(seen[0] == seen[1], "both nodes tell the same order")
     expect_equal(len(seen[0]), 2 * sends, "messages")
-    expect_equal({body: event for event, body in seen[0]}, acknowledged, "each once, as acknowledged")
+    expect_equal({body: event for event, body in seen[0]}, sending.acknowledged, "each once, as acknowledged")
     for who in (alice, bob):
         own = [body for _, body in seen[0] if body.startswith(who.localpart + " ")]
         expect_equal(own, [f"{who.localpart} {number}" for number in range(sends)], "in the order they were sent")
@@ -257,29 +201,23 @@ def take_over(pair, there, url):
 
 
 def main():
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = script.options(__doc__, "only")
     options.add_argument("--sends", type=int, default=500)
-    options.add_argument("--only")
-    options = options.parse_args()
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="nodes"))
-    authority, cluster, run = Authority(folder / "ca"), Cluster(), Run()
-    try:
-        url = cluster.create("pair")
-        with Pair(folder / "pair", authority, url) as pair, Fedchatd(folder / "there", authority, None) as there:
+    options, run = options.parse_args(), Run()
+    with script.folder("nodes") as folder, script.Databases("postgres") as databases:
+        authority, url = Authority(folder / "ca"), databases.create("pair")
+        with Pair(folder / "pair", authority, url) as pair, Fedchatd(folder / "there", authority) as there:
             for sentence, function, arguments in (
                 ("a word at one node wakes who waits at the other; sessions are good at both", talk, (pair,)),
                 (f"two nodes send {options.sends} messages each into one room at once: each once, one order", both_send, (pair, options.sends)),
                 ("one-time keys claimed at two nodes at once are given out in order, once each", claim_at_both, (pair,)),
                 ("a node that is killed while it sends to another server is replaced by the other", take_over, (pair, there, url)),
             ):
-                if not options.only or options.only in sentence:
+                if options.only in sentence:
                     run.one(sentence, function, *arguments)
             if run.failed:
                 for each in [*pair.nodes, there]:
                     print("        " + each.process.tail(15).replace("\n", "\n        "))
-    finally:
-        cluster.stop()
-        shutil.rmtree(folder, ignore_errors=True)
     return run.close()
 
 

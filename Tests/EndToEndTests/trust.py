@@ -5,11 +5,10 @@
 
 Two servers, so that verifications and identities cross a federation.
 """
-import argparse
 import base64
+import contextlib
 import hashlib
 import os
-import pathlib
 import pty
 import re
 import select
@@ -17,47 +16,28 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 
-here = pathlib.Path(__file__).resolve().parent
-sys.path[:0] = [str(here), str(here.parent / "PeerTests")]
-
+from blackbox import script
 from blackbox.certificates import Authority
-from blackbox.people import Person, program
+from blackbox.people import People, program
 from blackbox.report import Run, Skipped, eventually, expect, expect_equal
 from blackbox.servers import Fedchatd
-from verifying import Verifying, both
+from blackbox.verifying import Verifying, both
 
 
-class World:
-    def __init__(self, folder, a, b):
-        self.folder, self.a, self.b = folder, a, b
-        self.people, self.count = [], 0
-
+class World(People):
     def person(self, name, server=None, identity=True):
-        self.count += 1
-        person = Person(f"{name}{self.count}", server or self.a, self.folder / "people")
-        self.people.append(person)
-        person.register()
+        person = super().person(name, server)
         if identity:
             person.do("cross-signing", "bootstrap", "--password-file", person.password_file)
         return person
 
     def device(self, person, name):
         """Another device of a person, with a home of its own."""
-        self.count += 1
-        other = Person(f"{name}{self.count}", person.server, self.folder / "people")
-        self.people.append(other)
+        other = super().person(name, person.server, registered=False)
         other.do("login", "--homeserver", person.server.site.base_url, "--user", person.name, "--password-file", other.password_file)
         return other
-
-    def pair(self):
-        alice, bob = self.person("alice"), self.person("bob", self.b)
-        room = alice.ask("create", "--name", "Kitchen")["room_id"]
-        alice.do("invite", room, bob.id)
-        bob.do("join", room)
-        return alice, bob, room
 
 
 def secret(person, text, name="secret"):
@@ -186,6 +166,43 @@ def qr_drawn(world):
         process.kill()
         process.wait()
         os.close(ours)
+
+
+def forgotten(world):
+    """A room that is left and forgotten loses its keys on this device; a backup brings them back."""
+    alice, bob, room = world.pair()
+    alice.do("send", room, "-m", "before")
+    bob.hear_texts(room, ["before"])
+    bob.ask("backup", "create")
+    eventually(lambda: bob.ask("backup", "status")["backed_up"] >= 1, "it is filled", 20)
+    bob.do("leave", room, "--forget")
+    expect_equal(bob.ask("backup", "status")["sessions"], 0, "the keys are gone")
+    expect(room not in bob.do("rooms"), "so is the room")
+    alice.do("invite", room, bob.id)
+    bob.do("join", room)
+    bob.hear_texts(room, ["before"])
+    alice.do("send", room, "-m", "after")
+    bob.hear_texts(room, ["before", "after"])
+
+
+def in_the_clear(world):
+    """What is not encrypted in an encrypted room, and devices that nobody has verified, are told of."""
+    alice, bob, room = world.pair()
+    carol = world.person("carol", identity=False)
+    alice.do("invite", room, carol.id)
+    carol.do("join", room)
+    carol.do("send", room, "-m", "from a new device")
+    alice.do("send", room, "-m", "from a signed device")
+    plain = alice.server.site.login(alice.name, "correct horse battery").send(room, "not by fedchat")
+    heard = bob.hear(room, lambda events: any(event["event_id"] == plain for event in events))
+    said = {event["content"]["body"]: event for event in heard if event.get("type") == "m.room.message"}
+    expect(said["not by fedchat"].get("in_the_clear") is True, f"{said}")
+    expect_equal(said["from a new device"]["sender_standing"], "not_cross_signed")
+    expect_equal(said["from a signed device"]["sender_standing"], "cross_signed")
+    text = bob.do("listen", room, "--since", "start", "--no-follow")
+    expect(f"{alice.id} (NOT ENCRYPTED): not by fedchat" in text, text)
+    expect(f"{carol.id} (from a device that its owner has not verified): from a new device" in text, text)
+    expect(f"{alice.id}: from a signed device" in text, text)
 
 
 def both_ask(world):
@@ -398,6 +415,8 @@ CASES = [
     ("the numbers in a file answer for the user", by_file),
     ("one scans the other's QR code", qr),
     ("a QR code drawn in a terminal is read by a scanner of others", qr_drawn),
+    ("a room that is left and forgotten loses its keys here", forgotten),
+    ("what is not encrypted, or of a device that nobody has verified, is told of", in_the_clear),
     ("two who ask each other at once verify each other", both_ask),
     ("a verification whose process is killed is cancelled by the next", interrupted),
     ("a new device is verified by an old one, is signed, and gets the secrets", own_devices),
@@ -414,27 +433,12 @@ CASES = [
 
 
 def main():
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--only", default="", help="run the cases with this in their sentence")
-    options.add_argument("--keep", action="store_true", help="leave the folder")
-    options = options.parse_args()
-    folder, run = pathlib.Path(tempfile.mkdtemp(prefix="trust")), Run()
-    authority = Authority(folder / "ca")
-    try:
-        with Fedchatd(folder / "a", authority) as a, Fedchatd(folder / "b", authority) as b:
-            world = World(folder, a, b)
-            try:
-                for sentence, function in CASES:
-                    if options.only in sentence:
-                        run.one(sentence, function, world)
-            finally:
-                for person in world.people:
-                    person.close()
-    finally:
-        if options.keep:
-            print(f"kept: {folder}")
-        else:
-            shutil.rmtree(folder, ignore_errors=True)
+    options, run = script.options(__doc__, "only", "keep").parse_args(), Run()
+    with script.folder("trust", options.keep) as folder:
+        authority = Authority(folder / "ca")
+        with (Fedchatd(folder / "a", authority) as a, Fedchatd(folder / "b", authority) as b,
+              contextlib.closing(World(folder, a, b)) as world):
+            run.pairs(CASES, world, options.only)
     return run.close()
 
 

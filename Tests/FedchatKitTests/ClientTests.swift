@@ -165,18 +165,3 @@ import Testing
         #expect(throws: ClientError.self) { try Homeserver(url) }
     }
 }
-
-/// A clock whose pauses are a thousandth of what is asked.
-struct HastyClock: Clock {
-    typealias Duration = Swift.Duration
-    let clock = ContinuousClock()
-
-    var now: ContinuousClock.Instant { clock.now }
-    var minimumResolution: Duration { clock.minimumResolution }
-
-    func sleep(until deadline: ContinuousClock.Instant, tolerance: Duration?) async throws {
-        let wait = clock.now.duration(to: deadline)
-        // Deadlines of whole operations stay long enough for a slow machine.
-        try await clock.sleep(for: wait >= .seconds(14) ? wait : wait / 100)
-    }
-}

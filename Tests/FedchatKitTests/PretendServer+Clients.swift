@@ -1,6 +1,7 @@
 import ClientEncryption
 import Cryptography
 import FedchatKit
+import FedchatTesting
 import Logging
 import MatrixModel
 import SQLDatabase
@@ -25,7 +26,7 @@ extension PretendServer {
         }
         let client = try await Client.open(
             Client.Parts(
-                database: through(database), key: key, http: self, clock: HastyClock(), now: { clock.now },
+                database: through(database), key: key, http: self, clock: ShortClock(), now: { clock.now },
                 random: SystemRandomSource(), logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }),
             homeserver: try Homeserver("https://a"))
         try await client.publishKeys()

@@ -82,12 +82,12 @@ final class PretendServer: HTTPClient, Sendable {
                 return false
             }
             if isDue(&state.failBefore) { return .failure(.couldNotConnect("down")) }
-            if isDue(&state.refused) { return .success((400, ["errcode": "M_UNKNOWN", "error": "no"])) }
             for (part, answers) in state.instead where path.contains(part) {
                 guard let first = answers.first else { continue }
                 state.instead[part] = Array(answers.dropFirst())
                 return first
             }
+            if isDue(&state.refused) { return .success((400, ["errcode": "M_UNKNOWN", "error": "no"])) }
             let answer = Self.carryOut(request.pathAndQuery, path, user: user, device: device, body, &state)
             return isDue(&state.failAfter) ? .failure(.timedOut) : .success(answer)
         }

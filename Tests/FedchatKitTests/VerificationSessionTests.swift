@@ -332,6 +332,24 @@ private final class Steps: Sendable {
         )
     }
 
+    @Test func `who knows the id of another's request cannot end it`() throws {
+        var ledger = VerificationLedger()
+        let (bob, mallory) = (try UserID("@bob:a"), try UserID("@mallory:a"))
+        func take(_ type: String, _ sender: UserID) {
+            ledger.take(
+                VerificationMessage(
+                    sender: sender, type: type, content: ["transaction_id": "txn", "from_device": "PHONE"]), at: 0)
+        }
+        take("request", bob)
+        for type in ["cancel", "request", "key", "done", "start"] { take(type, mallory) }
+        #expect(ledger.requests(at: 0).map(\.sender) == [bob])
+        #expect(ledger.refusals.map(\.code) == [.userMismatch, .userMismatch, .userMismatch, .userMismatch])
+        #expect(ledger.refusals.allSatisfy { $0.user == mallory })
+        take("key", bob)
+        #expect(ledger.refusals.last?.code == .unexpectedMessage)
+        #expect(ledger.requests(at: 0).isEmpty)
+    }
+
     @Test func `a flood of messages fills nothing`() throws {
         var ledger = VerificationLedger()
         let mallory = try UserID("@mallory:a")

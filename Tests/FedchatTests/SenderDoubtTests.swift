@@ -14,4 +14,9 @@ import Testing
         let event: JSONValue = ["sender_standing": .string(standing.rawValue), "key_from": "@carol:a"]
         #expect(Listen.doubt(event) == wanted)
     }
+
+    @Test func `what an encrypted room has in the clear is told`() {
+        #expect(Listen.doubt(["encrypted": false, "in_the_clear": true]) == " (NOT ENCRYPTED)")
+        #expect(Listen.doubt(["encrypted": false]) == "")
+    }
 }

@@ -8,24 +8,23 @@ All that goes between the servers is recorded. Afterwards that, the servers' dat
 searched for what the SDP held: ICE's user names and passwords, fingerprints, candidates. With coturn, one call goes
 through it alone.
 """
-import argparse
+import contextlib
+import datetime
 import json
-import os
 import pathlib
 import re
 import shlex
 import shutil
 import signal
 import sys
-import tempfile
 import time
 
 here = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(here.parent / "EndToEndTests"))
 
-from blackbox.calls import End
+from blackbox import script
+from blackbox.calls import Callers
 from blackbox.certificates import Authority
-from blackbox.people import Person
 from blackbox.processes import Process, free_ports
 from blackbox.report import Run, Skipped, expect, expect_equal
 from blackbox.servers import Fedchatd
@@ -34,24 +33,15 @@ from blackbox.tap import Tap
 SECRET = "a secret of the TURN server's"
 
 
-class World:
+class World(Callers):
     def __init__(self, folder, a, b, taps, turn):
-        self.folder, self.a, self.b, self.taps, self.turn = folder, a, b, taps, turn
-        self.people, self.ends, self.rows, self.secrets, self.count = [], [], [], set(), 0
+        super().__init__(folder, a, b)
+        self.taps, self.turn = taps, turn
+        self.rows, self.secrets, self.proof = [], set(), ""
 
     def needs_turn(self):
         if not self.turn:
             raise Skipped("there is no coturn")
-
-    def pair(self):
-        self.count += 1
-        alice = Person(f"alice{self.count}", self.a, self.folder / "people").register()
-        bob = Person(f"bob{self.count}", self.b, self.folder / "people").register()
-        self.people += [alice, bob]
-        room = alice.ask("create", "--name", "Kitchen")["room_id"]
-        alice.do("invite", room, bob.id)
-        bob.do("join", room)
-        return alice, bob, room
 
     def call(self, programs, hertz, *more):
         """Both ends of a call, connected."""
@@ -62,9 +52,8 @@ class World:
                 raise Skipped("there is no chromium")
             commands.append(shlex.join([sys.executable, str(here / f"{program}_media.py"), person.name,
                                         str(person.home / "media.log"), str(tone), *more]))
-        answering = End(bob, "answer", media=commands[1])
-        calling = End(alice, "call", room, media=commands[0])
-        self.ends += [calling, answering]
+        answering = self.end(bob, "answer", media=commands[1])
+        calling = self.end(alice, "call", room, media=commands[0])
         for end in (calling, answering):
             end.wait("connected", 60)
         return calling, answering
@@ -94,12 +83,6 @@ class World:
             self.secrets.update(re.findall(r"a=fingerprint:\S+ (\S+)", sdp))
             self.secrets.update(each["candidate"] for each in told.get("candidates", []) if each["candidate"])
             self.secrets.update(each["credential"] for each in told.get("ice_servers", []) if each.get("credential"))
-
-    def close(self):
-        for end in self.ends:
-            end.close()
-        for person in self.people:
-            person.close()
 
 
 def tones(world, programs, hertz):
@@ -191,15 +174,7 @@ def vanished(world):
     """The caller's machine goes off: nothing is said. The connection is lost, and the callee told."""
     calling, answering = world.call(("aiortc", "aiortc"), (440, 770))
     world.learn_secrets(answering.person)
-    # The program first, so that it cannot say goodbye; then what would hang up for it.
-    ids = [int(entry.name) for entry in pathlib.Path("/proc").iterdir() if entry.name.isdigit() and int(entry.name) != os.getpid()]
-    own = f"XDG_RUNTIME_DIR={calling.person.run_folder}".encode()
-    for process in ids:
-        try:
-            if own in pathlib.Path(f"/proc/{process}/environ").read_bytes().split(b"\0"):
-                os.kill(process, signal.SIGKILL)
-        except OSError:
-            continue
+    calling.person.end_daemon(signal.SIGKILL)       # and the command, and the program: nobody says goodbye
     status, end = answering.ends(90)
     expect_equal((status, end), (3, ("local", "ice_timeout")))
 
@@ -263,47 +238,28 @@ CASES = [
 
 
 def main():
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--only", default="", help="run the cases with this in their sentence")
-    options.add_argument("--keep", action="store_true", help="leave the folder")
-    options.add_argument("--table", help="write the figures to this file; DATE becomes the date")
-    options = options.parse_args()
-    folder, run = pathlib.Path(tempfile.mkdtemp(prefix="callmedia")), Run()
-    authority, (turn_port,) = Authority(folder / "ca"), free_ports(1)
-    taps = [Tap(authority, "tap-a"), Tap(authority, "tap-b")]
-    turn = coturn(folder, turn_port)
-    settings = {"turn": {"uris": [f"turn:127.0.0.1:{turn_port}?transport=udp"], "shared_secret": SECRET, "ttl_ms": 60_000}} if turn else {}
-    a, b = (Fedchatd(folder / name, authority, public_port=tap.port, **settings) for name, tap in zip("ab", taps))
-    world = None
-    try:
-        with a, b:
-            for tap, server in zip(taps, (a, b)):
-                tap.start(server.federation_port)
-            world = World(folder, a, b, taps, turn)
-            try:
-                for sentence, function in CASES:
-                    if options.only in sentence:
-                        run.one(sentence, function, world)
-            finally:
-                world.close()
-    finally:
-        for tap in taps:
-            tap.stop()
+    options, run = script.options(__doc__, "only", "keep", "table").parse_args(), Run()
+    with script.folder("callmedia", options.keep) as folder, contextlib.ExitStack() as stack:
+        authority, (turn_port,) = Authority(folder / "ca"), free_ports(1)
+        taps = [stack.enter_context(Tap(authority, name)) for name in ("tap-a", "tap-b")]
+        turn = coturn(folder, turn_port)
+        settings = {}
         if turn:
-            turn.terminate()
-        if options.keep:
-            print(f"kept: {folder}")
-        else:
-            shutil.rmtree(folder, ignore_errors=True)
+            stack.callback(turn.terminate)
+            settings = {"turn": {"uris": [f"turn:127.0.0.1:{turn_port}?transport=udp"], "shared_secret": SECRET, "ttl_ms": 60_000}}
+        a, b = (stack.enter_context(Fedchatd(folder / name, authority, public_port=tap.port, **settings)) for name, tap in zip("ab", taps))
+        for tap, server in zip(taps, (a, b)):
+            tap.start(server.federation_port)
+        world = stack.enter_context(contextlib.closing(World(folder, a, b, taps, turn)))
+        run.pairs(CASES, world, options.only)
     status = run.close()
-    if options.table and world:
+    if options.table:
         rows = [f"| {what} | {hertz[0]} Hz, {hertz[1]} Hz | {heard[1]} Hz, {heard[0]} Hz | {route} |" for what, hertz, heard, route in world.rows]
-        path = pathlib.Path(options.table.replace("DATE", time.strftime("%Y-%m-%d")))
-        path.write_text("\n".join(
-            ["# Calls with media", "", f"{time.strftime('%Y-%m-%d')}, `Tests/PeerTests/call_media.py`: {run.passed} passed, {run.failed} failed, "
+        script.dated(options.table).write_text("\n".join(
+            ["# Calls with media", "", f"{datetime.date.today()}, `Tests/PeerTests/call_media.py`: {run.passed} passed, {run.failed} failed, "
              f"{run.skipped} skipped. Two `fedchat` on two `fedchatd`.", "",
              "| call | tones in: caller, callee | heard: by the callee, by the caller | route |", "| --- | --- | --- | --- |", *rows, "",
-             getattr(world, "proof", ""), ""]))
+             world.proof, ""]))
     return status
 
 

@@ -1,29 +1,27 @@
 #!/usr/bin/env python3
 """Finding another server: literals, ports, .well-known, SRV records, 8448; IPv4 and IPv6; TLS names; private ranges.
 
-    discovery.py [--server fedchatd|synapse] [--only WORD]
+    discovery.py [--server fedchatd|synapse] [--only WORD] [--keep]
 
 Runs in a network and mount namespace of its own, with dnsmasq as the only name server, so that names such as b.test and
 ports such as 443 are ours. Skips, and says so, where this user may not have one.
 Spec: https://spec.matrix.org/v1.19/server-server-api/#server-discovery
 """
-import argparse
+import contextlib
 import os
-import pathlib
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 
-import synapse_server      # puts blackbox on the path
-from puppet import Puppet
+from puppet import Puppet      # puts blackbox on the path
 
+from blackbox import script
 from blackbox.certificates import Authority
 from blackbox.matrix import quoted
 from blackbox.processes import Process, free_ports
-from blackbox.report import Run, expect, expect_equal
-from blackbox.servers import Fedchatd
+from blackbox.report import Run, Skipped, expect, expect_equal
+from blackbox.servers import Fedchatd, of_kind
 
 INSIDE = "DISCOVERY_NAMESPACE"
 
@@ -74,12 +72,7 @@ class World:
             puppet.answers[r"/_matrix/federation/v1/query/profile"] = lambda match, body, name=name: (200, {"displayname": name})
         self.puppets["443"].answers[r"/.well-known/matrix/server"] = self.well_known
         self.puppets["443"].answers[r"/moved"] = lambda match, body: (200, {"m.server": f"elsewhere.test:{self.delegated}"})
-        self.server = self.make(kind)
-
-    def make(self, kind, name="server", **more):
-        if kind == "synapse":
-            return synapse_server.Synapse(self.folder / name, self.authority)
-        return Fedchatd(self.folder / name, self.authority, **more)
+        self.server = of_kind(kind, folder / "server", self.authority)
 
     def well_known(self, match, body):
         host = self.puppets["443"].asked[-1][2]
@@ -176,9 +169,9 @@ def cached(world):
 
 def private_ranges(world):
     if world.server.kind != "fedchatd":
-        return
-    other = world.make("fedchatd", "guarded", federation={"custom_ca_files": [str(world.authority.certificate)]})
-    with other:
+        raise Skipped("the others are started so that they connect to private addresses")
+    with Fedchatd(world.folder / "guarded", world.authority,
+                  federation={"custom_ca_files": [str(world.authority.certificate)]}) as other:
         other.asker = other.user()
         for name in ("fallback.test", f"127.0.0.1:{world.port}", f"[::1]:{world.port}", f"withport.test:{world.port}", "six.test",
                      f"[::ffff:127.0.0.1]:{world.port}", "delegating.test", "srv.test"):
@@ -204,28 +197,15 @@ CASES = [
 
 
 def main():
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--server", choices=["fedchatd", "synapse"], default="fedchatd")
-    options.add_argument("--only", default="", help="run the cases with this in their sentence")
-    options.add_argument("--keep", action="store_true", help="leave the server's folder")
-    options = options.parse_args()
+    options = script.options(__doc__, "server", "only", "keep").parse_args()
     if not os.environ.get(INSIDE):
         print(f"SKIPPED all of it: {enter_namespace()}\n0 passed, 0 failed, {len(CASES)} skipped")
         return 0
-    folder, run = pathlib.Path(tempfile.mkdtemp(prefix="discovery")), Run()
-    world = World(folder, options.server)
-    try:
-        with world.server as server:
-            server.asker = server.user()
-            for sentence, function in CASES:
-                if options.only in sentence:
-                    run.one(sentence, function, world)
-    finally:
-        world.close()
-        if options.keep:
-            print(f"kept: {folder}")
-        else:
-            shutil.rmtree(folder, ignore_errors=True)
+    run = Run()
+    with (script.folder("discovery", options.keep) as folder, contextlib.closing(World(folder, options.server)) as world,
+          world.server as server):
+        server.asker = server.user()
+        run.pairs(CASES, world, options.only)
     return run.close()
 
 

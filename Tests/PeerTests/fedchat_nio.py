@@ -5,24 +5,20 @@
 
 With `--peer` nio's user is on a server of its own, and keys and messages cross the federation.
 """
-import argparse
 import asyncio
 import contextlib
-import pathlib
-import shutil
 import sys
-import tempfile
 
-from synapse_server import Synapse      # puts blackbox on the path
+import nio_test      # puts blackbox on the path
 
+from blackbox import script
 from blackbox.certificates import Authority
 from blackbox.people import Person
 from blackbox.report import Run, expect, expect_equal
-from blackbox.servers import Fedchatd
+from blackbox.servers import of_kind
+from blackbox.verifying import Verifying
 
 import nio
-import nio_test
-from verifying import Verifying
 
 
 class World:
@@ -125,7 +121,6 @@ class World:
                 return
         raise AssertionError("the second device does not read what nio says")
 
-
     async def verification(self):
         """nio writes its commitment in hexadecimal, where the specification has base64: it refuses ours. Nobody is verified
         by a verification that is not one."""
@@ -157,47 +152,20 @@ CASES = [
 ]
 
 
-async def cases(run, world):
-    for sentence, function in CASES:
-        failed = []
-
-        async def attempt():
-            try:
-                await function(world)
-            except Exception as error:
-                failed.append(error)
-
-        await attempt()
-
-        def outcome():
-            if failed:
-                raise failed[0]
-
-        run.one(sentence, outcome)
-    await world.nina.client.close()
-
-
 def main():
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--server", choices=["fedchatd", "synapse"], default="fedchatd")
-    options.add_argument("--peer", choices=["synapse"])
-    options.add_argument("--keep", action="store_true")
-    options = options.parse_args()
-    folder, run = pathlib.Path(tempfile.mkdtemp(prefix="fedchatnio")), Run()
-    authority = Authority(folder / "ca")
-    server = {"fedchatd": Fedchatd, "synapse": Synapse}[options.server](folder / "server", authority)
-    peer = Synapse(folder / "peer", authority) if options.peer else contextlib.nullcontext(server)
-    world = None
-    try:
-        with server, peer as other:
+    options = script.options(__doc__, "server", "keep")
+    options.add_argument("--peer", choices=["synapse"], help="who serves nio's user, if not the same")
+    options, run = options.parse_args(), Run()
+    with script.folder("fedchatnio", options.keep) as folder:
+        authority = Authority(folder / "ca")
+        server = of_kind(options.server, folder / "server", authority)
+        peer = of_kind(options.peer, folder / "peer", authority) if options.peer else contextlib.nullcontext(server)
+        with server, peer as other, asyncio.Runner() as runner:
             world = World(server, folder, other)
-            asyncio.run(cases(run, world))
+            for sentence, step in CASES:
+                run.one(sentence, lambda: runner.run(step(world)))
+            runner.run(world.nina.client.close())
             world.alice.close()
-    finally:
-        if options.keep:
-            print(f"kept: {folder}")
-        else:
-            shutil.rmtree(folder, ignore_errors=True)
     return run.close()
 
 

@@ -4,15 +4,12 @@ each.
 
     with clients fedchat_room.py [--table FILE] [--keep]
 """
-import argparse
 import asyncio
 import datetime
 import json
 import pathlib
-import shutil
 import subprocess
 import sys
-import tempfile
 
 import mautrix_test
 import nio
@@ -20,6 +17,7 @@ import nio_test
 from client_run import PASSWORD
 from synapse_server import Synapse
 
+from blackbox import script
 from blackbox.certificates import Authority
 from blackbox.people import Person
 from blackbox.report import Run, expect
@@ -213,22 +211,13 @@ def write(table, path):
 
 
 def main():
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--table", type=pathlib.Path, help="write who read whom")
-    options.add_argument("--keep", action="store_true")
-    options = options.parse_args()
-    folder, run = pathlib.Path(tempfile.mkdtemp(prefix="room")), Run()
-    authority = Authority(folder / "ca")
-    try:
+    options, run = script.options(__doc__, "keep", "table").parse_args(), Run()
+    with script.folder("room", options.keep) as folder:
+        authority = Authority(folder / "ca")
         with Fedchatd(folder / "ours", authority) as ours, Synapse(folder / "synapse", authority) as synapse:
             table = asyncio.run(talk(run, ours, synapse, folder))
             if options.table:
-                write(table, options.table)
-    finally:
-        if options.keep:
-            print(f"kept: {folder}")
-        else:
-            shutil.rmtree(folder, ignore_errors=True)
+                write(table, script.dated(options.table))
     return run.close()
 
 

@@ -8,12 +8,13 @@ import sys
 
 import client_run
 from client_run import PASSWORD, until
-import rust_sdk
-from rust_sdk import sdk
-from verifying import Verifying
+from rust_sdk_person import Person as Device, Progress, stirred
 
 from blackbox.people import Person
 from blackbox.report import expect, expect_equal
+from blackbox.verifying import Verifying
+
+import matrix_sdk_python as sdk
 
 
 class World:
@@ -21,7 +22,7 @@ class World:
 
     def __init__(self, server, folder):
         self.server, self.folder = server, folder
-        self.bob = rust_sdk.Person(server, folder, server.user("bob", PASSWORD), False)
+        self.bob = Device(server, folder, server.user("bob", PASSWORD), False)
         self.alice = Person("alice", server, folder / "people", PASSWORD)
         self.fedchats, self.people, self.room = [self.alice], [self.bob], None
 
@@ -71,37 +72,25 @@ class World:
             await bob.controller.approve_verification()
         await self.fedchat(verifying.say, match)
 
-    async def stirring(self, work):
-        """See `World.stir` of rust_sdk.py."""
-        stirring = asyncio.create_task(rust_sdk.World.stir(self, self.bob))
-        try:
-            return await work
-        finally:
-            stirring.cancel()
-
     async def fedchat_asks(self):
-        async def work():
-            self.bob.verifying.__init__()
-            verifying = await self.fedchat(Verifying, self.alice, self.bob.user.id)
-            await until(lambda: self.bob.verifying.requests, lambda: f"the request arrives; {verifying.steps}")
-            details = self.bob.verifying.requests[-1]
-            await self.bob.controller.acknowledge_verification_request(details.sender_profile.user_id, details.flow_id)
-            await self.bob.controller.accept_verification_request()
-            await self.compare(verifying)
-            await self.fedchat(verifying.end)
+        async with stirred(self.bob):
+            verifying = await self.asked_by_fedchat(self.alice, self.bob.user.id)
             expect("identity" in verifying.effects(), f"{verifying.steps}")
             await until(lambda: "finished" in self.bob.verifying.told, lambda: f"{self.bob.verifying.told}")
-            for _ in range(100):
-                if (await self.bob.encryption.user_identity(self.alice.id, True)).is_verified():
-                    return
-                await asyncio.sleep(0.1)
-            raise AssertionError("bob's SDK does not trust alice")
+            await self.bob.trusts(self.alice.id)
 
-        await self.stirring(work())
+    async def asked_by_fedchat(self, person, *arguments):
+        """The SDK says yes to all of it."""
+        self.bob.verifying.forget()
+        verifying = await self.fedchat(Verifying, person, *arguments)
+        await self.bob.accept_verification(lambda: f"the request arrives; {verifying.steps}")
+        await self.compare(verifying)
+        await self.fedchat(verifying.end)
+        return verifying
 
     async def asked_by_sdk(self, match):
         """Carol, on fedchat too, is asked; the direct room is one that the SDK made."""
-        self.bob.verifying.__init__()
+        self.bob.verifying.forget()
         verifying = await self.fedchat(Verifying, self.carol, self.bob.user.id, "--incoming")
         await asyncio.sleep(1)
         await self.bob.controller.request_user_verification(self.carol.id)
@@ -123,27 +112,23 @@ class World:
         await until(lambda: self.bob.client.get_dm_room(self.carol.id), "bob's SDK knows that it is their room")
         await self.bob.timeline(direct)
 
-        async def work():
+        async with stirred(self.bob):
             verifying = await self.asked_by_sdk(False)
             expect_equal((await self.fedchat(verifying.step, "cancelled"))["code"], "m.mismatched_sas")
             await until(lambda: "cancelled" in self.bob.verifying.told, lambda: f"{self.bob.verifying.told}")
             expect(not (await self.bob.encryption.user_identity(self.carol.id, True)).is_verified(), "not verified")
 
-        await self.stirring(work())
-
     async def sdk_asks(self):
-        async def work():
+        async with stirred(self.bob):
             await self.asked_by_sdk(True)
             await until(lambda: "finished" in self.bob.verifying.told, lambda: f"{self.bob.verifying.told}")
-
-        await self.stirring(work())
 
     async def sdk_recovers(self):
         key = (await self.fedchat(self.alice.ask, "recovery", "create"))["recovery_key"]
         status = await self.fedchat(self.alice.ask, "backup", "status", "--complete")
         expect(status["used"] and status["backed_up"] == status["sessions"] > 0, f"{status}")
         user = await self.fetched(self.alice)
-        second = await rust_sdk.Person(self.server, self.folder, user, False).log_in()
+        second = await Device(self.server, self.folder, user, False).log_in()
         self.people.append(second)
         await until(lambda: second.encryption.recovery_state() == sdk.RecoveryState.INCOMPLETE,
                     lambda: f"{second.encryption.recovery_state()}")
@@ -164,7 +149,7 @@ class World:
         return await self.fedchat(lambda: self.server.site.login(person.name, PASSWORD))
 
     async def fedchat_recovers(self):
-        self.key = await self.bob.encryption.enable_recovery(True, None, rust_sdk.Progress())
+        self.key = await self.bob.encryption.enable_recovery(True, None, Progress())
         await until(lambda: self.bob.encryption.recovery_state() == sdk.RecoveryState.ENABLED, "recovery is set up")
         await self.bob.encryption.wait_for_backup_upload_steady_state(None)
         self.fedbob = await self.fedchat(self.fedchat_of_bob, "one")
@@ -199,16 +184,8 @@ class World:
     async def new_device(self):
         second = await self.fedchat(self.fedchat_of_bob, "two")
         await asyncio.sleep(3)      # the SDK asks for the keys of the new one, without which it ignores the request
-        self.bob.verifying.__init__()
-
-        async def work():
-            verifying = await self.fedchat(Verifying, second)
-            await until(lambda: self.bob.verifying.requests, lambda: f"the request arrives; {verifying.steps}")
-            details = self.bob.verifying.requests[-1]
-            await self.bob.controller.acknowledge_verification_request(details.sender_profile.user_id, details.flow_id)
-            await self.bob.controller.accept_verification_request()
-            await self.compare(verifying)
-            await self.fedchat(verifying.end)
+        async with stirred(self.bob):
+            verifying = await self.asked_by_fedchat(second)
             expect("own_identity" in verifying.effects(), f"{verifying.steps}")
             for _ in range(60):
                 status = await self.fedchat(second.ask, "cross-signing", "status")
@@ -216,8 +193,6 @@ class World:
                     return
                 await asyncio.sleep(0.3)
             raise AssertionError(f"the secrets do not come: {status}")
-
-        await self.stirring(work())
 
     async def close(self):
         for person in self.people:

@@ -1,31 +1,32 @@
 #!/usr/bin/env python3
 """Rooms of many members are joined without them and completed afterwards: fedchatd and Synapse, over TLS on loopback.
 
-    partial_join.py [--members 300] [--database sqlite|postgres] [--version 12] [--only WORDS] [--keep]
+    partial_join.py [--members 300] [--database sqlite|postgres] [--version 12] [--only WORDS] [--table FILE] [--keep]
 
 A puppet server fills a room with its users. Then the other server joins: the seconds until the join is answered, until a
 client that loads members lazily has the room, and until all members are known are printed. Both sides talk meanwhile, and
-afterwards the state on both sides is compared event by event.
+afterwards the state on both sides is compared event by event. --table writes the seconds as Markdown, beside those of Synapse
+joining Synapse.
 """
-import argparse
+import os
 import pathlib
-import shutil
 import sqlite3
 import sys
-import tempfile
 import time
 
 from puppet import Puppet, event_id
 from synapse_server import Synapse      # puts blackbox on the path
 
+from blackbox import script
 from blackbox.certificates import Authority
 from blackbox.matrix import quoted, timeline
-from blackbox.postgres import Cluster
 from blackbox.report import Run, expect, expect_equal, eventually
 from blackbox.servers import Fedchatd
 
 LAZY = {"room": {"state": {"lazy_load_members": True}}}
 PER_TRANSACTION = 50
+# What the joins took: answered, usable, heard, whole.
+took = []
 
 
 def full_state(user, room):
@@ -91,6 +92,7 @@ def joined(host, guest, room, members, via, meanwhile=lambda: None):
     whole = time.monotonic() - start
     print(f"        {members} members: join answered after {answered:.2f} s, lazily loading client has it after {usable:.2f} s, "
           f"message arrived after {sent:.2f} s, all members known after {whole:.2f} s", flush=True)
+    took.append((answered, usable, sent, whole))
     eventually(lambda: full_state(guest, room) == full_state(host, room), "both sides have the same state", seconds=60)
     expect_equal(len(full_state(guest, room)), len(full_state(host, room)), "the state's size")
     expect_equal(sorted(guest.call("GET", f"/rooms/{quoted(room)}/joined_members")["joined"]),
@@ -132,6 +134,25 @@ def theirs_joined_by_us(ours, theirs, authority, members, version):
     expect(came_partially(ours, room) is not False, "fedchatd did not join with partial state")
 
 
+def synapse_joined_by_synapse(other, theirs, authority, members, version):
+    host, room, puppet = filled(other, authority, members, version)
+    try:
+        joined(host, theirs.user("guest"), room, members, [other.name])
+    finally:
+        puppet.close()
+
+
+def table(rows, options):
+    """The seconds of each join."""
+    lines = [f"# Joining a room of {options.members:,} members, {time.strftime('%Y-%m-%d')}", "",
+             f"`partial_join.py --members {options.members} --database {options.database} --table`: room version {options.version}, TLS on loopback, "
+             f"{os.cpu_count()} cores, each pair once, in one run. Seconds from the request to join.", "",
+             "| what | join answered | a client that loads members lazily has the room | its message has arrived | all members known |",
+             "| --- | ---: | ---: | ---: | ---: |"]
+    lines += [f"| {sentence} | " + " | ".join(f"{each:.2f}" for each in seconds) + " |" for sentence, seconds in rows]
+    return "\n".join(lines) + "\n"
+
+
 def killed_meanwhile(ours, theirs, authority, members, version):
     def kill():
         ours.kill()
@@ -160,40 +181,38 @@ def resident_goes_away(ours, theirs, third, authority, members, version):
 
 
 def main():
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = script.options(__doc__, "database", "only", "keep")
     options.add_argument("--members", type=int, default=300)
-    options.add_argument("--database", choices=["sqlite", "postgres"], default="sqlite")
     options.add_argument("--version", choices=["11", "12"], default="12")
-    options.add_argument("--only", default="", help="run what has this in its sentence")
-    options.add_argument("--keep", action="store_true", help="leave the servers' folders")
-    options = options.parse_args()
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="partial"))
-    authority, cluster, run = Authority(folder / "ca"), None, Run()
-    try:
-        cluster = Cluster() if options.database == "postgres" else None
-        ours = Fedchatd(folder / "ours", authority, cluster.create("ours") if cluster else None)
-        third = Fedchatd(folder / "third", authority, cluster.create("third") if cluster else None)
+    options.add_argument("--table", help="a file that gets the seconds, beside those of Synapse joining Synapse")
+    options, run = options.parse_args(), Run()
+    with script.folder("partial", options.keep) as folder, script.Databases(options.database) as databases:
+        authority = Authority(folder / "ca")
+        rows = []
 
         def one(sentence, function, *arguments):
             if options.only in sentence:
+                took.clear()
                 run.one(sentence, function, *arguments, authority, options.members, options.version)
+                rows.extend((sentence, seconds) for seconds in took)
 
-        with ours, third, Synapse(folder / "theirs", authority) as theirs:
+        with (Fedchatd(folder / "ours", authority, databases.create("ours")) as ours,
+              Fedchatd(folder / "third", authority, databases.create("third")) as third,
+              Synapse(folder / "theirs", authority) as theirs):
             for server in (ours, third, theirs):        # a request for all members waits for them
                 server.site.timeout = 300
                 server.site.forget_connection()
             one("Synapse joins our room without its members", ours_joined_by_synapse, ours, theirs)
             one("we join Synapse's room without its members", theirs_joined_by_us, ours, theirs)
             one("we join our own kind's room without its members", theirs_joined_by_us, ours, third)
+            if options.table:
+                with Synapse(folder / "other", authority) as other:
+                    other.site.timeout = 300
+                    one("Synapse joins Synapse's room", synapse_joined_by_synapse, other, theirs)
             one("we are killed before all members are known", killed_meanwhile, ours, theirs)
             one("the server that answered our join goes away", resident_goes_away, ours, theirs, third)
-    finally:
-        if cluster:
-            cluster.stop()
-        if options.keep:
-            print(f"kept: {folder}")
-        else:
-            shutil.rmtree(folder, ignore_errors=True)
+        if options.table:
+            pathlib.Path(options.table).write_text(table(rows, options))
     return run.close()
 
 

@@ -54,6 +54,27 @@ def event_id(event):
     return "$" + unpadded(hashlib.sha256(encode_canonical_json(plain)).digest(), url_safe=True)
 
 
+def signed_request(server, method, path, body, origin, destination, key_id, sign, trust):
+    """A request with an X-Matrix header, whose signature `sign` makes; returns the status, and JSON or what else came.
+    Spec: https://spec.matrix.org/v1.19/server-server-api/#request-authentication"""
+    content = {"method": method, "uri": path, "origin": origin, "destination": destination}
+    if body is not None:
+        content["content"] = body
+    link = http.client.HTTPSConnection("localhost", server.federation_port, timeout=60, context=trust)
+    try:
+        link.request(method, path, None if body is None else json.dumps(body), {
+            "Content-Type": "application/json",
+            "Authorization": f'X-Matrix origin="{origin}",destination="{destination}",key="{key_id}",sig="{sign(content)}"'})
+        answer = link.getresponse()
+        data = answer.read()
+        try:
+            return answer.status, json.loads(data)
+        except ValueError:
+            return answer.status, data
+    finally:
+        link.close()
+
+
 class Puppet:
     def __init__(self, authority, name=None, bind="127.0.0.1", port=None, hosts=()):
         """`hosts` are the names in its certificate, besides localhost and the loopback addresses."""
@@ -165,25 +186,11 @@ class Puppet:
 
     def request(self, server, method, path, body=None, destination=None, origin=None, tamper=False):
         """A signed request to a server; returns status and JSON."""
-        content = {"method": method, "uri": path, "origin": origin or self.name, "destination": destination or server.name}
-        if body is not None:
-            content["content"] = body
-        signature = self.signed(content)["signatures"][self.name][self.key_id]
-        if tamper:
-            signature = ("B" if signature[0] == "A" else "A") + signature[1:]
-        link = http.client.HTTPSConnection("localhost", server.federation_port, timeout=60, context=self.trust)
-        try:
-            link.request(method, path, None if body is None else json.dumps(body), {
-                "Content-Type": "application/json", "Authorization":
-                f'X-Matrix origin="{origin or self.name}",destination="{destination or server.name}",key="{self.key_id}",sig="{signature}"'})
-            answer = link.getresponse()
-            data = answer.read()
-            try:
-                return answer.status, json.loads(data)
-            except ValueError:
-                return answer.status, data
-        finally:
-            link.close()
+        def sign(content):
+            signature = self.signed(content)["signatures"][self.name][self.key_id]
+            return ("B" if signature[0] == "A" else "A") + signature[1:] if tamper else signature
+
+        return signed_request(server, method, path, body, origin or self.name, destination or server.name, self.key_id, sign, self.trust)
 
     def send(self, server, pdus=(), edus=(), transaction=None):
         self._transactions += 1

@@ -11,15 +11,15 @@ import pathlib
 import sys
 import types
 
-import rust_sdk
 from client_run import until
+from rust_sdk_person import Person
 
 
 class Peer:
     async def log_in(self, base_url, folder, user_id, localpart, token):
         server = types.SimpleNamespace(site=types.SimpleNamespace(base_url=base_url))
         user = types.SimpleNamespace(id=user_id, localpart=localpart, token=token)
-        self.person = await rust_sdk.Person(server, pathlib.Path(folder), user, False).log_in()
+        self.person = await Person(server, pathlib.Path(folder), user, False).log_in()
 
     async def join(self, room):
         await self.person.client.join_room_by_id(room)

@@ -2,12 +2,12 @@
 """Media in a store that speaks as S3 does: `moto`, which checks nothing of signatures but speaks the protocol; hostile files;
 previews of links from a web server of our own; the memory that large files take.
 
-    s3_media.py [--only WORD] [--gib N] [--store s3|local] [--table]
+    s3_media.py [--only WORD] [--gib N] [--store s3|local] [--table] [--keep]
 
 Installs moto into .build-peers/moto, once. `--gib` uploads and downloads a file of so many GiB and tells the server's peak
 memory; `--table` prints the hostile files as a table.
 """
-import argparse
+import contextlib
 import hashlib
 import http.client
 import http.server
@@ -17,7 +17,6 @@ import socket
 import struct
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import zlib
@@ -25,9 +24,11 @@ import zlib
 here = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(here.parent / "EndToEndTests"))
 
+from blackbox import script
 from blackbox.certificates import Authority
 from blackbox.matrix import quoted
-from blackbox.processes import Process, free_ports
+from blackbox.pictures import chunk, header, png
+from blackbox.processes import Process, bytes_resident, free_ports
 from blackbox.report import Run, expect, expect_equal
 from blackbox.servers import Fedchatd
 
@@ -38,21 +39,6 @@ def moto_python():
     """The Python that has moto; installs it where it is not there."""
     done = subprocess.run([here / "install", "moto"], check=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
     return done.stdout.strip()
-
-
-def chunk(kind, data):
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-
-def png(width, height, depth=8, color=2):
-    """A PNG of zeros, packed as small as it goes."""
-    row = b"\0" * (1 + (width * {0: 1, 2: 3}[color] * depth + 7) // 8)
-    packer, parts = zlib.compressobj(9), []
-    for _ in range(height):
-        parts.append(packer.compress(row))
-    parts.append(packer.flush())
-    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0))
-            + chunk(b"IDAT", b"".join(parts)) + chunk(b"IEND", b""))
 
 
 def gif(width, height, frames):
@@ -146,9 +132,7 @@ class World:
 
     def memory(self, field="VmHWM", server=None):
         """A server's memory, MiB: at most (VmHWM) or now (VmRSS)."""
-        for line in pathlib.Path(f"/proc/{(server or self.server).process.id}/status").read_text().splitlines():
-            if line.startswith(field):
-                return int(line.split()[1]) // 1024
+        return bytes_resident((server or self.server).process.id, field) >> 20
 
 
 def connection(world):
@@ -280,11 +264,9 @@ HOSTILE = [
     ("PNG whose header says 65,535 x 65,535", "image/png",
      lambda: png(1, 1).replace(struct.pack(">II", 1, 1), struct.pack(">II", 65535, 65535), 1), 413),
     ("PNG that unpacks to 1 GiB after its rows", "image/png", lambda: (
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 16, 16, 8, 2, 0, 0, 0))
-        + chunk(b"IDAT", zlib.compress(b"\0" * (1 << 30), 9)) + chunk(b"IEND", b"")), None),
+        header(16, 16) + chunk(b"IDAT", zlib.compress(b"\0" * (1 << 30), 9)) + chunk(b"IEND", b"")), None),
     ("PNG with 64 MiB of packed text", "image/png", lambda: (
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 16, 16, 8, 2, 0, 0, 0))
-        + b"".join(chunk(b"zTXt", b"k\0\0" + zlib.compress(b"x" * (64 << 20), 9)) for _ in range(10))
+        header(16, 16) + b"".join(chunk(b"zTXt", b"k\0\0" + zlib.compress(b"x" * (64 << 20), 9)) for _ in range(10))
         + chunk(b"IDAT", zlib.compress(b"\0" * 16 * 49)) + chunk(b"IEND", b"")), None),
     ("GIF of 30,000 frames of 2,000 x 2,000", "image/gif", lambda: gif(2000, 2000, 30000), None),
     ("GIF of 200 frames of 64 x 64, asked to move", "image/gif", lambda: moving(200), 200),
@@ -366,12 +348,11 @@ def remote(gib):
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--only", default="")
-    parser.add_argument("--gib", type=int, default=0)
-    parser.add_argument("--store", choices=["s3", "local"], default="s3")
-    parser.add_argument("--table", action="store_true")
-    options = parser.parse_args()
+    options = script.options(__doc__, "only", "keep")
+    options.add_argument("--gib", type=int, default=0, help="the size of the large file; none without")
+    options.add_argument("--store", choices=["s3", "local"], default="s3")
+    options.add_argument("--table", action="store_true", help="print the hostile files as a table")
+    options = options.parse_args()
     cases = [
         ("files lie in the store, equal ones once, none on the node", in_the_store),
         ("parts are read from the store", ranges),
@@ -385,21 +366,17 @@ def main():
         cases.insert(0, (f"{options.gib} GiB come from another server in constant memory", remote(options.gib)))
         cases.insert(0, (f"{options.gib} GiB go up and down in constant memory", large(options.gib)))
     run = Run()
-    with tempfile.TemporaryDirectory() as folder:
-        world = World(pathlib.Path(folder), options.store)
-        try:
-            for sentence, function in cases:
-                if options.only in sentence:
-                    run.one(sentence, function, world)
-        finally:
-            world.close()
+    with script.folder("media", options.keep) as folder:
+        with contextlib.closing(World(folder, options.store)) as world:
+            run.pairs(cases, world, options.only)
         if run.failed:
             print("\n".join(line for line in world.server.log_text().splitlines() if "error" in line or "warning" in line)[-4000:])
     if options.table:
         print("\n| file | bytes | thumbnail | seconds | given as |\n| --- | --- | --- | --- | --- |")
         for what, size, answer, seconds, disposition, kind in TABLE:
             print(f"| {what} | {size:,} | {answer} | {seconds:.1f} | `{kind}`, `{disposition}` |")
-    sys.exit(run.close())
+    return run.close()
 
 
-main()
+if __name__ == "__main__":
+    sys.exit(main())

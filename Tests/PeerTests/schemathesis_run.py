@@ -7,15 +7,12 @@ Each operation is a case: none of its answers may be a server error, or anything
 blackbox/openapi.py). The requests are the same for the same seed. Operations that end a session or an account get a user of
 their own for each request.
 """
-import argparse
 import collections
 import datetime
 import json
 import pathlib
 import random
-import shutil
 import sys
-import tempfile
 import time
 import urllib.parse
 
@@ -27,10 +24,9 @@ import hypothesis.strategies as st
 import schemathesis
 from schemathesis import GenerationMode
 
-from blackbox import openapi
+from blackbox import openapi, script
 from blackbox.certificates import Authority
 from blackbox.matrix import Site, quoted
-from blackbox.postgres import Cluster
 from blackbox.processes import bytes_resident
 from blackbox.report import Run, Skipped, expect
 from blackbox.servers import Fedchatd
@@ -246,26 +242,21 @@ class Judge:
 
 def main():
     global scene
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = script.options(__doc__, "database", "keep", "table")
     options.add_argument("--examples", type=int, default=20, help="requests for each operation")
     options.add_argument("--seed", type=int, default=1)
-    options.add_argument("--only")
-    options.add_argument("--database", choices=["sqlite", "postgres"], default="sqlite")
-    options.add_argument("--table", help="write what was tried, as Markdown")
-    options.add_argument("--keep", action="store_true")
+    options.add_argument("--only", help="the operations with this in their id")
     options = options.parse_args()
     for name, values in FORMATS.items():
         schemathesis.openapi.format(name, st.deferred(lambda values=values: st.builds(lambda pick: values()[pick % len(values())],
                                                                                       st.integers(0, 11))))
     schema = schemathesis.openapi.from_dict(bundled())
-    folder, run, judges = pathlib.Path(tempfile.mkdtemp(prefix="schemathesis")), Run(), []
-    cluster = Cluster() if options.database == "postgres" else None
-    server = Fedchatd(folder / "server", Authority(folder / "ca"), cluster.create("server") if cluster else None)
+    run, judges = Run(), []
     witness = openapi.Witness(judges_requests=False)
-    witness.broken = []
     start = time.monotonic()
     try:
-        with server:
+        with (script.folder("schemathesis", options.keep) as folder, script.Databases(options.database) as databases,
+              Fedchatd(folder / "server", Authority(folder / "ca"), databases.create("server")) as server):
             scene = Scene(server)
             Site.witness = witness
             for result in schema.get_all_operations():
@@ -273,9 +264,7 @@ def main():
                 if options.only and options.only not in judge.id:
                     continue
                 judges.append(judge)
-                witness.case = judge.id
-
-                witness.broken = []
+                witness.case, witness.broken = judge.id, []
 
                 def one(judge=judge):
                     if not scene.holds():
@@ -290,12 +279,6 @@ def main():
             memory = bytes_resident(server.process.id)
     finally:
         Site.witness = None
-        if cluster:
-            cluster.stop()
-        if options.keep:
-            print(f"kept: {folder}")
-        else:
-            shutil.rmtree(folder, ignore_errors=True)
     total = sum(sum(judge.statuses.values()) for judge in judges)
     errors = collections.Counter(status for judge in judges for status in judge.statuses.elements() if status >= 500)
     ours = errors.total() - errors[502] - errors[504]
@@ -311,7 +294,7 @@ def main():
                  "content type and shape.", "", "| operation | requests | answers |", "| --- | ---: | --- |"]
         lines += [f"| {judge.id} | {sum(judge.statuses.values())} | "
                   + ", ".join(f"{status} × {count}" for status, count in sorted(judge.statuses.items())) + " |" for judge in judges]
-        pathlib.Path(options.table.replace("DATE", str(datetime.date.today()))).write_text("\n".join(lines) + "\n")
+        script.dated(options.table).write_text("\n".join(lines) + "\n")
     return run.close()
 
 

@@ -8,16 +8,15 @@
 $FEDCHATD and --bench name release builds; without them those of the debug build, whose figures say nothing. Both servers keep
 their data in SQLite in a temporary folder, with no rate limits. --alone leaves Synapse out; --write keeps the table.
 """
-import argparse
+import contextlib
 import json
 import pathlib
-import shutil
 import subprocess
 import sys
-import tempfile
 
 from synapse_server import Synapse      # puts blackbox on the path
 
+from blackbox import script
 from blackbox.certificates import Authority
 from blackbox.servers import Fedchatd
 
@@ -31,20 +30,19 @@ def described(server, database):
 
 
 def main():
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = script.options(__doc__)
     options.add_argument("--bench", default=ROOT / ".build/debug/fedchat-bench", help="the program that measures")
     options.add_argument("--alone", action="store_true", help="without Synapse")
     options.add_argument("--write", help="a file that gets the table")
     options.add_argument("arguments", nargs="*", help="for fedchat-bench servers")
     options = options.parse_args()
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="sidebyside"))
-    authority, servers = Authority(folder / "ca"), []
-    try:
-        servers.append((Fedchatd(folder / "fedchatd", authority), "fedchatd.db"))
+    with script.folder("sidebyside") as folder, contextlib.ExitStack() as stack:
+        authority = Authority(folder / "ca")
+        servers = [(Fedchatd(folder / "fedchatd", authority), "fedchatd.db")]
         if not options.alone:
             servers.append((Synapse(folder / "synapse", authority), "homeserver.db"))
         for server, _ in servers:
-            server.start()
+            stack.enter_context(server)
         told = folder / "servers.json"
         told.write_text(json.dumps([described(server, database) for server, database in servers]))
         done = subprocess.run([str(options.bench), "servers", str(told), *options.arguments], stdout=subprocess.PIPE, text=True)
@@ -52,11 +50,6 @@ def main():
         if options.write and done.returncode == 0:
             pathlib.Path(options.write).write_text(done.stdout)
         return done.returncode
-    finally:
-        for server, _ in servers:
-            if server.process:
-                server.stop()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -7,26 +7,22 @@
 `--quick` is what every change must pass: the main flows in versions 10 to 12, the slow ones in 12. `--table` writes Markdown; DATE in the
 file's name becomes today's. With `--server synapse` Synapse is its own peer: what fails there is not the server's fault.
 """
-import argparse
 import concurrent.futures
 import contextlib
 import datetime
 import json
-import pathlib
-import shutil
 import ssl
 import subprocess
 import sys
-import tempfile
 import time
 import traceback
 
 from synapse_server import Synapse, python      # puts blackbox on the path
 
+from blackbox import script
 from blackbox.certificates import Authority
-from blackbox.postgres import Cluster
 from blackbox.report import Skipped
-from blackbox.servers import Fedchatd, program
+from blackbox.servers import of_kind, program
 
 import flows
 from flows.network import Network
@@ -83,14 +79,10 @@ def chosen(options):
 
 @contextlib.contextmanager
 def world(options, folder):
-    authority, network, cluster = Authority(folder / "ca"), Network(), None
-    try:
-        if options.server == "synapse":
-            ours = Synapse(folder / "ours", authority, network.relay())
-        else:
-            cluster = Cluster() if options.database == "postgres" else None
-            ours = Fedchatd(folder / "ours", authority, cluster.create("ours") if cluster else None, network.relay(),
-                            presence={"enabled": True, "federate": True})
+    authority = Authority(folder / "ca")
+    with contextlib.closing(Network()) as network, script.Databases(options.database) as databases:
+        ours = of_kind(options.server, folder / "ours", authority, databases.create("ours"), network.relay(),
+                       presence={"enabled": True, "federate": True})
         servers = [ours, *(Synapse(folder / name, authority, network.relay()) for name in ("first", "second"))]
         with contextlib.ExitStack() as stack:
             for server in servers:
@@ -98,10 +90,6 @@ def world(options, folder):
                 network.attach(server)
                 stack.enter_context(server)
             yield World(network, *servers, ssl.create_default_context(cafile=str(authority.certificate)))
-    finally:
-        network.close()
-        if cluster:
-            cluster.stop()
 
 
 def run(cases, options, here, out):
@@ -147,9 +135,7 @@ def table(cases, told):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--server", choices=["fedchatd", "synapse"], default="fedchatd")
-    parser.add_argument("--database", choices=["sqlite", "postgres"], default="sqlite")
+    parser = script.options(__doc__, "server", "database", "table", "keep")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--flows", default="", help="run those whose names have one of these words")
     parser.add_argument("--versions", default="", help="room versions")
@@ -157,9 +143,7 @@ def main():
     parser.add_argument("--jobs", type=int, default=3, help="how many flows at once")
     parser.add_argument("--repeat", type=int, default=1)
     parser.add_argument("--json", action="store_true", help="the outcomes as JSON on standard output, all else on standard error")
-    parser.add_argument("--table", help="write the table into this file")
     parser.add_argument("--list", action="store_true", help="print the flows and end")
-    parser.add_argument("--keep", action="store_true", help="leave the servers' folders")
     options = parser.parse_args()
     out = sys.stderr if options.json else sys.stdout
     cases = [case for _ in range(options.repeat) for case in chosen(options)]
@@ -167,21 +151,13 @@ def main():
         for flow in dict.fromkeys(case.flow for case in cases):
             print(f"{flow.name}: {', '.join(flow.versions or ['any'])}; {', '.join(flow.directions)}")
         return 0
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="flows"))
-    try:
-        with world(options, folder) as here:
-            run(cases, options, here, out)
-    finally:
-        if options.keep:
-            print(f"kept: {folder}", file=out)
-        else:
-            shutil.rmtree(folder, ignore_errors=True)
+    with script.folder("flows", options.keep, out) as folder, world(options, folder) as here:
+        run(cases, options, here, out)
     if options.json:
         print(json.dumps([{"flow": case.flow.name, "version": case.version, "direction": case.direction, "outcome": case.outcome,
                            "reason": case.reason, "seconds": case.seconds} for case in cases], indent=1))
     if options.table:
-        path = pathlib.Path(options.table.replace("DATE", str(datetime.date.today())))
-        path.write_text(table(cases, versions_told(options)))
+        script.dated(options.table).write_text(table(cases, versions_told(options)))
     counts = {outcome: sum(case.outcome == outcome for case in cases) for outcome in SIGNS}
     for case in cases:
         if case.outcome == "failed":

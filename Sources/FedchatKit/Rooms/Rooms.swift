@@ -143,6 +143,12 @@ extension Client {
         }
     }
 
+    /// Whether messages of the room are to be encrypted, as far as this device knows.
+    public func isEncrypted(_ room: RoomID) async throws -> Bool {
+        let store = store
+        return try await database.read { try store.room(room, in: $0) }?.isEncrypted ?? false
+    }
+
     /// Who is in a room or invited to it, as the server knows it now.
     public func members(of room: RoomID) async throws -> [RoomMembership] {
         let answer = try await call(APICall(.getMembersByRoom, ["roomId": room.text]))

@@ -139,9 +139,9 @@ extension Client {
             { client in try await client.keyTurns.hold { try await client.flushToDevice() } },
             { client in try await client.keyTurns.hold { try await client.sendDueSignatures() } },
             { client in try await client.keyTurns.hold { try await client.answerSecretRequests() } },
-            { try await $0.payOwedKeys() }, { try await $0.sendLeftOver() },
-            { try await $0.cancelInterrupted() }, { try await $0.refuseVerifications() },
-            { try await $0.heal() }, { try await $0.backUp() }, { try await $0.boundRoomKeys() },
+            { try await $0.payOwedKeys() }, { try await $0.sendLeftOver() }, { try await $0.cancelInterrupted() },
+            { try await $0.refuseVerifications() }, { try await $0.heal() }, { try await $0.backUp() },
+            { try await $0.boundRoomKeys() },
         ]
         var failure: (any Error)?
         for part in parts {

@@ -86,11 +86,12 @@ struct VerificationLedger: Sendable {
     /// Takes in a message to this device. What belongs to a session reaches it otherwise.
     mutating func take(_ message: VerificationMessage, at now: Int64) {
         guard let id = message.content["transaction_id"]?.string, id.utf8.count <= 255 else { return }
-        if let known = open[id] {
-            if known.user != message.sender, message.type != "cancel" { refuse(message, id, .userMismatch) }
+        let request = waiting.first { $0.transaction == id }
+        if let owner = open[id]?.user ?? request?.message.sender, owner != message.sender {
+            if message.type != "cancel" { refuse(message, id, .userMismatch) }
             return
         }
-        guard !closed.contains(id) else { return }
+        guard open[id] == nil, !closed.contains(id) else { return }
         switch message.type {
         case "request", "start":
             guard !waiting.contains(where: { $0.transaction == id && $0.message.type == message.type }) else { return }
@@ -98,14 +99,10 @@ struct VerificationLedger: Sendable {
             waiting.removeFirst(max(0, waiting.count - ClientLimits.verificationMessages))
             refuseRepeatedAttempts(message, id, at: now)
         case "cancel":
-            guard waiting.contains(where: { $0.transaction == id && $0.message.sender == message.sender }) else {
-                return
-            }
-            close(id)
+            if request != nil { close(id) }
         default:
             // Of a request that nobody has answered yet, it is out of its turn.
-            let isKnown = waiting.contains { $0.transaction == id }
-            refuse(message, id, isKnown ? .unexpectedMessage : .unknownTransaction)
+            refuse(message, id, request == nil ? .unknownTransaction : .unexpectedMessage)
             close(id)
         }
     }

@@ -35,7 +35,9 @@ extension VerificationSession {
         guard outcome == nil, let id = message.content["transaction_id"]?.string, id.utf8.count <= 255 else { return }
         guard id == transaction else { return try await takeOther(message, id) }
         guard room == nil else { return }
-        if let machine, message.type == "ready", let device = message.device, device != machine.them.device {
+        if let machine, message.type == "ready", machine.them.user == message.sender, let device = message.device,
+            device != machine.them.device
+        {
             // It was slower; our word that another one was faster has perhaps not come yet.
             return try await client.cancelVerification(id, .accepted, with: message.sender, [device])
         }

@@ -40,10 +40,9 @@ final class GuestDeparture: Sendable {
     func run() async {
         await withDiscardingTaskGroup { group in
             group.addTask { [self] in
-                while !Task.isCancelled {
+                await environment.clock.every(Self.interval) {
                     await lookEverywhere()
                     await endUnseen()
-                    do { try await environment.clock.sleep(for: Self.interval) } catch { break }
                 }
                 wake.finish()
             }

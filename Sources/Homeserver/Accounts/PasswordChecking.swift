@@ -20,7 +20,7 @@ struct PasswordChecking: Sendable {
         let verdict = try await passwords.verify(password, against: hash)
         guard let account, account.passwordHash != nil, verdict.matches else { return nil }
         let renewed = verdict.needsRehash ? try await passwords.make(password) : nil
-        let limits = environment.configuration.rateLimits
+        let limits = environment.settings.rateLimits
         // Not grouped with others: the rows of several buckets are held until the commit.
         try await environment.database.write { connection in
             let buckets = TokenBucketStore(connection)
@@ -41,7 +41,7 @@ struct PasswordChecking: Sendable {
     }
 
     private func take(_ subjects: [String], _ user: UserID) async throws -> Account? {
-        let limits = environment.configuration.rateLimits
+        let limits = environment.settings.rateLimits
         let now = environment.clock.now()
         return try await environment.database.write { connection in
             if limits.isEnabled {

@@ -63,7 +63,7 @@ public struct UserInteractiveAuthentication: Sendable {
         let asksForTerms = flows.contains { $0.contains(.terms) }
         let operation = try Self.operation(
             request, bindsBody: bindsBody,
-            shown: asksForTerms ? environment.configuration.registration.terms : [])
+            shown: asksForTerms ? environment.settings.registration.terms : [])
         let now = environment.clock.now()
         guard let auth = try request.optionalObject("auth") else {
             return try await challenge(nil, user, operation, flows, error: nil)
@@ -172,7 +172,7 @@ public struct UserInteractiveAuthentication: Sendable {
     private func params(of flows: [[Stage]]) -> JSONValue {
         guard flows.contains(where: { $0.contains(.terms) }) else { return .object([:]) }
         var policies: [String: JSONValue] = [:]
-        for policy in environment.configuration.registration.terms {
+        for policy in environment.settings.registration.terms {
             var entry: [String: JSONValue] = ["version": .string(policy.version)]
             for (language, text) in policy.texts {
                 entry[language] = ["name": .string(text.name), "url": .string(text.url)]

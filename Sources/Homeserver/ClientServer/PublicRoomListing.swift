@@ -20,7 +20,9 @@ struct PublicRoomListing: RouteGroup {
     }
 
     private func list(_ request: APIRequest, _ requester: Requester?) async throws -> APIResponse {
-        guard requester != nil || environment.configuration.clients.publicRoomsWithoutAuthentication else {
+        // No stranger makes us ask other servers.
+        let isOpen = environment.configuration.clients.publicRoomsWithoutAuthentication
+        guard requester != nil || (isOpen && request.query("server") == nil) else {
             throw MatrixError(.missingToken, "Missing access token")
         }
         var query = PublicRooms.Query()

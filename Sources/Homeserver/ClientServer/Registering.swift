@@ -23,7 +23,7 @@ struct Registering: RouteGroup {
 
     /// The flows that are open; none when registration is closed.
     private var flows: [[UserInteractiveAuthentication.Stage]] {
-        let settings = environment.configuration.registration
+        let settings = environment.settings.registration
         guard settings.isOpen else { return [] }
         // Nothing verifies a stranger here yet, so who demands it gets nobody.
         if settings.requireVerification, !settings.requireToken { return [] }
@@ -58,7 +58,7 @@ struct Registering: RouteGroup {
         var account = AccountCreation.Wish(user: user, passwordHash: try await checking.hash(password))
         account.registrationToken = passed.registrationToken
         account.sessionID = passed.sessionID
-        account.agreed = passed.agreedToTerms ? environment.configuration.registration.terms : []
+        account.agreed = passed.agreedToTerms ? environment.settings.registration.terms : []
         account.isUpgrade = upgrades
         return try await create(account, request, wish)
     }
@@ -81,7 +81,7 @@ struct Registering: RouteGroup {
     }
 
     private func registerGuest(_ request: APIRequest) async throws -> APIResponse {
-        guard environment.configuration.registration.guests else {
+        guard environment.settings.registration.guests else {
             throw MatrixError(.guestAccessForbidden, "Guest accounts are disabled")
         }
         try await limiter.take(.registrations, who: request.remoteAddress)

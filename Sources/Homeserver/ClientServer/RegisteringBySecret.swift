@@ -16,12 +16,12 @@ struct RegisteringBySecret: RouteGroup {
     let limiter: RateLimiter
 
     func register(on router: inout Router) {
-        guard environment.configuration.registration.sharedSecret != nil else { return }
         router.onPublic(.getRegistrationNonce, giveNonce)
         router.onPublic(.registerBySecret, registerAccount)
     }
 
     @Sendable private func giveNonce(_ request: APIRequest) async throws -> APIResponse {
+        guard environment.settings.registration.sharedSecret != nil else { throw MatrixError.unrecognized }
         let nonce = Hex.encode(environment.random.bytes(32))
         let now = environment.clock.now()
         let isKept = try await environment.database.groupedWrite { connection in
@@ -32,7 +32,7 @@ struct RegisteringBySecret: RouteGroup {
     }
 
     @Sendable private func registerAccount(_ request: APIRequest) async throws -> APIResponse {
-        guard let secret = environment.configuration.registration.sharedSecret else { throw MatrixError.unrecognized }
+        guard let secret = environment.settings.registration.sharedSecret else { throw MatrixError.unrecognized }
         let nonce = try request.string("nonce")
         let name = try request.string("username")
         let password = try request.string("password")

@@ -17,16 +17,34 @@ struct RoomSending: RouteGroup {
     func register(on router: inout Router) {
         router.on(.sendMessage) { request, requester in try await send(request, requester) }
         router.on(.redactEvent) { request, requester in try await redact(request, requester) }
-        router.on(.setRoomStateWithKey) { request, requester in try await setState(request, requester) }
-        router.on(.setRoomState) { request, requester in try await setState(request, requester) }
+        router.on(.setRoomStateWithKey) { request, requester in
+            try await send(request, requester, stateKey: request.parameter("stateKey"))
+        }
+        router.on(.setRoomState) { request, requester in
+            try await send(request, requester, stateKey: request.parameter("stateKey"))
+        }
     }
 
-    private func send(_ request: APIRequest, _ requester: Requester) async throws -> APIResponse {
-        let wish = try wish(request, requester, stateKey: nil)
-        try await limiter.take(.messages, who: requester.user.text)
-        let scope = "send/\(wish.room.text)/\(wish.type.text)"
-        let origin = try origin(request, requester, scope)
-        return try await answer(wish, request, requester, origin)
+    /// A message, or a state event where there is a state key. State has no limit of its own, unless it waits here.
+    private func send(
+        _ request: APIRequest, _ requester: Requester, stateKey: String? = nil
+    ) async throws -> APIResponse {
+        let wish = try wish(request, requester, stateKey: stateKey)
+        let delay = try milliseconds(request, Self.delayParameter)
+        if stateKey == nil || delay != nil { try await limiter.take(.messages, who: requester.user.text) }
+        var origin: SendOrigin?
+        if stateKey == nil {
+            origin = try self.origin(request, requester, "send/\(wish.room.text)/\(wish.type.text)")
+        }
+        try await checkRights(to: wish, requester)
+        let timestamp = try timestamp(request, requester)
+        if let delay {
+            return .json(
+                bytes: try await delayed.schedule(
+                    wish, delay: delay, device: requester.device, origin: origin, timestamp: timestamp))
+        }
+        let id = try await delivery.send(wish, origin: origin, timestamp: timestamp)
+        return .json(bytes: EventLog.response(for: id))
     }
 
     private func redact(_ request: APIRequest, _ requester: Requester) async throws -> APIResponse {
@@ -40,26 +58,6 @@ struct RoomSending: RouteGroup {
             EventDraft(type: .redaction, sender: requester.user, content: content, roomID: room, redacts: target),
             origin: try origin(request, requester, "redact/\(room.text)/\(target.text)"))
         return .json(bytes: EventLog.response(for: event.id))
-    }
-
-    private func setState(_ request: APIRequest, _ requester: Requester) async throws -> APIResponse {
-        let wish = try wish(request, requester, stateKey: request.parameter("stateKey"))
-        return try await answer(wish, request, requester, nil)
-    }
-
-    private func answer(
-        _ wish: EventWish, _ request: APIRequest, _ requester: Requester, _ origin: SendOrigin?
-    ) async throws -> APIResponse {
-        try await checkRights(to: wish, requester)
-        let timestamp = try timestamp(request, requester)
-        if let delay = try milliseconds(request, Self.delayParameter) {
-            if wish.stateKey != nil { try await limiter.take(.messages, who: requester.user.text) }
-            return .json(
-                bytes: try await delayed.schedule(
-                    wish, delay: delay, device: requester.device, origin: origin, timestamp: timestamp))
-        }
-        let id = try await delivery.send(wish, origin: origin, timestamp: timestamp)
-        return .json(bytes: EventLog.response(for: id))
     }
 
     // MARK: Reading requests
@@ -117,6 +115,7 @@ struct RoomSending: RouteGroup {
     /// Only application services set the time of an event.
     /// Spec: <https://spec.matrix.org/v1.19/application-service-api/#timestamp-massaging>
     private func timestamp(_ request: APIRequest, _ requester: Requester) throws(MatrixError) -> Int64? {
-        requester.applicationService == nil ? nil : try milliseconds(request, "ts")
+        guard requester.applicationService != nil else { return nil }
+        return try milliseconds(request, "ts")
     }
 }

@@ -20,6 +20,8 @@ public struct Environment: Sendable {
     public let logger: Logger
     /// Where work that blocks is done: files, password hashes.
     public let blockingWork: BlockingWork
+    /// What of the configuration may change while the server runs.
+    let settings: ReloadedSettings
 
     public init(
         serverName: ServerName, configuration: HomeserverConfiguration, database: any Database, sealer: StorageSealer,
@@ -37,8 +39,15 @@ public struct Environment: Sendable {
         self.logger = logger
         self.blockingWork = blockingWork
         self.mailSender = mailSender
+        settings = ReloadedSettings(configuration)
     }
 
     /// Whether a name of this server's.
     public func isLocal(_ user: UserID) -> Bool { user.serverName == serverName }
+
+    /// Ends the leases that this node held when it was killed, so that it need not wait for their end. On PostgreSQL they
+    /// may be another node's.
+    func releaseLeases(_ release: @escaping @Sendable (any SQLConnection) throws -> Void) async {
+        if database.dialect == .sqlite { try? await database.write(release) }
+    }
 }

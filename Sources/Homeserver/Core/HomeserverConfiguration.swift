@@ -73,7 +73,6 @@ public struct HomeserverConfiguration: Sendable {
         public var accessTokenInQuery = false
         public var legacyMedia = false
         public var publicRoomsWithoutAuthentication = false
-        public var syncResponseCacheMilliseconds: Int64 = 0
         public init() {}
     }
 

@@ -10,6 +10,16 @@ public protocol ServerClock: Sendable {
     func sleep(for duration: Duration) async throws
 }
 
+extension ServerClock {
+    /// Does the work at once and after every pause, until the task is cancelled.
+    func every(_ pause: Duration, _ work: () async -> Void) async {
+        while !Task.isCancelled {
+            await work()
+            do { try await sleep(for: pause) } catch { return }
+        }
+    }
+}
+
 /// The machine's clocks.
 public struct SystemClock: ServerClock {
     private static let start = ContinuousClock.now

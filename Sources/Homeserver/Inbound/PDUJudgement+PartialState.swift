@@ -28,13 +28,19 @@ extension PDUJudgement {
         case all
     }
 
+    /// A state that was told, and the events of it that could not be had.
+    struct ToldState: Sendable {
+        var root: StateRoot
+        var leftOut: [EventID]
+    }
+
     /// The state before an event, as a server tells it: fetched as far as it is not here, checked, and stored. Events that
     /// are not good are left out, unless all are asked for.
     /// - Throws: `Unjudgeable` when it cannot be had.
     func toldState(
         before event: PDU, in room: RoomRecord, by missing: MissingEvents, from server: ServerName,
         _ completeness: ToldCompleteness
-    ) async throws -> StateRoot {
+    ) async throws -> ToldState {
         guard let told = await missing.stateIDs(before: event, from: server) else {
             throw Unjudgeable(reason: "the state before it could not be fetched")
         }
@@ -67,7 +73,8 @@ extension PDUJudgement {
         guard usable.contains(where: { $0.pdu.type == .create }) else {
             throw Unjudgeable(reason: "the state before it could not be fetched")
         }
-        return try await reader.storeState(of: usable, room: room)
+        return ToldState(
+            root: try await reader.storeState(of: usable, room: room), leftOut: told.state.filter { known[$0] == nil })
     }
 
     private func wholeState(

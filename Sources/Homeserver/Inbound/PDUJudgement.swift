@@ -351,6 +351,7 @@ struct PDUJudgement: Sendable {
     ) async throws -> StateRoot {
         if let root = try await reader.stateBefore(event.prevEvents, in: room) { return root }
         return try await toldState(
-            before: event, in: room, by: source.asked(), from: source.origin, source.completeness)
+            before: event, in: room, by: source.asked(), from: source.origin, source.completeness
+        ).root
     }
 }

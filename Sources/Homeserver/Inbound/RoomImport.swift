@@ -13,10 +13,12 @@ struct RoomImport: Sendable {
 
     /// Writes a room. Throws a `MatrixError` when its description does not hold: no create event, a join that its state does
     /// not allow. Events that do not pass are left out.
-    /// - Parameter partial: where the state lacks the room's members: who told it, and the servers in the room.
+    /// - Parameters:
+    ///   - resident: who told it.
+    ///   - partial: where the state lacks the room's members: who told it, and the servers in the room.
     func write(
         room: RoomID, version: RoomVersion, join: PDU, state: [JSONView], authChain: [JSONView],
-        partial: (resident: ServerName, servers: [ServerName])? = nil
+        from resident: ServerName, partial: (resident: ServerName, servers: [ServerName])? = nil
     ) async throws {
         guard state.count + authChain.count <= environment.configuration.limits.stateEventsFetched else {
             throw MatrixError(.tooLarge, "The room is too large", status: 502)
@@ -55,7 +57,7 @@ struct RoomImport: Sendable {
         }
         try await writer.importRoom(
             room, version: version, join: join, state: stateEvents, authChain: Array(accepted.values),
-            partial: partial)
+            partial: partial, leftOut: (resident, stateIDs.filter { accepted[$0] == nil }))
     }
 
     /// The events that their auth events allow, judged in an order in which these come first.

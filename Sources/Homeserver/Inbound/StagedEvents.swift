@@ -60,12 +60,9 @@ final class StagedEvents: Sendable {
     }
 
     private func look() async {
-        if environment.database.dialect == .sqlite {
-            // Who held them is this node, before it was killed.
-            try? await environment.database.write { try InboundStaging($0).releaseAll() }
-        }
+        await environment.releaseLeases { try InboundStaging($0).releaseAll() }
         let node = node
-        while !Task.isCancelled {
+        await environment.clock.every(Self.poll) {
             let now = environment.clock.now()
             let held = turns.active
             if !held.isEmpty {
@@ -77,7 +74,6 @@ final class StagedEvents: Sendable {
                 try InboundStaging($0).lanes(now: now, holder: node, limit: 200)
             }
             for lane in lanes ?? [] { wake.yield(lane) }
-            do { try await environment.clock.sleep(for: Self.poll) } catch { break }
         }
         wake.finish()
     }

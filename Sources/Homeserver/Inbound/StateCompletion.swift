@@ -7,7 +7,7 @@ internal import SQLDatabase
 
 /// Completes the rooms that were joined without their members: fetches the state before the join from a server that is in
 /// the room, or from another when that fails, and has all judged again that came meanwhile. What is fetched is kept, so that
-/// a room whose completion broke off goes on from there.
+/// a room whose completion broke off goes on from there. What could not be had is asked for again, for a day.
 final class StateCompletion: Sendable {
     private static let roomsAtOnce = 4
     private static let poll = Duration.seconds(1)
@@ -25,8 +25,8 @@ final class StateCompletion: Sendable {
     /// None of our users is in the room any more.
     private struct NobodyIsJoined: Error {}
 
-    private let environment: Environment
-    private let judgement: PDUJudgement
+    let environment: Environment
+    let judgement: PDUJudgement
     private let node: String
     private let backoff: Backoff
     private let turns = WorkTurns(limit: roomsAtOnce)
@@ -46,16 +46,10 @@ final class StateCompletion: Sendable {
 
     /// Runs until the task is cancelled.
     func run() async {
-        if environment.database.dialect == .sqlite {
-            // Who held them is this node, before it was killed.
-            try? await environment.database.write { try PartialRoomStore($0).releaseAll() }
-        }
+        await environment.releaseLeases { try PartialRoomStore($0).releaseAll() }
         await withDiscardingTaskGroup { group in
             group.addTask { [self] in
-                while !Task.isCancelled {
-                    wake.yield()
-                    do { try await environment.clock.sleep(for: Self.poll) } catch { break }
-                }
+                await environment.clock.every(Self.poll) { wake.yield() }
                 wake.finish()
             }
             for await _ in wakes {
@@ -94,17 +88,19 @@ final class StateCompletion: Sendable {
         guard leased == true else { return }
         var retryAt: Int64?
         do {
-            try await complete(room)
-            environment.logger.info("all members are known", metadata: ["room": "\(room.roomID)"])
+            if room.isWhole { try await amend(room) } else { try await complete(room) }
+            environment.logger.info("the room's state is known", metadata: ["room": "\(room.roomID)"])
         } catch is CancellationError {
         } catch is NobodyIsJoined {
             await abandon(room)
         } catch {
             let pause = backoff.pause(
                 failures: room.failures, chance: environment.random.bytes(1).first ?? 0)
-            retryAt = environment.clock.now() + pause
+            // A few events are asked for every minute, many seldom.
+            let longest = room.isWhole ? max(60_000, Int64(room.leftOut.count) * 6_000) : pause
+            retryAt = environment.clock.now() + min(pause, longest)
             environment.logger.info(
-                "a room's members are not known yet", metadata: ["room": "\(room.roomID)", "cause": "\(error)"])
+                "a room's state is not known yet", metadata: ["room": "\(room.roomID)", "cause": "\(error)"])
         }
         let next = retryAt
         try? await environment.database.write {
@@ -144,7 +140,7 @@ final class StateCompletion: Sendable {
     }
 
     /// The servers to ask: the one that answered the join first, then others, each time beginning with another.
-    private func servers(for partial: PartialRoom) async throws -> [ServerName] {
+    func servers(for partial: PartialRoom) async throws -> [ServerName] {
         let own = environment.serverName
         let known = try await environment.database.read { connection in
             let rooms = RoomStore(connection)
@@ -164,14 +160,17 @@ final class StateCompletion: Sendable {
         let missing = judgement.missing.within(Self.timePerServer)
         guard let join = try await environment.database.read({ try reader.log($0).event(nid: partial.joinNID) })?.pdu
         else { throw CorruptState() }
-        let before = try await judgement.toldState(before: join, in: record, by: missing, from: server, .told)
+        let told = try await judgement.toldState(before: join, in: record, by: missing, from: server, .told)
+        let before = told.root
         let keys = authEventKeys(for: join) + [StateKey(.create, ""), StateKey(.powerLevels, "")]
         let state = RoomState(try await reader.state(at: before, keys: keys).mapValues(\.pdu))
         guard let create = state.event(.create, "") else { throw CorruptState() }
         do { try authorize(join, given: state, by: record.version.rules, create: create) } catch {
             throw PDUJudgement.Unjudgeable(reason: "the state told does not allow the join: \(error.reason)")
         }
-        var completion = RoomCompletion(joinNID: partial.joinNID, beforeJoin: before)
+        var completion = RoomCompletion(
+            joinNID: partial.joinNID, beforeJoin: before,
+            leftOut: Array(told.leftOut.prefix(RoomLimits.stateLeftOut)))
         var fetched = 0
         while true {
             do {
@@ -198,7 +197,8 @@ final class StateCompletion: Sendable {
         for server in [server, event.sender.serverName] where server != environment.serverName {
             do {
                 return try await judgement.toldState(
-                    before: event, in: record, by: missing, from: server, .whatIsHad)
+                    before: event, in: record, by: missing, from: server, .whatIsHad
+                ).root
             } catch is PDUJudgement.Unjudgeable { continue }
         }
         environment.logger.info("the state before an event is a guess", metadata: ["event": "\(event.id)"])

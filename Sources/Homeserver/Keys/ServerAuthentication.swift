@@ -10,7 +10,6 @@ internal import MatrixRooms
 struct ServerAuthentication: ServerAuthenticating {
     let environment: Environment
     let keyRing: KeyRing
-    let policy: ServerPolicy
     /// Told of every server that proved itself, so that one that was down is tried again.
     let heardFrom: @Sendable (ServerName) async -> Void
 
@@ -28,7 +27,9 @@ struct ServerAuthentication: ServerAuthenticating {
         if let destination = signature.destination, destination != environment.serverName {
             throw MatrixError(.unauthorized, "The request is for another server")
         }
-        guard policy.allows(signature.origin) else { throw MatrixError(.forbidden, "Not allowed to federate") }
+        guard environment.settings.allows(signature.origin) else {
+            throw MatrixError(.forbidden, "Not allowed to federate")
+        }
         guard let key = await keyRing.key(signature.keyID, of: signature.origin, for: .request) else {
             throw MatrixError(.unauthorized, "No valid key \(signature.keyID) of that server is known")
         }

@@ -124,12 +124,9 @@ final class FederationSender: Sendable {
 
     /// Looks for what is due: after a start, after a pause, or where another node wrote it.
     private func look() async {
-        if environment.database.dialect == .sqlite {
-            // Who held them is this node, before it was killed.
-            try? await environment.database.write { try Outbox($0).releaseAll() }
-        }
+        await environment.releaseLeases { try Outbox($0).releaseAll() }
         let node = node
-        while !Task.isCancelled {
+        await environment.clock.every(Self.poll) {
             let now = environment.clock.now()
             let held = turns.active
             if !held.isEmpty {
@@ -144,7 +141,6 @@ final class FederationSender: Sendable {
                 wake.yield(destination.name)
             }
             for destination in ephemeral.destinations { wake.yield(destination) }
-            do { try await environment.clock.sleep(for: Self.poll) } catch { break }
         }
         wake.finish()
     }

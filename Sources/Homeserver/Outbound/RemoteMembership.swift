@@ -128,7 +128,7 @@ struct RemoteMembership: RemoteJoining {
             }
             try await imports.write(
                 room: room, version: version, join: join, state: answer["state"]?.elements ?? [],
-                authChain: answer["auth_chain"]?.elements ?? [], partial: partial)
+                authChain: answer["auth_chain"]?.elements ?? [], from: server, partial: partial)
             if partial != nil { joinedInPart() }
         } catch let error as MatrixError {
             throw error

@@ -197,12 +197,11 @@ final class PushSender: Sendable {
 
     private func tick() async {
         var polls = 0
-        while !Task.isCancelled {
+        await environment.clock.every(PushLimits.poll) {
             do { try await poll(isSaving: polls % PushLimits.pollsPerSaving == PushLimits.pollsPerSaving - 1) } catch {
                 environment.logger.warning("pushers", metadata: ["cause": "\(error)"])
             }
             polls += 1
-            do { try await environment.clock.sleep(for: PushLimits.poll) } catch { break }
         }
         note.finish()
         start.finish()

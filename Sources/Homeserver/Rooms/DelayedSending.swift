@@ -129,10 +129,7 @@ final class DelayedSending: Sendable {
     func run() async {
         await withDiscardingTaskGroup { group in
             group.addTask { [self] in
-                while !Task.isCancelled {
-                    wake.yield()
-                    do { try await environment.clock.sleep(for: Self.poll) } catch { break }
-                }
+                await environment.clock.every(Self.poll) { wake.yield() }
                 wake.finish()
             }
             var alarm = Int64.max

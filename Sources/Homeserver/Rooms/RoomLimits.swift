@@ -23,6 +23,12 @@ enum RoomLimits {
     static let membersAlwaysTold = 50
     /// Servers that are said to be in a room that is joined without its members.
     static let serversOfPartialRoom = 50_000
+    /// State events from before a join that are asked for again, of those that could not be had.
+    static let stateLeftOut = 200
+    /// How long these are asked for, milliseconds.
+    static let leftOutTime: Int64 = 24 * 3_600_000
+    /// Events since a join that are judged again when some of them come.
+    static let eventsAmended = 10_000
     /// How long a server may take to make the template of a membership event, milliseconds; then the next is asked.
     static let templateTime: Int64 = 20_000
     /// Servers tried for one join.

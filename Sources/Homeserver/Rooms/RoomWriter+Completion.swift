@@ -12,7 +12,46 @@ struct RoomCompletion: Sendable {
     var beforeJoin: StateRoot
     /// Before others.
     var before: [EventID: StateRoot] = [:]
+    /// State events of before the join that could not be had.
+    var leftOut: [EventID] = []
+    /// Whether the room was whole but for what was left out: then what followed the join is judged again.
+    var isAmendment = false
+
+    init(joinNID: Int64, beforeJoin: StateRoot, leftOut: [EventID], isAmendment: Bool = false) {
+        self.joinNID = joinNID
+        self.beforeJoin = beforeJoin
+        self.leftOut = leftOut
+        self.isAmendment = isAmendment
+    }
+
+    /// What is still to be done for the room, if this is about it.
+    fileprivate func room(_ nid: Int64, _ connection: any SQLConnection) throws -> PartialRoom? {
+        let rooms = PartialRoomStore(connection)
+        let found = isAmendment ? try rooms.roomWithLeftOut(nid) : try rooms.room(nid)
+        return found?.joinNID == joinNID ? found : nil
+    }
+
+    /// The events to be judged again.
+    /// - Throws: `TooManyToAmend`.
+    fileprivate func events(_ log: EventLog, _ room: Int64) throws -> [StoredEvent] {
+        guard isAmendment else { return try log.partialEvents(room: room) }
+        let since = try log.events(since: joinNID, room: room, limit: RoomLimits.eventsAmended + 1)
+        guard since.count <= RoomLimits.eventsAmended else { throw TooManyToAmend() }
+        // Only what builds on the join has its state by it.
+        var following: [EventID: StoredEvent] = [:]
+        let byID = Dictionary(since.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
+        for pdu in RoomImport.ordered(byID.mapValues(\.pdu), by: \.prevEvents) {
+            guard let event = byID[pdu.id] else { continue }
+            if event.nid == joinNID || pdu.prevEvents.contains(where: { following[$0] != nil }) {
+                following[pdu.id] = event
+            }
+        }
+        return Array(following.values)
+    }
 }
+
+/// More followed a join than is judged again.
+struct TooManyToAmend: Error {}
 
 /// The state before these events cannot be told from the log.
 struct LacksStates: Error, Sendable {
@@ -29,14 +68,13 @@ extension RoomWriter {
         try await retrying(lane, room) { () async throws -> Void in
             let keys: [StateKey] = try await environment.database.read { connection in
                 guard let record = try RoomStore(connection).room(room) else { return [] }
-                return try EventLog(connection, environment.sealer).partialEvents(room: record.nid)
+                return try completion.events(EventLog(connection, environment.sealer), record.nid)
                     .compactMap { StateKey(of: $0.pdu) }
             }
             let numbers = try await reader.numbers(of: keys)
             let append: RoomAppend? = try await environment.database.read { connection in
                 guard let record = try RoomStore(connection).room(room),
-                    let partial = try PartialRoomStore(connection).room(record.nid),
-                    partial.joinNID == completion.joinNID
+                    let partial = try completion.room(record.nid, connection)
                 else { return nil }
                 var planning = try CompletionPlanning(
                     completion, of: record, partial, stateKeyNumbers: numbers, writer: self, connection: connection)
@@ -82,7 +120,7 @@ struct CompletionPlanning {
         self.writer = writer
         self.connection = connection
         log = EventLog(connection, writer.environment.sealer)
-        let events = try log.partialEvents(room: room.nid)
+        let events = try completion.events(log, room.nid)
         self.partial = Dictionary(events.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
         change = StateChange(completion.beforeJoin)
         let createKey = StateKey(.create, "")
@@ -95,7 +133,11 @@ struct CompletionPlanning {
         result = RoomAppend(
             roomNID: room.nid, roomID: room.id, version: room.version, expectedHeadVersion: room.headVersion, head: nil,
             state: change, now: writer.environment.clock.now())
-        result.completeness = .whole
+        let leftOut = LeftOutState(
+            joinNID: partial.joinNID, resident: partial.resident, events: completion.leftOut,
+            until: completion.isAmendment
+                ? partial.leftOutUntil : writer.environment.clock.now() + RoomLimits.leftOutTime)
+        result.completeness = .whole(completion.leftOut.isEmpty ? nil : leftOut)
     }
 
     mutating func append() throws -> RoomAppend {

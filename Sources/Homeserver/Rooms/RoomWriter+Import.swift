@@ -14,11 +14,13 @@ extension RoomWriter {
     ///   - state: the room's state before the join; each key once, all allowed and their signatures checked.
     ///   - authChain: the auth events of all these; may overlap.
     ///   - partial: where the state lacks the room's members: who told it, and the servers in the room.
+    ///   - leftOut: events of the state that could not be had, and who told them.
     /// - Throws: `DatabaseError`, `CorruptState`; `MatrixError` when the room changes all the time.
     @discardableResult
     public func importRoom(
         _ room: RoomID, version: RoomVersion, join: PDU, state: [PDU], authChain: [PDU],
-        partial: (resident: ServerName, servers: [ServerName])? = nil
+        partial: (resident: ServerName, servers: [ServerName])? = nil,
+        leftOut: (resident: ServerName, events: [EventID])? = nil
     ) async throws -> RoomRecord {
         let lane = lanes.lane(of: room)
         var outliers: [EventID: PDU] = [:]
@@ -36,7 +38,7 @@ extension RoomWriter {
                 var (append, record) = try importPlan(
                     join: join, state: state, events: events, nids: nids, keyNumbers: keyNumbers,
                     newRoom: (roomNumber, version), in: connection)
-                append.completeness = .whole
+                append.completeness = .whole(leftOut.flatMap { lacking(append, $0.events, $0.resident) })
                 if let partial, let index = append.events.indices.last {
                     append.events[index].flags.insert(.partialState)
                     append.completeness = .partial(
@@ -55,6 +57,13 @@ extension RoomWriter {
         }
         lane.head = nil
         return record
+    }
+
+    private func lacking(_ append: RoomAppend, _ events: [EventID], _ resident: ServerName) -> LeftOutState? {
+        guard let join = append.events.last, !events.isEmpty else { return nil }
+        return LeftOutState(
+            joinNID: join.nid, resident: resident.text, events: Array(events.prefix(RoomLimits.stateLeftOut)),
+            until: append.now + RoomLimits.leftOutTime)
     }
 
     private func importPlan(

@@ -289,27 +289,19 @@ struct JudgedPlanning {
         }
     }
 
-    /// From room version 3 a redaction counts if its sender has the redact level, or is of the server of the redacted
-    /// event's sender.
-    /// Spec: <https://spec.matrix.org/v1.19/rooms/v3/#handling-redactions>
     private mutating func carryOut(_ redaction: StoredEvent, on target: StoredEvent, _ root: StateRoot) throws {
         guard target.roomNID == room.nid, target.redactedBy == nil, target.nid != redaction.nid,
             !append.redactions.contains(where: { $0.target == target.nid })
         else { return }
-        if !room.version.rules.authorization.redactionsNeedPower,
-            target.pdu.sender.serverName != redaction.pdu.sender.serverName
-        {
+        let applies = try redactionApplies(redaction.pdu, to: target.pdu) {
             let keys = [StateKey(.create, ""), StateKey(.powerLevels, "")]
             let reader = StateReader(connection, writer.reader.states, pending: append.state)
             let nids = try reader.events(at: root, keys: keys)
             let stored = try writer.reader.events.events(
                 nids.values.filter { addedByNID[$0] == nil }, from: log)
-            let found = RoomState(nids.values.compactMap { (addedByNID[$0] ?? stored[$0])?.pdu })
-            guard let create = found.event(.create, ""),
-                let level = try? found.powerLevels(create: create).level(of: redaction.pdu.sender),
-                let required = try? found.powerLevels(create: create).required(for: .redact), level >= required
-            else { return }
+            return RoomState(nids.values.compactMap { (addedByNID[$0] ?? stored[$0])?.pdu })
         }
+        guard applies else { return }
         append.redactions.append(
             AppliedRedaction(target: target.nid, redacted: try target.pdu.redacted(), by: redaction.id))
     }

@@ -38,10 +38,7 @@ final class SearchIndexing: Sendable {
         guard await begin() else { return }
         await withDiscardingTaskGroup { group in
             group.addTask { [self] in
-                while !Task.isCancelled {
-                    wake.yield()
-                    do { try await environment.clock.sleep(for: SearchLimits.poll) } catch { break }
-                }
+                await environment.clock.every(SearchLimits.poll) { wake.yield() }
                 wake.finish()
             }
             var cleared = environment.clock.monotonic()

@@ -70,8 +70,6 @@ enum SyncLimits {
     static let presentUsers = 50_000
     /// Milliseconds without a sync after which a user is offline.
     static let offlineAfter: Int64 = 30_000
-    /// Milliseconds without activity after which a user who syncs is unavailable.
-    static let unavailableAfter: Int64 = 5 * 60_000
     /// Milliseconds within which a user was active to count as currently active.
     static let currentlyActive: Int64 = 60_000
     /// Bytes of a status message.

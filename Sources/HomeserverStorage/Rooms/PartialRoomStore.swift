@@ -1,7 +1,7 @@
 public import MatrixModel
 public import SQLDatabase
 
-/// A room of which the members are not known yet.
+/// A room of which the members are not known yet, or state events that were there when it was joined.
 public struct PartialRoom: Sendable {
     /// `room_nid`
     public var roomNID: Int64
@@ -12,9 +12,15 @@ public struct PartialRoom: Sendable {
     public var resident: String
     /// How often completing it failed.
     public var failures: Int
+    /// Whether all is known but what was left out.
+    public var isWhole: Bool
+    /// State events that could not be had, and until when they are asked for, milliseconds since 1970.
+    public var leftOut: [EventID]
+    public var leftOutUntil: Int64
 }
 
-/// Rooms that were joined without their members: what is still to be done for them, and by whom.
+/// Rooms that were joined without their members, or without a part of their state: what is still to be done for them, and by
+/// whom.
 public struct PartialRoomStore {
     private let connection: any SQLConnection
 
@@ -27,20 +33,35 @@ public struct PartialRoomStore {
         try rooms("WHERE p.completed IS NULL AND p.room_nid = \(nid)").first
     }
 
-    /// The rooms that may be completed now and that no other node works on, those that failed least first.
+    /// A whole room of which state events were left out; nil for any other.
+    /// - Throws: `DatabaseError`.
+    public func roomWithLeftOut(_ nid: Int64) throws -> PartialRoom? {
+        try rooms("WHERE p.completed IS NOT NULL AND p.left_out IS NOT NULL AND p.room_nid = \(nid)").first
+    }
+
+    /// The rooms that may be completed now and that no other node works on, those that failed least first; then those of which
+    /// something was left out.
     /// - Throws: `DatabaseError`.
     public func due(now: Int64, holder: String, limit: Int) throws -> [PartialRoom] {
-        try rooms(
+        let isFree: SQL =
             """
-            WHERE p.completed IS NULL AND p.retry_at <= \(now) AND (p.lease_until <= \(now) OR p.lease_holder = \(holder))
+            p.retry_at <= \(now) AND (p.lease_until <= \(now) OR p.lease_holder = \(holder))
             ORDER BY p.failures, p.retry_at LIMIT \(limit)
-            """)
+            """
+        return try rooms("WHERE p.completed IS NULL AND \(isFree)")
+            + rooms("WHERE p.completed IS NOT NULL AND p.left_out IS NOT NULL AND \(isFree)")
+    }
+
+    /// What was left out of a room is not asked for any more.
+    /// - Throws: `DatabaseError`.
+    public func forgetLeftOut(_ nid: Int64) throws {
+        try connection.execute("UPDATE partial_rooms SET left_out = NULL WHERE room_nid = \(nid)")
     }
 
     private func rooms(_ clause: SQL) throws -> [PartialRoom] {
         let statement: SQL =
             """
-            SELECT p.room_nid, r.room_id, p.join_nid, p.resident, p.failures
+            SELECT p.room_nid, r.room_id, p.join_nid, p.resident, p.failures, p.completed, p.left_out, p.left_out_until
             FROM partial_rooms p JOIN rooms r ON r.room_nid = p.room_nid \(clause)
             """
         return try connection.query(statement).map { row in
@@ -49,17 +70,24 @@ public struct PartialRoomStore {
             }
             return PartialRoom(
                 roomNID: try row.integer(0), roomID: id, joinNID: try row.integer(2), resident: try row.text(3),
-                failures: try row.int(4))
+                failures: try row.int(4), isWhole: try row.optionalInteger(5) != nil,
+                leftOut: Self.ids(try row.optionalText(6)), leftOutUntil: try row.integer(7))
         }
     }
 
-    /// Takes or keeps the right to complete a room.
+    private static func ids(_ list: String?) -> [EventID] {
+        guard let list, let entries = (try? JSONDocument(Array(list.utf8)))?.root.elements else { return [] }
+        return entries.compactMap { $0.string.flatMap { try? EventID($0) } }
+    }
+
+    /// Takes or keeps the right to complete a room, if another has not just tried in vain.
     /// - Throws: `DatabaseError`.
     public func lease(_ nid: Int64, holder: String, now: Int64, until: Int64) throws -> Bool {
         try connection.execute(
             """
             UPDATE partial_rooms SET lease_holder = \(holder), lease_until = \(until)
-            WHERE room_nid = \(nid) AND completed IS NULL AND (lease_until <= \(now) OR lease_holder = \(holder))
+            WHERE room_nid = \(nid) AND (completed IS NULL OR left_out IS NOT NULL) AND retry_at <= \(now)
+            AND (lease_until <= \(now) OR lease_holder = \(holder))
             """) == 1
     }
 
@@ -69,7 +97,7 @@ public struct PartialRoomStore {
         try connection.execute(
             """
             UPDATE partial_rooms SET lease_until = \(until)
-            WHERE completed IS NULL AND lease_holder = \(holder) AND lease_until > \(now)
+            WHERE (completed IS NULL OR left_out IS NOT NULL) AND lease_holder = \(holder) AND lease_until > \(now)
             """)
     }
 
@@ -128,7 +156,7 @@ public struct PartialRoomStore {
                 INSERT INTO partial_rooms (room_nid, join_nid, resident)
                 VALUES (\(nid), \(join.nid), \(join.resident.text))
                 ON CONFLICT (room_nid) DO UPDATE SET join_nid = excluded.join_nid, resident = excluded.resident,
-                failures = 0, retry_at = 0, lease_until = 0, completed = NULL
+                failures = 0, retry_at = 0, lease_until = 0, completed = NULL, left_out = NULL
                 """,
             ]
             for start in stride(from: 0, to: servers.count, by: Limits.bindsPerStatement / 2) {
@@ -138,19 +166,44 @@ public struct PartialRoomStore {
                         + Array(rows).joined(separator: ", ") + " ON CONFLICT (room_nid, server) DO NOTHING")
             }
             return statements
-        case .whole:
+        case .whole(let leftOut):
             return [
                 clearingEvents(nid), forgetting,
                 """
                 UPDATE partial_rooms SET completed = (SELECT position FROM streams WHERE name = 'events'),
-                lease_until = 0 WHERE room_nid = \(nid) AND completed IS NULL
+                lease_until = 0, left_out = NULL
+                WHERE room_nid = \(nid) AND (completed IS NULL OR left_out IS NOT NULL)
                 """,
-            ]
+            ] + (leftOut.map { [noting($0, nid, now: append.now)] } ?? [])
         }
+    }
+
+    /// A room that was joined with its members has a row for this alone, and was not completed at any position.
+    private static func noting(_ leftOut: LeftOutState, _ nid: Int64, now: Int64) -> SQL {
+        let list = String(
+            decoding: JSONValue.array(leftOut.events.map { .string($0.text) }).serialized(), as: UTF8.self)
+        return """
+            INSERT INTO partial_rooms (room_nid, join_nid, resident, completed, left_out, left_out_until, retry_at)
+            VALUES (\(nid), \(leftOut.joinNID), \(leftOut.resident), 0, \(list), \(leftOut.until), \(now))
+            ON CONFLICT (room_nid) DO UPDATE SET join_nid = excluded.join_nid, resident = excluded.resident, failures = 0,
+            left_out = excluded.left_out, left_out_until = excluded.left_out_until, retry_at = excluded.retry_at
+            """
     }
 }
 
 extension EventLog {
+    /// The events of a room that came after one, or have no place in its timeline; without outliers.
+    /// - Throws: `DatabaseError`.
+    public func events(since nid: Int64, room: Int64, limit: Int) throws -> [StoredEvent] {
+        let nids = try connection.query(
+            """
+            SELECT event_nid FROM events WHERE room_nid = \(room) AND (flags & 1) = 0 AND (position IS NULL
+            OR position >= (SELECT position FROM events WHERE event_nid = \(nid))) LIMIT \(limit)
+            """
+        ).map { try $0.integer(0) }
+        return Array(try events(nids: nids).values)
+    }
+
     /// The events of a room that were judged by a part of its state, as they came.
     /// - Throws: `DatabaseError`.
     public func partialEvents(room: Int64) throws -> [StoredEvent] {

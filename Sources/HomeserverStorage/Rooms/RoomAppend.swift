@@ -151,8 +151,8 @@ public enum RoomCompleteness: Sendable {
     case unchanged
     /// All but its members, since this join.
     case partial(PartialJoin)
-    /// All of it, from now on.
-    case whole
+    /// All of it, from now on, but for what could not be had.
+    case whole(LeftOutState?)
 
     /// The room's flags in the database; nil where they stay.
     var flags: Int64? {
@@ -178,6 +178,27 @@ public struct PartialJoin: Sendable {
         self.nid = nid
         self.resident = resident
         self.servers = servers
+    }
+}
+
+/// State events from before a join that could not be had, for the keys of their servers were out of reach: they are asked for
+/// again until a time.
+public struct LeftOutState: Sendable {
+    /// The number of the join.
+    public var joinNID: Int64
+    /// The server that answered it.
+    public var resident: String
+    /// Their ids; at least one.
+    public var events: [EventID]
+    /// Until when they are asked for, milliseconds since 1970.
+    public var until: Int64
+
+    /// Makes what was left out.
+    public init(joinNID: Int64, resident: String, events: [EventID], until: Int64) {
+        self.joinNID = joinNID
+        self.resident = resident
+        self.events = events
+        self.until = until
     }
 }
 

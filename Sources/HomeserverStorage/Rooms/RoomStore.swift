@@ -143,19 +143,6 @@ public struct RoomStore {
         ).compactMap { try? UserID($0.text(0)) }
     }
 
-    /// The users who share a room with `user`, whose servers and devices they hear of.
-    /// - Throws: `DatabaseError`.
-    public func usersSharingRooms(with user: UserID) throws -> Set<UserID> {
-        Set(
-            try connection.query(
-                """
-                SELECT DISTINCT o.user_id FROM room_members m
-                JOIN room_members o ON o.room_nid = m.room_nid AND o.membership = 'join'
-                WHERE m.user_id = \(user.text) AND m.membership = 'join'
-                """
-            ).compactMap { try? UserID($0.text(0)) })
-    }
-
     /// The servers with a user who shares a room with `user`.
     /// - Throws: `DatabaseError`.
     public func serversSharingRooms(with user: UserID) throws -> Set<ServerName> {

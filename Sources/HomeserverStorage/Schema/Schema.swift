@@ -26,6 +26,7 @@ public enum Schema {
         Migration(18, "reports") { V018Reports.statements($0) },
         Migration(19, "dehydrated devices") { V019DehydratedDevices.statements($0) },
         Migration(20, "claims of delayed events") { V020DelayedClaims.statements($0) },
+        Migration(21, "left-out state") { V021LeftOutState.statements($0) },
     ]
 
     /// The oldest schema number whose programs can use the newest schema.

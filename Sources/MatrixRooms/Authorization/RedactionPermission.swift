@@ -4,11 +4,10 @@ public import MatrixModel
 /// redaction shown to clients.
 /// Spec: <https://spec.matrix.org/v1.19/rooms/v12/#handling-redactions>
 /// - Parameters:
-///   - state: the state before the redaction: power levels at least.
-///   - create: the room's create event.
-public func redactionApplies(
-    _ redaction: PDU, to event: PDU, given state: some RoomStateView, create: PDU
-) -> Bool {
+///   - state: gives the state before the redaction: the create event and the power levels at least. Asked only if it decides.
+public func redactionApplies<State: RoomStateView>(
+    _ redaction: PDU, to event: PDU, given state: () throws -> State
+) rethrows -> Bool {
     guard redaction.type == .redaction, redaction.redacts == event.id, redaction.roomID == event.roomID else {
         return false
     }
@@ -17,6 +16,8 @@ public func redactionApplies(
     // 2. "The domain of the redaction event's sender matches that of the original event's sender."
     if redaction.sender.serverName == event.sender.serverName { return true }
     // 1. "The power level of the redaction event's sender is greater than or equal to the redact level."
+    let state = try state()
+    guard let create = state.event(.create, "") else { return false }
     let levels = state.powerLevels(create: create)
     guard let sender = try? levels.level(of: redaction.sender), let needed = try? levels.required(for: .redact) else {
         return false

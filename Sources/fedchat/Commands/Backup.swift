@@ -52,9 +52,7 @@ struct Backup: ParsableCommand {
         )
         @OptionGroup var options: CommonOptions
 
-        @Option(
-            name: .customLong("key-file"),
-            help: "A file (mode 0600) with the backup's decryption key; \"-\" for standard input.")
+        @Option(name: .customLong("key-file"), help: SecretInput.help("the backup's decryption key"))
         var keyFile: String?
 
         func run() throws {

@@ -34,9 +34,7 @@ struct CrossSigning: ParsableCommand {
             abstract: "Make an identity, if there is none, and sign this device with it.")
         @OptionGroup var options: CommonOptions
 
-        @Option(
-            name: .customLong("password-file"), help: "A file (mode 0600) with your password, \"-\" for standard input."
-        )
+        @Option(name: .customLong("password-file"), help: SecretInput.help("your password"))
         var passwordFile: String?
 
         func run() throws {
@@ -54,9 +52,7 @@ struct CrossSigning: ParsableCommand {
             discussion: "Everybody who verified you is warned, and your other devices must be verified again.")
         @OptionGroup var options: CommonOptions
 
-        @Option(
-            name: .customLong("password-file"), help: "A file (mode 0600) with your password, \"-\" for standard input."
-        )
+        @Option(name: .customLong("password-file"), help: SecretInput.help("your password"))
         var passwordFile: String?
 
         func run() throws {

@@ -10,9 +10,7 @@ struct Dehydrate: ParsableCommand {
 
     @Option(
         name: .customLong("key-file"),
-        help:
-            "A file (mode 0600) with the recovery key or passphrase, which keeps the device's key; \"-\" for standard input."
-    )
+        help: SecretInput.help("the recovery key or passphrase, which keeps the device's key"))
     var keyFile: String?
 
     func run() throws {

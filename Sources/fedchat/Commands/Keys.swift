@@ -11,19 +11,10 @@ struct Keys: ParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Write all room keys into a file.")
         @OptionGroup var options: CommonOptions
 
-        @Argument(help: "The file; mode 0600.")
-        var file: String
-
-        @Option(
-            name: .customLong("passphrase-file"),
-            help: "A file (mode 0600) with the passphrase; \"-\" for standard input.")
-        var passphraseFile: String?
+        @OptionGroup var keys: KeyFile
 
         func run() throws {
-            let profile = try options.begin()
-            let passphrase = try SecretInput.read(passphraseFile, "Passphrase for the file")
-            let answer = try DaemonClient.connect(profile).ask(
-                "keys.export", ["passphrase": .string(passphrase), "file": .string(Keys.absolute(file))])
+            let answer = try keys.ask("keys.export", options)
             options.show(answer, "\(answer["count"]?.integer ?? 0) room keys")
         }
     }
@@ -33,19 +24,10 @@ struct Keys: ParsableCommand {
             abstract: "Read room keys from a file.", discussion: "Ends with 4 for a wrong passphrase.")
         @OptionGroup var options: CommonOptions
 
-        @Argument(help: "The file.")
-        var file: String
-
-        @Option(
-            name: .customLong("passphrase-file"),
-            help: "A file (mode 0600) with the passphrase; \"-\" for standard input.")
-        var passphraseFile: String?
+        @OptionGroup var keys: KeyFile
 
         func run() throws {
-            let profile = try options.begin()
-            let passphrase = try SecretInput.read(passphraseFile, "Passphrase of the file")
-            let answer = try DaemonClient.connect(profile).ask(
-                "keys.import", ["passphrase": .string(passphrase), "file": .string(Keys.absolute(file))])
+            let answer = try keys.ask("keys.import", options)
             options.show(
                 answer, "\(answer["count"]?.integer ?? 0) room keys, \(answer["new"]?.integer ?? 0) of them new")
         }
@@ -54,5 +36,21 @@ struct Keys: ParsableCommand {
     /// The background process runs elsewhere.
     static func absolute(_ path: String) -> String {
         path.hasPrefix("/") ? path : FileManager.default.currentDirectoryPath + "/" + path
+    }
+}
+
+/// A file of room keys, and what it is sealed under.
+struct KeyFile: ParsableArguments {
+    @Argument(help: "The file; written with mode 0600.")
+    var file: String
+
+    @Option(name: .customLong("passphrase-file"), help: SecretInput.help("its passphrase"))
+    var passphraseFile: String?
+
+    func ask(_ method: String, _ options: CommonOptions) throws -> JSONValue {
+        let profile = try options.begin()
+        let passphrase = try SecretInput.read(passphraseFile, "Passphrase of the file")
+        return try DaemonClient.connect(profile).ask(
+            method, ["passphrase": .string(passphrase), "file": .string(Keys.absolute(file))])
     }
 }

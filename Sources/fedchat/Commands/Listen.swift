@@ -10,7 +10,8 @@ struct Listen: ParsableCommand {
             undecryptable says why a message could not be read, which is printed once more if its key comes (fedchat why \
             explains it). sender_standing says how sure its sender is: verified, cross_signed, not_cross_signed (its owner's \
             server could have made the device), unknown_device or key_handed_on; in plain text the last three are told \
-            after the sender's name. key_source and key_from say where the key was had.
+            after the sender's name. in_the_clear marks a message of an encrypted room that is not encrypted: the \
+            homeserver could have written it. key_source and key_from say where the key was had.
             """)
     @OptionGroup var options: CommonOptions
 
@@ -50,7 +51,8 @@ struct Listen: ParsableCommand {
 
     /// What is not sure about the sender.
     static func doubt(_ event: JSONValue) -> String {
-        switch event["sender_standing"]?.string {
+        if event["in_the_clear"]?.bool == true { return " (NOT ENCRYPTED)" }
+        return switch event["sender_standing"]?.string {
         case "not_cross_signed": " (from a device that its owner has not verified)"
         case "unknown_device": " (from an unknown device)"
         case "key_handed_on": " (says \(event["key_from"]?.string ?? "a backup or a file"))"

@@ -14,9 +14,7 @@ struct Recovery: ParsableCommand {
             discussion: "Makes a key backup if there is none. A recovery key of before opens nothing new.")
         @OptionGroup var options: CommonOptions
 
-        @Option(
-            name: .customLong("passphrase-file"),
-            help: "A file (mode 0600) with a passphrase that opens it too; \"-\" for standard input.")
+        @Option(name: .customLong("passphrase-file"), help: SecretInput.help("a passphrase that opens it too"))
         var passphraseFile: String?
 
         @Option(
@@ -44,9 +42,7 @@ struct Recovery: ParsableCommand {
             discussion: "Ends with 4 if the key opens nothing.")
         @OptionGroup var options: CommonOptions
 
-        @Option(
-            name: .customLong("key-file"),
-            help: "A file (mode 0600) with the recovery key or passphrase; \"-\" for standard input.")
+        @Option(name: .customLong("key-file"), help: SecretInput.help("the recovery key or passphrase"))
         var keyFile: String?
 
         func run() throws {

@@ -3,6 +3,11 @@ import Foundation
 
 /// A secret from a file, standard input or the terminal: never from an argument.
 enum SecretInput {
+    /// Of an option that names such a file.
+    static func help(_ secret: String) -> ArgumentHelp {
+        "A file (mode 0600) with \(secret); \"-\" for standard input."
+    }
+
     /// The secret of `file`, where "-" is the first line of standard input; asked for on the terminal if there is none.
     static func read(_ file: String?, _ prompt: String) throws -> String {
         switch file {

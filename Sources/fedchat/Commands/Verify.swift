@@ -8,7 +8,9 @@ struct Verify: ParsableCommand {
         abstract: "Verify somebody, or another device of yours, by comparing emoji or by a QR code.",
         discussion: """
             Without USER your other devices are asked. Compare over a call or in person, not in the room. \
-            With --json each step is one line, and standard input answers: {"match": true} or {"match": false}. \
+            With --json each step is one line, and standard input answers: {"match": true} or {"match": false}; the step \
+            "interrupted" tells of a verification that was under way when the background process ended: begin it anew. \
+            Somebody's request that waits already is taken instead of asking them. \
             Ends with 4 if the verification fails, with 124 if it takes more than ten minutes.
             """)
     @OptionGroup var options: CommonOptions

@@ -95,7 +95,14 @@ struct DaemonRequests: Sendable {
     private func listen(_ params: JSONValue, _ connection: DaemonConnection) async throws -> JSONValue {
         let room = try await client.room(named: try text(params, "room"))
         let timeline = Timeline(of: room, client: client) { event in
-            guard await connection.write(RPC.notification("event", event.json)) else { throw CancellationError() }
+            var json = event.json
+            // The homeserver can write in anybody's name what is not encrypted.
+            if case .none = event.encryption, json["state_key"] == nil, json["type"]?.string == "m.room.message",
+                try await client.isEncrypted(room)
+            {
+                json["in_the_clear"] = true
+            }
+            guard await connection.write(RPC.notification("event", json)) else { throw CancellationError() }
         }
         try await timeline.run(
             fromStart: params["since"]?.string == "start", following: params["follow"]?.bool ?? true)

@@ -10,7 +10,11 @@ import UnixSignals
 struct Serve: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Runs the homeserver.",
-        discussion: "SIGTERM and SIGINT end it; SIGHUP reads the TLS certificates and the rate limits again.")
+        discussion: """
+            SIGTERM and SIGINT end it. SIGHUP reads the configuration and the TLS certificates again, and takes of the \
+            configuration log.*, rate_limits.*, registration.* (but for password_hash_cost), federation.allow and \
+            federation.deny; all else is taken at the next start.
+            """)
 
     @OptionGroup var options: ConfigurationOption
 
@@ -20,7 +24,8 @@ struct Serve: AsyncParsableCommand {
         _ = HTTPServer.raiseDescriptorLimit()
         let database = try await Wiring.database(loaded)
         let metrics = loaded.homeserver.metricsEnabled ? PrometheusMetrics.bootstrap() : nil
-        let environment = try Wiring.environment(loaded, database)
+        let log = LogSettings(loaded)
+        let environment = try Wiring.environment(loaded, database, log: log)
         let logger = environment.logger
         let clock = environment.clock
         let instance = Instance(
@@ -42,6 +47,8 @@ struct Serve: AsyncParsableCommand {
             logger.notice("federation needs a listener with a TLS certificate, or a proxy; only port 8008 is open")
         }
         let name = environment.serverName
+        // Before anybody can know that the server runs: untrapped, SIGHUP would end it.
+        let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint, .sighup)
 
         let failure = await withTaskGroup(of: Ending.self) { group in
             group.addTask {
@@ -64,7 +71,7 @@ struct Serve: AsyncParsableCommand {
                 return .background
             }
             group.addTask {
-                await Self.obeySignals(server, instance, file)
+                await Self.obey(signals, server, instance, log, file)
                 return .signals
             }
             var failure: HTTPServerError?
@@ -87,17 +94,21 @@ struct Serve: AsyncParsableCommand {
         case signals
     }
 
-    private static func obeySignals(_ server: HTTPServer, _ instance: Instance, _ file: String) async {
+    private static func obey(
+        _ signals: UnixSignalsSequence, _ server: HTTPServer, _ instance: Instance, _ log: LogSettings, _ file: String
+    ) async {
         let logger = instance.environment.logger
-        for await signal in await UnixSignalsSequence(trapping: .sigterm, .sigint, .sighup) {
+        for await signal in signals {
             if signal != .sighup {
                 server.stop()
                 return
             }
             do {
+                let loaded = try ConfigurationFile.load(file)
+                log.replace(with: loaded)
+                instance.reload(loaded.homeserver)
                 try server.reloadCertificates()
-                instance.limiter.replace(try ConfigurationFile.load(file).homeserver.rateLimits)
-                logger.notice("read again: certificates, rate limits")
+                logger.notice("read again: certificates, log, rate limits, registration, lists of servers")
             } catch {
                 logger.error("not read again", metadata: ["cause": "\(error)"])
             }

@@ -178,7 +178,9 @@ enum ConfigurationCatalogue {
         [
             flag("clients.access_token_in_query", \.clients.accessTokenInQuery, "For old clients."),
             flag("clients.legacy_media", \.clients.legacyMedia, "Unauthenticated media for all media."),
-            fixed("clients.public_rooms_without_authentication", "false", "The room directory without a token."),
+            flag(
+                "clients.public_rooms_without_authentication", \.clients.publicRoomsWithoutAuthentication,
+                "The room directory without a token."),
             fixed("clients.sync_response_cache_ms", "0", "Keeps sync answers so long."),
         ]
     }

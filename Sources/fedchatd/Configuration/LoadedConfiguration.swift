@@ -12,11 +12,6 @@ struct LoadedConfiguration {
         var trustsForwarded = false
     }
 
-    enum DatabaseSettings {
-        case sqlite(path: String)
-        case postgres(url: String)
-    }
-
     /// The configuration file; relative paths are relative to its folder.
     var file: String
     var folder: String

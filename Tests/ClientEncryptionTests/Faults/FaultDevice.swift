@@ -1,5 +1,6 @@
 import ClientEncryption
 import Cryptography
+import FedchatTesting
 import Foundation
 import HTTPMessages
 import Logging
@@ -171,19 +172,6 @@ final class FaultDevice: Sendable {
         var texts: [String] = []
         var failures: [Undecryptable] = []
         var causes: [Undecryptable.Cause] { failures.map(\.cause) }
-    }
-}
-
-/// A clock whose short pauses are a hundredth of what is asked.
-struct ShortClock: Clock {
-    typealias Duration = Swift.Duration
-    let clock = ContinuousClock()
-    var now: ContinuousClock.Instant { clock.now }
-    var minimumResolution: Duration { clock.minimumResolution }
-
-    func sleep(until deadline: ContinuousClock.Instant, tolerance: Duration?) async throws {
-        let wait = clock.now.duration(to: deadline)
-        try await clock.sleep(for: wait >= .seconds(14) ? wait : wait / 100)
     }
 }
 

@@ -1,4 +1,4 @@
-"""One end of a call: fedchat call or fedchat answer, what it says, and what its media program was told."""
+"""Calls: fedchat call and fedchat answer, what they say, and what their media programs were told."""
 import json
 import pathlib
 import queue
@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 
-from .people import program
+from .people import People, program
 from .report import expect
 
 SCRIPTED = pathlib.Path(__file__).resolve().parent / "scripted_media.py"
@@ -89,3 +89,20 @@ class End:
         self.process.wait()
         for stream in (self.process.stdin, self.process.stdout):
             stream.close()
+
+
+class Callers(People):
+    """People who call each other."""
+
+    def __init__(self, folder, a, b):
+        super().__init__(folder, a, b)
+        self.ends = []
+
+    def end(self, person, *arguments, **more):
+        self.ends.append(End(person, *arguments, **more))
+        return self.ends[-1]
+
+    def close(self):
+        for each in self.ends:
+            each.close()
+        super().close()

@@ -5,6 +5,7 @@ import email.message
 import json
 import pathlib
 
+from . import script
 from .matrix import Answer
 from .openapi import Witness
 from .report import expect
@@ -58,7 +59,7 @@ def write_table(witness, path, server):
     lines += ["", "| without a success | endpoint | state | note |", "| --- | --- | --- | --- |"]
     lines += [f"| {row['operationId']} | `{row['method']} {row['path'].strip()}` | {row['state']} | {row['note']} |"
               for row in rows if row not in done]
-    pathlib.Path(path.replace("DATE", str(datetime.date.today()))).write_text("\n".join(lines) + "\n")
+    script.dated(path).write_text("\n".join(lines) + "\n")
 
 
 def doubt():

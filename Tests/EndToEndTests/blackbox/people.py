@@ -1,4 +1,5 @@
 """A person at a terminal: the fedchat program with a home of its own."""
+import contextlib
 import json
 import os
 import pathlib
@@ -109,15 +110,49 @@ class Person:
         self.end_daemon()
         shutil.rmtree(self.run_folder, ignore_errors=True)
 
-    def end_daemon(self, how=signal.SIGTERM, commands_too=True):
-        """Ends the person's own background process, found by its environment, and the commands that run."""
-        mark = f"XDG_RUNTIME_DIR={self.run_folder}".encode()
+    def processes(self, commands_too=True):
+        """The ids of all that runs for the person, found by their environment, not by their names."""
+        mark, found = f"XDG_RUNTIME_DIR={self.run_folder}".encode(), []
         for entry in pathlib.Path("/proc").iterdir():
             if not entry.name.isdigit() or int(entry.name) == os.getpid():
                 continue
             try:
                 if mark in (entry / "environ").read_bytes().split(b"\0") and (
                         commands_too or b"daemon" in (entry / "cmdline").read_bytes().split(b"\0")):
-                    os.kill(int(entry.name), how)
+                    found.append(int(entry.name))
             except OSError:
                 continue
+        return found
+
+    def end_daemon(self, signal_number=signal.SIGTERM, commands_too=True):
+        """Ends the person's own background process, and the commands that run."""
+        for process in self.processes(commands_too):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal_number)
+
+
+class People:
+    """The people of a run, who have their accounts on two servers."""
+
+    def __init__(self, folder, a, b):
+        self.folder, self.a, self.b = folder, a, b
+        self.people, self.count = [], 0
+
+    def person(self, name, server=None, registered=True):
+        """A new one; the name gets a number."""
+        self.count += 1
+        person = Person(f"{name}{self.count}", server or self.a, self.folder / "people")
+        self.people.append(person)
+        return person.register() if registered else person
+
+    def pair(self, *options):
+        """Two people of two servers in one room, which is encrypted unless the options of `create` say otherwise."""
+        alice, bob = self.person("alice"), self.person("bob", self.b)
+        room = alice.ask("create", "--name", "Kitchen", *options)["room_id"]
+        alice.do("invite", room, bob.id)
+        bob.do("join", room)
+        return alice, bob, room
+
+    def close(self):
+        for person in self.people:
+            person.close()

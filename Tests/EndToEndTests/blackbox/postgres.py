@@ -1,6 +1,7 @@
 """A throw-away PostgreSQL cluster, made by script/postgres-for-tests."""
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import tempfile
@@ -28,9 +29,9 @@ class Cluster:
         return self.urls[database]
 
     def dump(self, database):
-        """All of a database as text."""
-        return subprocess.run(["pg_dump", self.urls[database]], check=True, stdin=subprocess.DEVNULL,
-                              capture_output=True, text=True).stdout
+        """All of a database, and once more those values that are bytes, which a dump has in hexadecimal."""
+        text = subprocess.run(["pg_dump", self.urls[database]], check=True, stdin=subprocess.DEVNULL, capture_output=True).stdout
+        return text + b"\n".join(bytes.fromhex(found.decode()) for found in re.findall(rb"\\\\x((?:[0-9a-f]{2})+)", text))
 
     def stop(self):
         self._script("stop")

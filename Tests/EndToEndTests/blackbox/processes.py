@@ -19,12 +19,12 @@ def free_ports(count):
             each.close()
 
 
-def bytes_resident(process_id):
-    """What the process holds in memory now."""
+def bytes_resident(process_id, field="VmRSS"):
+    """What the process holds in memory: now (VmRSS), or at most so far (VmHWM)."""
     for line in pathlib.Path(f"/proc/{process_id}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
+        if line.startswith(field + ":"):
             return int(line.split()[1]) * 1024
-    raise RuntimeError("no VmRSS")
+    raise RuntimeError(f"no {field}")
 
 
 class Process:

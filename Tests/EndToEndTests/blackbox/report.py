@@ -37,6 +37,11 @@ def expect_equal(found, wanted, what=""):
         raise AssertionError(f"{what + ': ' if what else ''}found {found!r:.600}, wanted {wanted!r:.600}")
 
 
+def said(done):
+    """What a program that ended had to say."""
+    return f"exit {done.returncode}\nstdout: {done.stdout[-600:]}\nstderr: {done.stderr[-600:]}"
+
+
 def eventually(holds, what, seconds=10):
     """Asks again until it holds."""
     deadline = time.monotonic() + seconds
@@ -78,6 +83,12 @@ class Run:
             if self.before:
                 self.before(each)
             self.one(each.sentence, each.function, world)
+
+    def pairs(self, cases, world, matching=""):
+        """Runs those functions, each with its sentence, that have the word in it."""
+        for sentence, function in cases:
+            if matching in sentence:
+                self.one(sentence, function, world)
 
     def close(self):
         """Prints the counts; returns the exit status."""

@@ -1,8 +1,10 @@
-"""A homeserver under test: fedchatd on either database, started in a temporary folder."""
+"""Homeservers under test, each in a folder of its own: fedchatd on either database, and others by their kind."""
+import importlib
 import json
 import os
 import pathlib
 import subprocess
+import sys
 
 from .matrix import Site
 from .processes import Process, free_ports
@@ -126,3 +128,13 @@ class Fedchatd(Server):
 
     def log_text(self):
         return (self.folder / "log").read_text(errors="replace")
+
+
+def of_kind(kind, folder, authority, database=None, public_port=None, **settings):
+    """A server, not started: fedchatd, or `synapse` with settings of its own, for which those given do not count."""
+    if kind == "fedchatd":
+        return Fedchatd(folder, authority, database, public_port, **settings)
+    peers = str(pathlib.Path(__file__).resolve().parents[2] / "PeerTests")
+    if peers not in sys.path:
+        sys.path.append(peers)
+    return importlib.import_module("synapse_server").Synapse(folder, authority, public_port)

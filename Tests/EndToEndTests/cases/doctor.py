@@ -1,6 +1,5 @@
 """`fedchatd doctor` on a set-up that is right, and on each that is wrong in one way."""
 import os
-import signal
 
 from blackbox.report import case, expect, expect_equal
 

@@ -1,6 +1,8 @@
 """Device keys, one-time keys, to-device messages, cross-signing."""
+import secrets
 from concurrent.futures import ThreadPoolExecutor
 
+from blackbox.ed25519 import unpadded
 from blackbox.matrix import quoted
 from blackbox.report import case, expect, expect_equal
 
@@ -113,12 +115,10 @@ def to_device(world):
 
 @case("cross-signing keys are uploaded for the first time without, then only with, the password")
 def cross_signing(world):
-    import base64
-    import secrets
     user, other = world.server.user(), world.server.user()
 
     def keys():
-        public = base64.b64encode(secrets.token_bytes(32)).decode().rstrip("=")
+        public = unpadded(secrets.token_bytes(32))
         return {"master_key": {"user_id": user.id, "usage": ["master"], "keys": {f"ed25519:{public}": public}}}
 
     first = keys()

@@ -3,16 +3,14 @@ import json
 import os
 import pathlib
 import re
+import secrets
 import signal
 import stat
 import time
 
+from blackbox.ed25519 import unpadded
 from blackbox.matrix import quoted
-from blackbox.report import case, expect, expect_equal
-
-
-def said(done):
-    return f"exit {done.returncode}\nstdout: {done.stdout[-600:]}\nstderr: {done.stderr[-600:]}"
+from blackbox.report import case, eventually, expect, expect_equal, said
 
 
 @case("the version and the help are told", only="fedchatd")
@@ -200,12 +198,42 @@ def stopping(world):
             expect(outcome, "the waiting client was let go")
 
 
-@case("SIGHUP keeps the server running", only="fedchatd")
+@case("SIGHUP makes the server read its log, rate limits, registration and lists of servers again", only="fedchatd")
 def hangup(world):
-    world.server.process.popen.send_signal(signal.SIGHUP)
-    time.sleep(0.5)
-    expect(world.server.process.runs, "the server runs")
-    expect_equal(world.site.request("GET", "/_matrix/client/versions").status, 200)
+    far = world.server.user()
+    with world.another(registration={"open": False, "password_hash_cost": "minimum"}) as other:
+        def hang_up(**settings):
+            other.settings.update(settings)
+            other.write()
+            count = other.log_text().count("read again")
+            other.process.popen.send_signal(signal.SIGHUP)
+            eventually(lambda: other.log_text().count("read again") > count, "it says whether it did")
+
+        def register(name):
+            body = {"username": name, "password": "correct horse battery", "auth": {"type": "m.login.dummy"}}
+            return other.site.request("POST", "/_matrix/client/v3/register", body)
+
+        def by_secret():
+            return other.site.request("GET", "/_synapse/admin/v1/register").status
+
+        expect_equal((register("early").status, by_secret()), (403, 404))
+        opened = {"open": True, "shared_secret": other.secret, "password_hash_cost": "minimum"}
+        hang_up(registration=opened, log={"format": "json"})
+        made = register("late")
+        expect_equal((made.status, by_secret()), (200, 200), f"{made}")
+        expect(all(isinstance(json.loads(line), dict) for line in other.log_text().splitlines()[-1:]), "the log is JSON now")
+        profile = f"/_matrix/client/v3/profile/{quoted(far.id)}"
+        expect_equal(other.site.request("GET", profile, token=made.json["access_token"]).status, 200)
+        hang_up(federation={**other.settings["federation"], "deny": [world.server.name]})
+        answer = other.site.request("GET", profile, token=made.json["access_token"])
+        expect(answer.status >= 400, f"a denied server is asked: {answer}")
+        hang_up(registration={"open": "perhaps"}, rate_limits={"enabled": True})
+        expect_equal(register("later").status, 200, "what is wrong changes nothing")
+        hang_up(registration=opened)
+        statuses = {other.site.request("POST", "/_matrix/client/v3/login", {
+            "type": "m.login.password", "identifier": {"type": "m.id.user", "user": "x"}, "password": "x"}).status for _ in range(60)}
+        expect(429 in statuses, f"{statuses}")
+        expect_equal(other.site.request("GET", "/health").status, 200)
 
 
 @case("rate limits answer 429 with the time to wait", only="fedchatd")
@@ -250,13 +278,11 @@ def silent(world):
 
 @case("with a storage key, the database's files hold no text of messages and no account data", only="fedchatd")
 def sealed(world):
-    import base64
-    import secrets
     other = world.another(storage_key_file="storage.key")
     key = other.folder / "storage.key"
 
     def line(name):
-        return f"{name}:{base64.b64encode(secrets.token_bytes(32)).decode().rstrip('=')}\n"
+        return f"{name}:{unpadded(secrets.token_bytes(32))}\n"
 
     key.write_text(line("first"))
     key.chmod(0o600)
@@ -268,10 +294,8 @@ def sealed(world):
         user.call("PUT", f"/user/{quoted(user.id)}/account_data/org.example.note", {"text": "a sealed note"})
         user.call("PUT", "/sendToDevice/org.example.note/1", {"messages": {user.id: {user.device: {"text": "a sealed whisper"}}}})
         other.stop()
-        if world.cluster:
-            kept = world.cluster.dump(other.folder.name).encode()
-            kept += b"".join(bytes.fromhex(found.decode()) for found in re.findall(rb"\\\\x([0-9a-f]{8,})", kept)
-                             if len(found) % 2 == 0)
+        if world.databases.cluster:
+            kept = world.databases.cluster.dump(other.folder.name)
         else:
             kept = b"".join(pathlib.Path(path).read_bytes() for path in other.folder.glob("fedchatd.db*"))
         for word in words:

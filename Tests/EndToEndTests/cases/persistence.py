@@ -1,4 +1,7 @@
 """What was acknowledged is there after a restart, and after a crash."""
+import threading
+import time
+
 from blackbox.matrix import quoted, timeline
 from blackbox.report import case, expect, expect_equal
 
@@ -43,8 +46,6 @@ def killed(world):
 
 @case("killed while rooms are made and joined: each room is whole or not there")
 def half_rooms(world):
-    import threading
-    import time
     server = world.another() if world.server.kind == "fedchatd" else world.server
     if server is not world.server:
         server.start()

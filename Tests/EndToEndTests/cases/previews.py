@@ -3,8 +3,9 @@ import http.server
 import threading
 
 from blackbox.matrix import quoted
+from blackbox.pictures import picture
 from blackbox.report import case, expect, expect_equal
-from cases.media import download, picture
+from cases.media import download
 
 
 class Page:

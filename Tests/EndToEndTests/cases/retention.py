@@ -3,11 +3,7 @@ import json
 import time
 
 from blackbox.matrix import quoted
-from blackbox.report import case, eventually, expect, expect_equal
-
-
-def said(done):
-    return f"exit {done.returncode}\nstdout: {done.stdout[-600:]}\nstderr: {done.stderr[-600:]}"
+from blackbox.report import case, eventually, expect, expect_equal, said
 
 
 def with_fast_retention(world, **more):
@@ -22,8 +18,8 @@ def policy(world):
             {"type": "m.room.retention", "state_key": "", "content": {"max_lifetime": 3000}}])
         plain = user.create_room(name="Long")
         for each in (room, plain):
-            sent = [user.send(each, f"{number}") for number in range(5)]
-        gone = user.messages(room)["chunk"][-1]["event_id"]
+            for number in range(5):
+                user.send(each, f"{number}")
         time.sleep(3)
         last = user.send(room, "last")
         eventually(lambda: user.bodies(room) == ["last"], "the old messages are gone", 30)
@@ -31,12 +27,9 @@ def policy(world):
         expect(any(event["type"] == "m.room.create" for event in events), "paging ends at the room's beginning")
         expect_equal(user.state(room, "m.room.name"), {"name": "Short"})
         expect_equal(user.bodies(plain), [str(number) for number in range(5)])
-        first = [event for event in user.all_events(plain) if event["type"] == "m.room.message"]
-        expect(first, "the other room has its messages")
         expect_equal(user.request("GET", f"/rooms/{quoted(room)}/event/{quoted(last)}").status, 200)
         done = server.run("rooms", "check", room, "--config", server.configuration)
         expect_equal(done.returncode, 0, said(done))
-        expect(gone and sent, "events had ids")
 
 
 @case("the operator takes old messages out of a room while the server runs", only="fedchatd")

@@ -1,4 +1,4 @@
-"""Rooms: creation, membership, messages, state, history, directory."""
+"""Rooms: creation, membership, messages, state, history."""
 from blackbox.matrix import quoted
 from blackbox.report import case, expect, expect_equal
 
@@ -240,21 +240,6 @@ def aliases(world):
     expect_equal(other.request("GET", path).status, 404)
 
 
-@case("a public room is listed, and found by a word of its name")
-def public_rooms(world):
-    user, other = world.server.user(), world.server.user()
-    name = f"Market {user.localpart}"
-    room = user.create_room(preset="public_chat", visibility="public", name=name, topic="fruit")
-    found = other.call("POST", "/publicRooms", {"filter": {"generic_search_term": name}})
-    expect_equal([each["room_id"] for each in found["chunk"]], [room])
-    listed = found["chunk"][0]
-    expect_equal((listed["num_joined_members"], listed["topic"], listed["world_readable"], listed["guest_can_join"]),
-                 (1, "fruit", False, False))
-    user.call("PUT", f"/directory/list/room/{quoted(room)}", {"visibility": "private"})
-    found = other.call("POST", "/publicRooms", {"filter": {"generic_search_term": name}})
-    expect_equal(found["chunk"], [])
-
-
 @case("what a room's history shows to newcomers follows its visibility")
 def visibility(world):
     user = world.server.user()
@@ -372,25 +357,6 @@ def by_time(world):
     answer = user.request("GET", f"/rooms/{quoted(room)}/timestamp_to_event?ts={middle + 9_000_000}&dir=f", prefix="/_matrix/client/v1")
     expect_equal((answer.status, answer.errcode), (404, "M_NOT_FOUND"))
     expect_equal(user.request("GET", path + "x", prefix="/_matrix/client/v1").status, 400)
-
-
-@case("the directory says of each room whether it is in it, and is read in pages")
-def directory(world):
-    user = world.server.user()
-    rooms = [user.create_room(preset="public_chat", visibility="public", name=f"Stall {number}") for number in range(5)]
-    expect_equal(user.call("GET", f"/directory/list/room/{quoted(rooms[0])}"), {"visibility": "public"})
-    found, since = [], ""
-    for _ in range(40):
-        page = user.call("GET", f"/publicRooms?limit=2{since}")
-        expect(len(page["chunk"]) <= 2, "no more than asked for")
-        found += [each["room_id"] for each in page["chunk"]]
-        if "next_batch" not in page:
-            break
-        since = "&since=" + quoted(page["next_batch"])
-    expect(set(rooms) <= set(found), "each public room is listed")
-    expect_equal(len(found), len(set(found)), "none twice")
-    stranger = world.server.user()
-    expect_equal(stranger.request("PUT", f"/directory/list/room/{quoted(rooms[0])}", {"visibility": "private"}).status, 403)
 
 
 @case("who is ignored is not heard, nor who invites")

@@ -1,8 +1,6 @@
 """Searching messages, and reporting them."""
-import time
-
 from blackbox.matrix import quoted
-from blackbox.report import case, expect, expect_equal
+from blackbox.report import case, eventually, expect, expect_equal
 
 
 def search(user, term, **criteria):
@@ -16,9 +14,7 @@ def searching(world):
     room = user.create_room(preset="public_chat", name="Observatory")
     for text in ("one telescope", "two telescopes", "something else"):
         user.send(room, text)
-    deadline = time.monotonic() + 20
-    while search(user, "telescope").get("count") != 2 and time.monotonic() < deadline:
-        time.sleep(0.2)
+    eventually(lambda: search(user, "telescope").get("count") == 2, "both events are in the index", 20)
     found = search(user, "telescope", order_by="recent", event_context={"before_limit": 1, "after_limit": 1})
     expect_equal([r["result"]["content"]["body"] for r in found["results"]], ["two telescopes", "one telescope"])
     expect_equal([e["content"]["body"] for e in found["results"][0]["context"]["events_before"]], ["one telescope"])

@@ -351,36 +351,6 @@ def unread_threads(world):
     expect_equal(whole, 1)
 
 
-@case("the old ways to sync show the rooms, and an event stream that goes on from there")
-def old_syncing(world):
-    user, stranger = world.server.user(), world.server.user()
-    room = user.create_room(name="Old", initial_state=[
-        {"type": "m.room.history_visibility", "state_key": "", "content": {"history_visibility": "world_readable"}}])
-    user.send(room, "one")
-    answer = user.call("GET", "/initialSync?limit=1")
-    found = [each for each in answer["rooms"] if each["room_id"] == room][0]
-    expect_equal([each["content"].get("body") for each in found["messages"]["chunk"]], ["one"])
-    expect(any(each["type"] == "m.room.create" for each in found["state"]), "the state is there")
-    event = user.send(room, "two")
-    page = user.call("GET", f"/events?from={quoted(answer['end'])}&timeout=1000")
-    expect(event in [each.get("event_id") for each in page["chunk"]], "the stream has it")
-    peek = stranger.call("GET", f"/rooms/{quoted(room)}/initialSync?limit=1")
-    expect_equal([each["content"].get("body") for each in peek["messages"]["chunk"]], ["two"])
-    event = user.send(room, "three")
-    page = stranger.call("GET", f"/events?room_id={quoted(room)}&from={quoted(peek['messages']['end'])}&timeout=1000")
-    expect(event in [each.get("event_id") for each in page["chunk"]], "and who is not in the room follows it")
-
-
-@case("rooms shared with another user are listed")
-def mutual_rooms(world):
-    user, other = world.server.user(), world.server.user()
-    room = user.create_room(invite=[other.id])
-    other.join(room)
-    user.create_room()
-    answer = user.call("GET", f"/_matrix/client/v1/mutual_rooms?user_id={quoted(other.id)}", prefix="")
-    expect_equal((answer["joined"], answer["count"]), ([room], 1))
-
-
 @case("twenty devices that sync while others talk miss nothing and see nothing twice")
 def busy(world):
     user, other = world.server.user(), world.server.user()

@@ -14,13 +14,6 @@ import Synchronization
 
 /// A server with nothing but accounts, in memory, asked over its HTTP handler.
 struct AccountServer {
-    struct Answer {
-        let status: Int
-        let body: JSONValue
-        subscript(_ key: String) -> JSONValue? { body[key] }
-        var errcode: String? { body["errcode"]?.string }
-    }
-
     let environment: Environment
     let handler: APIHandler
     let clock: AccountClock
@@ -77,13 +70,7 @@ struct AccountServer {
         _ method: HTTPRequest.Method, _ path: String, token: String? = nil, _ body: JSONValue? = nil,
         from address: String = "192.0.2.1"
     ) async throws -> Answer {
-        var head = HTTPRequest(method: method, scheme: "https", authority: "a.test", path: path)
-        if let token { head.headerFields[.authorization] = "Bearer \(token)" }
-        let response = await handler.handle(
-            IncomingRequest(
-                head: head, body: HTTPBody(body?.serialized() ?? []), remoteAddress: address, isSecure: true))
-        let bytes = try await response.body.collect(upTo: 1 << 20)
-        return Answer(status: response.status.code, body: bytes.isEmpty ? .null : try JSONValue.parse(bytes))
+        try await handler.ask(method, path, token: token, body, authority: "a.test", from: address)
     }
 
     /// Registers in one request. Gives the access token.
@@ -148,16 +135,4 @@ final class Witness: DeviceListAnnouncing, ProfilePropagating, RoomDeparting {
         notes.withLock { $0.profiles.append("\(user) \(displayname ?? "-") \(avatarURL ?? "-")") }
     }
     func leaveAllRooms(_ user: UserID) async { notes.withLock { $0.departed.append(user) } }
-}
-
-private struct NoNetwork: HTTPClient {
-    func send(_ request: ClientRequest) async throws(HTTPClientError) -> ClientResponse {
-        throw HTTPClientError.couldNotConnect("no network")
-    }
-}
-
-private struct NoServers: ServerAuthenticating {
-    func origin(of request: APIRequest) async throws(MatrixError) -> ServerName {
-        throw MatrixError(.unauthorized, "no servers")
-    }
 }

@@ -128,7 +128,7 @@ import Testing
             $0.rateLimits.other = .init(burst: 3, perSecond: 0.01)
         }
         let token = try await server.register("alice")
-        var answers: [AccountServer.Answer] = []
+        var answers: [Answer] = []
         for _ in 0..<5 {
             answers.append(try await server.call(.get, "/_matrix/client/v3/capabilities", token: token))
         }

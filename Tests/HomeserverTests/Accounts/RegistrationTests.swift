@@ -105,7 +105,7 @@ import Testing
         let dummy = try await server.call(
             .post, path, ["username": "alice", "password": "p", "auth": ["type": "m.login.dummy"]])
         #expect(dummy.status == 401)
-        func register(_ name: String) async throws -> AccountServer.Answer {
+        func register(_ name: String) async throws -> Answer {
             try await server.call(
                 .post, path,
                 [
@@ -125,7 +125,7 @@ import Testing
             $0.registration.sharedSecret = Array("shared".utf8)
         }
         let admin = "/_synapse/admin/v1/register"
-        func attempt(secret: String, nonce: String?) async throws -> AccountServer.Answer {
+        func attempt(secret: String, nonce: String?) async throws -> Answer {
             var nonce = nonce
             if nonce == nil { nonce = try await server.call(.get, admin)["nonce"]?.string }
             let text = "\(nonce ?? "")\0root\0secret\0admin"

@@ -20,7 +20,7 @@ import Testing
 
     private func register(
         _ server: AccountServer, _ name: String, _ auth: [String: JSONValue]? = nil
-    ) async throws -> AccountServer.Answer {
+    ) async throws -> Answer {
         var body: [String: JSONValue] = ["username": .string(name), "password": "secret"]
         if let auth { body["auth"] = .object(auth) }
         return try await server.call(.post, path, .object(body))

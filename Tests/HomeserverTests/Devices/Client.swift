@@ -6,13 +6,6 @@ import Testing
 
 /// A user at a device, with keys made from its names.
 struct Client {
-    struct Answer {
-        let status: Int
-        let body: JSONValue
-        subscript(_ key: String) -> JSONValue? { body[key] }
-        var errcode: String? { body["errcode"]?.string }
-    }
-
     let server: DeviceServer
     let id: UserID
     let device: String
@@ -20,15 +13,9 @@ struct Client {
 
     /// - Parameter path: behind `/_matrix/client/v3/`, or a whole path.
     func call(_ method: HTTPRequest.Method, _ path: String, _ body: JSONValue? = nil) async throws -> Answer {
-        var head = HTTPRequest(
-            method: method, scheme: "https", authority: server.name.text,
-            path: path.hasPrefix("/") ? path : "/_matrix/client/v3/\(path)")
-        if !token.isEmpty { head.headerFields[.authorization] = "Bearer \(token)" }
-        let response = await server.handler.handle(
-            IncomingRequest(
-                head: head, body: HTTPBody(body?.serialized() ?? []), remoteAddress: "192.0.2.1", isSecure: true))
-        let bytes = try await response.body.collect(upTo: 1 << 22)
-        return Answer(status: response.status.code, body: bytes.isEmpty ? .null : try JSONValue.parse(bytes))
+        try await server.handler.ask(
+            method, path.hasPrefix("/") ? path : "/_matrix/client/v3/\(path)", token: token.isEmpty ? nil : token, body,
+            authority: server.name.text)
     }
 
     /// Does a request that wants the password, first without, then with it.

@@ -11,7 +11,7 @@ import Testing
     /// Leaves a device of a user's, with keys made from its name.
     private func leave(
         _ owner: Client, _ name: String = "DRY", _ more: [String: JSONValue] = [:]
-    ) async throws -> Client.Answer {
+    ) async throws -> Answer {
         let dry = Client(server: owner.server, id: owner.id, device: name, token: owner.token)
         var keys = try dry.deviceKeys()
         keys["dehydrated"] = true

@@ -43,15 +43,7 @@ final class LoopNetwork: HTTPClient {
         case .swallowed: return ClientResponse(status: 200, body: Array(#"{"pdus":{}}"#.utf8))
         case .delivered: break
         }
-        let head = HTTPRequest(
-            method: request.method, scheme: "https", authority: request.host, path: request.pathAndQuery,
-            headerFields: request.fields)
-        let response = await handler.handle(
-            IncomingRequest(head: head, body: HTTPBody(request.body), remoteAddress: "192.0.2.9", isSecure: true))
-        guard let body = try? await response.body.collect(upTo: request.maximumResponseBytes) else {
-            throw .responseTooLarge
-        }
-        return ClientResponse(status: response.status.code, fields: response.fields, body: body)
+        return try await handler.take(request)
     }
 }
 

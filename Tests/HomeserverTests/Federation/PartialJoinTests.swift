@@ -114,6 +114,23 @@ extension TwoServers {
 }
 
 @Suite("A room that is joined without its members", .serialized) struct PartialJoinTests {
+    @Test func `a member whose server is away meanwhile is known once it is back`() async throws {
+        try await LargeRoom.run { large in
+            let (servers, room) = (large.servers, large.room)
+            let isAway: @Sendable (String, String) -> Bool = { host, path in host == "c.test" && path.contains("/key/")
+            }
+            servers.network.set { isAway($0.host, $0.pathAndQuery) ? .unreachable : .delivered }
+            try await servers.bob.join(room, via: servers.a)
+            try await eventually { try await large.isPartial() == false }
+            #expect(try await servers.b.membership(large.carol.user, room) == nil)
+            servers.network.set()
+            try await eventually { try await servers.b.membership(large.carol.user, room) == .join }
+            try await large.carol.say("back", room)
+            try await eventually { try await servers.b.messages(room) == ["back"] }
+            try await large.becomesWhole()
+        }
+    }
+
     @Test(arguments: ["12", "6", "1"])
     func `it is used at once, and whole later`(_ version: String) async throws {
         try await LargeRoom.run(version) { large in

@@ -8,25 +8,12 @@ import MatrixModel
 
 /// The client-server API of a room fixture; a user's id is their access token, `guest` before it makes a guest.
 struct RoomClients {
-    struct Answer {
-        let status: Int
-        let body: JSONValue
-        subscript(_ key: String) -> JSONValue? { body[key] }
-        var errcode: String? { body["errcode"]?.string }
-    }
-
     private struct Tokens: ClientAuthenticating {
         func requester(token: String, of request: APIRequest) async throws(MatrixError) -> Requester {
             guard let user = try? UserID(token), let device = try? DeviceID("DEVICE") else {
                 throw MatrixError(.unknownToken, "no user")
             }
             return Requester(user: user, device: device, isGuest: user.localpart.hasPrefix("guest"))
-        }
-    }
-
-    private struct NoServers: ServerAuthenticating {
-        func origin(of request: APIRequest) async throws(MatrixError) -> ServerName {
-            throw MatrixError(.unauthorized, "no servers")
         }
     }
 
@@ -55,14 +42,7 @@ struct RoomClients {
     func call(
         _ user: UserID?, _ method: HTTPRequest.Method, _ path: String, _ body: JSONValue? = nil
     ) async throws -> Answer {
-        var head = HTTPRequest(
-            method: method, scheme: "https", authority: "test", path: "/_matrix/client/v3/" + path)
-        if let user { head.headerFields[.authorization] = "Bearer \(user.text)" }
-        let response = await handler.handle(
-            IncomingRequest(
-                head: head, body: HTTPBody(body?.serialized() ?? []), remoteAddress: "192.0.2.1", isSecure: true))
-        let bytes = try await response.body.collect(upTo: 1 << 20)
-        return Answer(status: response.status.code, body: bytes.isEmpty ? .null : try JSONValue.parse(bytes))
+        try await handler.ask(method, "/_matrix/client/v3/" + path, token: user?.text, body)
     }
 
     /// Makes a room and gives its id.

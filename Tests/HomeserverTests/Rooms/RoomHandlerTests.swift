@@ -284,7 +284,7 @@ import Testing
         let clients = try await clients()
         let user = alice
         let room = try await clients.room(user)
-        func send(_ type: String, _ transaction: String, _ content: JSONValue) async throws -> RoomClients.Answer {
+        func send(_ type: String, _ transaction: String, _ content: JSONValue) async throws -> Answer {
             try await clients.call(
                 user, .put, "rooms/" + RoomClients.path(room.text) + "/send/\(type)/\(transaction)", content)
         }

@@ -13,7 +13,7 @@ import Testing
     private let bob = SyncServer.bob
     private let carol = SyncServer.carol
 
-    private func names(_ list: JSONValue?) -> [String] { (list?.elements ?? []).map(SyncServer.Answer.name) }
+    private func names(_ list: JSONValue?) -> [String] { (list?.elements ?? []).map(Answer.name) }
 
     @Test func `initialSync has rooms with state and messages, and where the stream goes on`() async throws {
         let server = try await SyncServer()

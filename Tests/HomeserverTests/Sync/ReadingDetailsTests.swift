@@ -13,8 +13,8 @@ import Testing
     private let bob = SyncServer.bob
     private let carol = SyncServer.carol
 
-    private func names(_ answer: SyncServer.Answer, _ key: String = "chunk") -> [String] {
-        (answer[key]?.elements ?? []).map(SyncServer.Answer.name)
+    private func names(_ answer: Answer, _ key: String = "chunk") -> [String] {
+        (answer[key]?.elements ?? []).map(Answer.name)
     }
 
     private func filter(_ filter: JSONValue) -> String {

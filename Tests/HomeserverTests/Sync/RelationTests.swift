@@ -32,8 +32,8 @@ import Testing
         try await server.call(.get, "v3/rooms/\(room)/event/\(id)", as: user)["unsigned"]?["m.relations"]
     }
 
-    private func names(_ answer: SyncServer.Answer) -> [String] {
-        (answer["chunk"]?.elements ?? []).map(SyncServer.Answer.name)
+    private func names(_ answer: Answer) -> [String] {
+        (answer["chunk"]?.elements ?? []).map(Answer.name)
     }
 
     @Test func `the newest edit by the sender is bundled, whole`() async throws {
@@ -185,7 +185,7 @@ import Testing
         let deep = try await server.call(.get, "\(path)?recurse=true", as: alice)
         let unstable = try await server.call(.get, "\(path)?org.matrix.msc3981.recurse=true", as: alice)
         #expect(unstable["recursion_depth"] == deep["recursion_depth"])
-        let ids = { (answer: SyncServer.Answer) in answer["chunk"]?.elements.map { $0["event_id"] } }
+        let ids = { (answer: Answer) in answer["chunk"]?.elements.map { $0["event_id"] } }
         #expect(ids(unstable) == ids(deep))
         #expect(names(deep) == ["d3", "d2", "d1"])
         #expect(deep["recursion_depth"] == 3)

@@ -12,8 +12,8 @@ import Testing
     private let bob = SyncServer.bob
     private let carol = SyncServer.carol
 
-    private func names(_ answer: SyncServer.Answer, _ key: String = "chunk") -> [String] {
-        (answer[key]?.elements ?? []).map(SyncServer.Answer.name)
+    private func names(_ answer: Answer, _ key: String = "chunk") -> [String] {
+        (answer[key]?.elements ?? []).map(Answer.name)
     }
 
     @Test func `history is paged back to its begin and forth to its end`() async throws {
@@ -157,7 +157,7 @@ import Testing
             #expect(try await server.call(.put, path, as: alice, ["visibility": "public"]).status == 200)
             #expect(try await server.call(.get, path, as: bob)["visibility"] == "public")
         }
-        func names(_ answer: SyncServer.Answer) -> [String?]? {
+        func names(_ answer: Answer) -> [String?]? {
             answer["chunk"]?.elements.map { $0["name"]?.string }
         }
         let first = try await server.call(.get, "v3/publicRooms?limit=1", as: carol)

@@ -62,8 +62,8 @@ import Testing
                     == all.room(room)?["timeline"]?["events"]?.elements.count)
             for section in ["timeline", "state"] {
                 #expect(
-                    SyncServer.Answer.names(alone.room(room)?[section])
-                        == SyncServer.Answer.names(all.room(room)?[section]))
+                    Answer.names(alone.room(room)?[section])
+                        == Answer.names(all.room(room)?[section]))
             }
             for section in ["summary", "unread_notifications"] {
                 #expect(alone.room(room)?[section] == all.room(room)?[section])

@@ -106,7 +106,7 @@ import Testing
         let two = try await server.room(with: [bob])
         let invited = try await server.room()
         try await server.set(.invite, bob, invited, by: alice)
-        func joined(_ filter: JSONValue) async throws -> SyncServer.Answer {
+        func joined(_ filter: JSONValue) async throws -> Answer {
             try await server.sync(bob, filter: ["room": filter])
         }
         var answer = try await joined(["rooms": [.string(one.text)]])

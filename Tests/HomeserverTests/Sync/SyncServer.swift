@@ -14,35 +14,6 @@ import Testing
 
 /// A server of rooms and syncs in memory, asked over its HTTP handler. A user's token is the user's name, a bar and a device.
 struct SyncServer {
-    struct Answer {
-        let status: Int
-        let body: JSONValue
-        subscript(_ key: String) -> JSONValue? { body[key] }
-        var errcode: String? { body["errcode"]?.string }
-        var next: String { body["next_batch"]?.string ?? "none" }
-
-        func room(_ id: RoomID, _ section: String = "join") -> JSONValue? { body["rooms"]?[section]?[id.text] }
-
-        /// The bodies or types of a room's timeline.
-        func timeline(_ id: RoomID, _ section: String = "join") -> [String] {
-            Self.names(room(id, section)?["timeline"])
-        }
-
-        func state(_ id: RoomID, _ section: String = "join") -> [String] {
-            Self.names(room(id, section)?["state"]).sorted()
-        }
-
-        static func names(_ list: JSONValue?) -> [String] { (list?["events"]?.elements ?? []).map(name) }
-
-        static func name(_ event: JSONValue) -> String {
-            if let body = event["content"]?["body"]?.string { return body }
-            if event["type"] == "m.room.member" {
-                return "\(event["state_key"]?.string ?? "?") \(event["content"]?["membership"]?.string ?? "?")"
-            }
-            return event["type"]?.string ?? "?"
-        }
-    }
-
     static let alice = try! UserID("@alice:test")
     static let bob = try! UserID("@bob:test")
     static let carol = try! UserID("@carol:test")
@@ -119,14 +90,7 @@ struct SyncServer {
     func call(
         _ method: HTTPRequest.Method, _ path: String, as user: UserID, device: String = "D1", _ body: JSONValue? = nil
     ) async throws -> Answer {
-        var head = HTTPRequest(
-            method: method, scheme: "https", authority: "test", path: "/_matrix/client/" + path)
-        head.headerFields[.authorization] = "Bearer \(user.text)|\(device)"
-        let response = await handler.handle(
-            IncomingRequest(
-                head: head, body: HTTPBody(body?.serialized() ?? []), remoteAddress: "192.0.2.1", isSecure: true))
-        let bytes = try await response.body.collect(upTo: 8 << 20)
-        return Answer(status: response.status.code, body: bytes.isEmpty ? .null : try JSONValue.parse(bytes))
+        try await handler.ask(method, "/_matrix/client/" + path, token: "\(user.text)|\(device)", body)
     }
 
     func sync(
@@ -224,6 +188,32 @@ struct SyncServer {
     }
 }
 
+/// What a sync brought.
+extension Answer {
+    var next: String { body["next_batch"]?.string ?? "none" }
+
+    func room(_ id: RoomID, _ section: String = "join") -> JSONValue? { body["rooms"]?[section]?[id.text] }
+
+    /// The bodies or types of a room's timeline.
+    func timeline(_ id: RoomID, _ section: String = "join") -> [String] {
+        Self.names(room(id, section)?["timeline"])
+    }
+
+    func state(_ id: RoomID, _ section: String = "join") -> [String] {
+        Self.names(room(id, section)?["state"]).sorted()
+    }
+
+    static func names(_ list: JSONValue?) -> [String] { (list?["events"]?.elements ?? []).map(name) }
+
+    static func name(_ event: JSONValue) -> String {
+        if let body = event["content"]?["body"]?.string { return body }
+        if event["type"] == "m.room.member" {
+            return "\(event["state_key"]?.string ?? "?") \(event["content"]?["membership"]?.string ?? "?")"
+        }
+        return event["type"]?.string ?? "?"
+    }
+}
+
 /// Time goes on by itself; each look at the wall clock is a millisecond later.
 final class SyncClock: ServerClock {
     private let time = Mutex<Int64>(1_700_000_000_000)
@@ -257,17 +247,5 @@ private struct Tokens: ClientAuthenticating {
         guard parts.count == 2, let user = try? UserID(String(parts[0])), let device = try? DeviceID(String(parts[1]))
         else { throw MatrixError(.unknownToken, "no user") }
         return Requester(user: user, device: device)
-    }
-}
-
-private struct NoNetwork: HTTPClient {
-    func send(_ request: ClientRequest) async throws(HTTPClientError) -> ClientResponse {
-        throw .couldNotConnect("no network")
-    }
-}
-
-private struct NoServers: ServerAuthenticating {
-    func origin(of request: APIRequest) async throws(MatrixError) -> ServerName {
-        throw MatrixError(.unauthorized, "no servers")
     }
 }

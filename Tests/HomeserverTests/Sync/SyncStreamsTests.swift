@@ -17,7 +17,7 @@ import Testing
         let server = try await SyncServer { $0.limits.toDevicePerSync = 2 }
         let first = try await server.sync(alice)
         try await server.sendToDevice(["a", "b", "c"], to: alice)
-        func types(_ answer: SyncServer.Answer) -> [String?]? {
+        func types(_ answer: Answer) -> [String?]? {
             answer["to_device"]?["events"]?.elements.map { $0["type"]?.string }
         }
         let second = try await server.sync(alice, since: first.next)
@@ -166,7 +166,7 @@ import Testing
         func type(_ body: JSONValue) async throws -> Int {
             try await server.call(.put, "v3/rooms/\(room)/typing/@alice:test", as: alice, body).status
         }
-        func users(_ answer: SyncServer.Answer) -> JSONValue? {
+        func users(_ answer: Answer) -> JSONValue? {
             answer.room(room)?["ephemeral"]?["events"]?.elements.first?["content"]?["user_ids"]
         }
         var answer = try await server.sync(bob)

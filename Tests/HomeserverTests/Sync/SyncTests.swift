@@ -76,7 +76,7 @@ import Testing
         #expect(change?["prev_content"] == ["topic": "tea"])
         let back = try #require(answer.room(room)?["timeline"]?["prev_batch"]?.string)
         let page = try await server.call(.get, "v3/rooms/\(room)/messages?dir=b&limit=3&from=\(back)", as: bob)
-        #expect(page["chunk"]?.elements.map(SyncServer.Answer.name) == ["m2", "m1", "m.room.name"])
+        #expect(page["chunk"]?.elements.map(Answer.name) == ["m2", "m1", "m.room.name"])
     }
 
     @Test func `a timeline begins behind a gap in the history`() async throws {
@@ -105,7 +105,7 @@ import Testing
         for name in ["", "org.matrix.msc4222."] {
             let answer = try await server.sync(bob, since: first.next, timeout: 0, "&\(name)use_state_after=true")
             let state = answer.room(room)?["\(name)state_after"]
-            #expect(SyncServer.Answer.names(state) == ["m.room.topic"])
+            #expect(Answer.names(state) == ["m.room.topic"])
             #expect(answer.timeline(room) == ["m.room.topic", "last"])
         }
     }
@@ -119,7 +119,7 @@ import Testing
         answer = try await server.sync(bob, since: answer.next)
         let stripped = answer.room(room, "invite")?["invite_state"]
         #expect(
-            Set(SyncServer.Answer.names(stripped)) == [
+            Set(Answer.names(stripped)) == [
                 "m.room.create", "m.room.name", "m.room.join_rules", "@alice:test join", "@bob:test invite",
             ])
         try await server.set(.join, bob, room)

@@ -84,7 +84,7 @@ import Testing
         let outside = try await server.message("outside", room)
         let first = try await reply(root, server, room)
         let path = path(room, root)
-        func put(_ cause: StoredEvent?) async throws -> SyncServer.Answer {
+        func put(_ cause: StoredEvent?) async throws -> Answer {
             try await server.call(.put, path, as: bob, cause.map { ["automatic": .string($0.id.text)] } ?? [:])
         }
         #expect(try await put(outside).errcode == "IO.ELEMENT.MSC4306.M_NOT_IN_THREAD")

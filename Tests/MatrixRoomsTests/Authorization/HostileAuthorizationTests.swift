@@ -56,7 +56,7 @@ import Testing
                     }
                 }
                 #expect(answers[0] == answers[1])
-                _ = redactionApplies(damagedEvent, to: damagedEvent, given: RoomState(state), create: create)
+                _ = redactionApplies(damagedEvent, to: damagedEvent) { RoomState(state) }
                 try? checkAuthEvents(damagedEvent, authEvents: state, by: version.rules) { _ in false }
                 judged += 1
             }

@@ -12,7 +12,7 @@ import Testing
         let (alices, bobs) = (room.send(.message, by: .alice), room.send(.message, by: .bob))
         func applies(_ target: PDU, by sender: UserID, naming id: EventID? = nil) -> Bool {
             let redaction = room.event(.redaction, by: sender, redacts: id ?? target.id)
-            return redactionApplies(redaction, to: target, given: room, create: room.create)
+            return redactionApplies(redaction, to: target) { room }
         }
         #expect(applies(bobs, by: .alice))
         #expect(applies(bobs, by: .bob))
@@ -29,23 +29,23 @@ import Testing
             room.join(.bob)
             let message = room.send(.message, by: .alice)
             let redaction = room.event(.redaction, by: .bob, redacts: message.id)
-            #expect(redactionApplies(redaction, to: message, given: room, create: room.create) == applies)
+            #expect(redactionApplies(redaction, to: message) { room } == applies)
         }
         var room = TestRoom(.v12)
         let message = room.send(.message, by: .alice)
         // Nothing else redacts, even if it names an event so.
         let other = room.event(.topic, by: .alice, stateKey: "", ["redacts": .string(message.id.text)])
         #expect(other.redacts == message.id)
-        #expect(!redactionApplies(other, to: message, given: room, create: room.create))
+        #expect(!redactionApplies(other, to: message) { room })
         // Nor one of another room.
         let elsewhere = TestRoom(.v12, createContent: ["x": 1])
         let foreign = elsewhere.event(.redaction, by: .alice, redacts: message.id)
-        #expect(!redactionApplies(foreign, to: message, given: room, create: room.create))
+        #expect(!redactionApplies(foreign, to: message) { room })
         // A level that cannot be read redacts nothing.
         room.setPowerLevels(["redact": "x"])
         room.join(.bob)
         let redaction = room.event(.redaction, by: .bob, redacts: message.id)
-        #expect(!redactionApplies(redaction, to: message, given: room, create: room.create))
+        #expect(!redactionApplies(redaction, to: message) { room })
     }
 
     @Test(arguments: [RoomVersion.v1, .v2]) func `in versions 1 and 2 what was accepted applies`(
@@ -55,6 +55,6 @@ import Testing
         room.join(.bob)
         let message = room.send(.message, by: .alice)
         let redaction = room.event(.redaction, by: .bob, redacts: message.id)
-        #expect(redactionApplies(redaction, to: message, given: room, create: room.create))
+        #expect(redactionApplies(redaction, to: message) { room })
     }
 }

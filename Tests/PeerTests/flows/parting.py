@@ -5,7 +5,6 @@ from blackbox.matrix import quoted
 from blackbox.report import expect, expect_equal
 
 from . import SAMPLE, flow
-from .scene import rooms
 
 HEALING = 90       # seconds until servers that could not reach each other have caught up
 

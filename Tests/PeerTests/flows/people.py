@@ -8,7 +8,7 @@ from canonicaljson import encode_canonical_json
 from nacl.signing import SigningKey
 
 from . import flow
-from .scene import PATIENCE, ephemeral, query, rooms
+from .scene import PATIENCE, ephemeral, query
 
 
 @flow("typing", quick=True)

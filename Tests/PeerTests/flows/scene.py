@@ -1,7 +1,5 @@
 """The servers of a flow and what all flows ask of them: people, rooms, events that arrive, states that agree."""
 import base64
-import http.client
-import json
 import time
 import urllib.parse
 
@@ -25,24 +23,12 @@ class World:
     def signed(self, origin, target, method, path, body=None):
         """A federation request in the name of a server, past the network; returns status and JSON."""
         _, version, seed = origin.signing_key()
-        content = {"method": method, "uri": path, "origin": origin.name, "destination": target.name}
-        if body is not None:
-            content["content"] = body
         key = SigningKey(base64.b64decode(seed + "=" * (-len(seed) % 4)))
-        signature = puppet.unpadded(key.sign(encode_canonical_json(content)).signature)
-        link = http.client.HTTPSConnection("localhost", target.federation_port, timeout=60, context=self.trust)
-        try:
-            link.request(method, path, None if body is None else json.dumps(body), {
-                "Content-Type": "application/json", "Authorization":
-                    f'X-Matrix origin="{origin.name}",destination="{target.name}",key="ed25519:{version}",sig="{signature}"'})
-            answer = link.getresponse()
-            data = answer.read()
-            try:
-                return answer.status, json.loads(data)
-            except ValueError:
-                return answer.status, data
-        finally:
-            link.close()
+
+        def sign(content):
+            return puppet.unpadded(key.sign(encode_canonical_json(content)).signature)
+
+        return puppet.signed_request(target, method, path, body, origin.name, target.name, f"ed25519:{version}", sign, self.trust)
 
 
 class Scene:

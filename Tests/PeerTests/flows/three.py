@@ -1,6 +1,6 @@
 """Three servers: what one says reaches another by way of the third."""
 from blackbox.matrix import quoted
-from blackbox.report import expect, expect_equal
+from blackbox.report import expect_equal
 
 from . import SAMPLE, THREE, flow
 from .parting import HEALING

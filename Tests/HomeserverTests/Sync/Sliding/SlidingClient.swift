@@ -50,7 +50,7 @@ struct SlidingClient {
     }
 
     /// Asks without going on.
-    func ask(timeout: Int64 = 0) async throws -> SyncServer.Answer {
+    func ask(timeout: Int64 = 0) async throws -> Answer {
         var body: [String: JSONValue] = [:]
         if !lists.members.isEmpty { body["lists"] = lists }
         if !subscriptions.members.isEmpty { body["room_subscriptions"] = subscriptions }
@@ -68,7 +68,7 @@ struct SlidingClient {
     }
 
     /// Asks and goes on.
-    mutating func sync(timeout: Int64 = 0) async throws -> SyncServer.Answer {
+    mutating func sync(timeout: Int64 = 0) async throws -> Answer {
         let answer = try await ask(timeout: timeout)
         #expect(answer.status == 200, "\(answer.body)")
         pos = answer["pos"]?.string
@@ -76,7 +76,7 @@ struct SlidingClient {
     }
 }
 
-extension SyncServer.Answer {
+extension Answer {
     /// What a sliding sync says of a room.
     func sliding(_ id: RoomID) -> JSONValue? { body["rooms"]?[id.text] }
 

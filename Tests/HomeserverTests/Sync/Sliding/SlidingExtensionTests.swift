@@ -117,7 +117,7 @@ import Testing
         var client = SlidingClient(server, bob)
         client.follow(limit: 1)
         client.extensions = ["receipts": ["enabled": true]]
-        func users(_ answer: SyncServer.Answer, _ event: StoredEvent, _ type: String = "m.read") -> Set<String> {
+        func users(_ answer: Answer, _ event: StoredEvent, _ type: String = "m.read") -> Set<String> {
             let receipts = answer.extensionPart("receipts")?["rooms"]?[room.text]
             #expect(receipts == nil || receipts?["type"] == "m.receipt")
             return Set((receipts?["content"]?[event.id.text]?[type]?.members ?? []).map(\.key))
@@ -218,8 +218,8 @@ import Testing
             }
         }
         let key = SlidingAssembly.stickyKey
-        func told(_ answer: SyncServer.Answer, _ room: RoomID) -> [String] {
-            SyncServer.Answer.names(answer.extensionPart(key)?["rooms"]?[room.text])
+        func told(_ answer: Answer, _ room: RoomID) -> [String] {
+            Answer.names(answer.extensionPart(key)?["rooms"]?[room.text])
         }
         try await stick("one", room)
         try await stick("unseen", late)

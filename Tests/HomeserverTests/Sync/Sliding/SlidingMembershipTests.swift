@@ -30,7 +30,7 @@ import Testing
         let invited = try await client.sync()
         let stripped = invited.sliding(room)?[shape.strippedStateKey]?.elements ?? []
         #expect(
-            Set(stripped.map(SyncServer.Answer.name)) == [
+            Set(stripped.map(Answer.name)) == [
                 "m.room.create", "m.room.name", "m.room.join_rules", "@alice:test join", "@bob:test invite",
             ])
         #expect(invited.sliding(room)?["timeline"] == nil)
@@ -165,7 +165,7 @@ import Testing
             if shape == .stable {
                 #expect(gone.sliding(room)?["membership"] == "leave")
                 #expect(
-                    gone.sliding(room)?["stripped_state"]?.elements.map(SyncServer.Answer.name) == ["@bob:test leave"])
+                    gone.sliding(room)?["stripped_state"]?.elements.map(Answer.name) == ["@bob:test leave"])
             } else {
                 #expect(gone.slidingState(room) == ["@bob:test leave"])
                 #expect(gone.sliding(room)?["invite_state"] == nil)

@@ -177,7 +177,7 @@ import Testing
             client.follow()
             _ = try await client.sync()
             let waiting = client
-            return try await withThrowingTaskGroup(of: SyncServer.Answer?.self) { group in
+            return try await withThrowingTaskGroup(of: Answer?.self) { group in
                 group.addTask { try await waiting.ask(timeout: 20_000) }
                 group.addTask {
                     try await Task.sleep(for: .milliseconds(50))
@@ -223,10 +223,10 @@ import Testing
         let answer = try await client.sync()
         let start = try #require(answer.sliding(room)?["prev_batch"]?.string)
         let before = try await server.call(.get, "v3/rooms/\(room)/messages?dir=b&limit=2&from=\(start)", as: bob)
-        #expect(before["chunk"]?.elements.map(SyncServer.Answer.name) == ["m2", "m1"])
+        #expect(before["chunk"]?.elements.map(Answer.name) == ["m2", "m1"])
         let here = try await server.call(
             .get, "v3/rooms/\(room)/messages?dir=b&limit=1&from=\(try #require(client.pos))", as: bob)
-        #expect(here["chunk"]?.elements.map(SyncServer.Answer.name) == ["m3"])
+        #expect(here["chunk"]?.elements.map(Answer.name) == ["m3"])
     }
 
     @Test func `counting that was left unfinished goes on, without anything new`() async throws {

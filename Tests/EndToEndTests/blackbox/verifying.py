@@ -4,8 +4,8 @@ import subprocess
 import threading
 import time
 
-from blackbox.people import program
-from blackbox.report import expect, expect_equal
+from .people import program
+from .report import expect, expect_equal
 
 
 class Verifying:

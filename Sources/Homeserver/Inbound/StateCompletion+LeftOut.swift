@@ -1,0 +1,86 @@
+internal import HomeserverStorage
+internal import Logging
+internal import MatrixModel
+internal import MatrixRooms
+internal import SQLDatabase
+
+/// State events of before a join that could not be had then, because nobody told the keys of their servers: a server that was
+/// away just then would else be out of the room here for good.
+extension StateCompletion {
+    /// Servers asked for them at a time.
+    private static let serversAsked = 3
+
+    /// Asks for what was left out once more. What is had now is taken into the state since the join, and what followed it is
+    /// judged again.
+    /// - Throws: `Unjudgeable` when nothing was had.
+    func amend(_ partial: PartialRoom) async throws {
+        let reader = judgement.reader
+        guard let record = try await reader.record(partial.roomID), !record.isPartial else { return }
+        let servers = try await servers(for: partial)
+        guard environment.clock.now() < partial.leftOutUntil else { return try await forgetLeftOut(record) }
+        for server in servers.prefix(Self.serversAsked) {
+            let lacking = Set(partial.leftOut).subtracting(try await judgement.stored(partial.leftOut).keys)
+            guard !lacking.isEmpty else { break }
+            try await fetch(lacking.sorted(), in: record, from: server)
+        }
+        let known = try await judgement.stored(partial.leftOut)
+        let had = known.values.filter { !$0.flags.contains(.rejected) && $0.roomNID == record.nid }
+        let rest = partial.leftOut.filter { known[$0] == nil }
+        guard !had.isEmpty else {
+            if rest.isEmpty { return try await forgetLeftOut(record) }
+            throw PDUJudgement.Unjudgeable(reason: "what was left out cannot be had yet")
+        }
+        guard let join = try await environment.database.read({ try reader.log($0).event(nid: partial.joinNID) }),
+            var state = try await knownState(before: join)
+        else { return try await forgetLeftOut(record) }
+        for event in had {
+            if let key = StateKey(of: event.pdu), state[key] == nil { state[key] = event }
+        }
+        let before = try await reader.storeState(of: Array(state.values), room: record)
+        var completion = RoomCompletion(joinNID: partial.joinNID, beforeJoin: before, leftOut: rest, isAmendment: true)
+        while true {
+            do {
+                return try await judgement.writer.complete(completion, of: partial.roomID)
+            } catch let lacks as LacksStates {
+                // What was told of these stays as it was.
+                let stored = try await judgement.stored(lacks.events.map(\.id))
+                for event in lacks.events {
+                    guard let event = stored[event.id], let state = try await knownState(before: event) else {
+                        completion.before[event.id] = before
+                        continue
+                    }
+                    completion.before[event.id] = try await reader.storeState(of: Array(state.values), room: record)
+                }
+            } catch is TooManyToAmend {
+                return try await forgetLeftOut(record)
+            }
+        }
+    }
+
+    private func forgetLeftOut(_ room: RoomRecord) async throws {
+        try await environment.database.write { try PartialRoomStore($0).forgetLeftOut(room.nid) }
+    }
+
+    private func fetch(_ ids: [EventID], in room: RoomRecord, from server: ServerName) async throws {
+        let missing = judgement.missing
+        let events = await missing.events(ids, room: room.id, version: room.version, from: server)
+        var all = events
+        for event in events where try await judgement.stored(event.authEvents).count < Set(event.authEvents).count {
+            all += await missing.authChain(of: event, from: server)
+        }
+        try await judgement.keep(all, in: room)
+    }
+
+    /// The state before an event that is in the log: that after it, without it. Nil where it is not known.
+    private func knownState(before event: StoredEvent) async throws -> [StateKey: StoredEvent]? {
+        guard let root = event.stateAfter else { return nil }
+        var state = try await judgement.reader.state(at: root)
+        guard let key = StateKey(of: event.pdu), state[key]?.nid == event.nid else { return state }
+        state[key] = nil
+        if let replaced = event.replaces {
+            let reader = judgement.reader
+            state[key] = try await environment.database.read { try reader.log($0).event(nid: replaced) }
+        }
+        return state
+    }
+}
