@@ -203,6 +203,22 @@ private final class Steps: Sendable {
     }
 
     /// Says yes to everything.
+    @Test func `who asks as a device that nobody shows does not end the waiting for others`() async throws {
+        let (alice, _) = try await server.open("alice")
+        let bob = try await raw("bob")
+        let steps = Steps()
+        try await PretendServer.running(alice) {
+            let session = VerificationSession(.incoming(nil), client: alice) { steps.keep($0) }
+            async let isVerified = session.run()
+            request("from nowhere", from: "@mallory:a", "NOWHERE")
+            tell("start", ["transaction_id": "without a device", "method": "m.sas.v1"], from: "@mallory:a")
+            request("from bob")
+            try await until("bob has asked") { steps.requests == [bob.device] }
+            try await session.say(.cancel)
+            #expect(try await !isVerified)
+        }
+    }
+
     private func verify(_ other: Client, by client: Client) async throws -> Bool {
         let (answers, answering) = AsyncStream<Verification.Input>.makeStream()
         let session = VerificationSession(.device(other.user, other.device), client: client) { step in

@@ -1,4 +1,5 @@
 internal import ClientEncryption
+internal import Logging
 internal import MatrixModel
 internal import SQLDatabase
 
@@ -67,8 +68,9 @@ extension VerificationSession {
             guard room == nil, asked.contains(device), yields(to: sender, device) else { return }
             try await withdraw()
         }
-        guard try await claim(id, sender, device) else { return }
-        try await meet(sender, message.content, requestedAt: message.content["timestamp"]?.integer)
+        guard try await claim(id, sender, device),
+            try await canMeet(sender, message.content, requestedAt: message.content["timestamp"]?.integer)
+        else { return }
         try await on(.message(message.type, message.content))
     }
 
@@ -114,7 +116,7 @@ extension VerificationSession {
             self.room = nil
             return
         }
-        try await meet(sender, content, requestedAt: time)
+        guard try await canMeet(sender, content, requestedAt: time) else { return }
         try await on(.message("request", content))
     }
 
@@ -177,6 +179,21 @@ extension VerificationSession {
         try await tellOthers(.user)
         try await client.close(id)
         (transaction, room, askedUser, askedAt) = (nil, nil, nil, nil)
+    }
+
+    /// Meets whoever asks. Anybody can ask as a device that is on no list: that ends nothing for who waits for somebody else.
+    private func canMeet(_ sender: UserID, _ content: JSONValue, requestedAt: Int64?) async throws -> Bool {
+        do {
+            try await meet(sender, content, requestedAt: requestedAt)
+            if machine != nil { return true }
+        } catch ClientError.notFound(let what) {
+            client.logger.notice("a request to verify is passed over: not found: \(what)")
+        } catch EncryptionError.mismatch(let rule) {
+            client.logger.notice("a request to verify is passed over: \(rule)")
+        }
+        if let id = transaction { try await client.close(id) }
+        (transaction, room) = (nil, nil)
+        return false
     }
 
     /// Fixes the keys of both sides.
