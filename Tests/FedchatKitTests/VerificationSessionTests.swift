@@ -202,7 +202,6 @@ private final class Steps: Sendable {
         }
     }
 
-    /// Says yes to everything.
     @Test func `who asks as a device that nobody shows does not end the waiting for others`() async throws {
         let (alice, _) = try await server.open("alice")
         let bob = try await raw("bob")
@@ -219,6 +218,7 @@ private final class Steps: Sendable {
         }
     }
 
+    /// Says yes to everything.
     private func verify(_ other: Client, by client: Client) async throws -> Bool {
         let (answers, answering) = AsyncStream<Verification.Input>.makeStream()
         let session = VerificationSession(.device(other.user, other.device), client: client) { step in
