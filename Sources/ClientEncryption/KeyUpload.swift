@@ -41,18 +41,23 @@ extension EncryptionMachine {
         else { throw EncryptionError.damagedStore(what: "the account") }
         let (isUploaded, onServer, now) = (try row.bool(0), try row.optionalInteger(1), now())
         var account = try account(in: connection)
+        var hasChanged = false
         if onServer != nil || !isUploaded {
             let wanted = OlmAccount.maximumOneTimeKeys / 2
             // The server's word: any number.
             let held = Int(min(max(onServer ?? 0, 0), Int64(OlmAccount.maximumOneTimeKeys)))
             let missing = wanted - held - account.unpublishedOneTimeKeys.count
-            if missing > 0 { account.generateOneTimeKeys(missing, random: random) }
+            if missing > 0 {
+                account.generateOneTimeKeys(missing, random: random)
+                hasChanged = true
+            }
         }
-        if isUploaded { try renewFallbackKey(of: &account, at: now, in: connection) }
+        if isUploaded, try renewFallbackKey(of: &account, at: now, in: connection) { hasChanged = true }
+        // Before they are published. Most syncs change nothing, and write nothing.
+        if hasChanged { try save(account, in: connection) }
         let fallback = account.unpublishedFallbackKey
         let oneTimeKeys = account.unpublishedOneTimeKeys
         guard !isUploaded || !oneTimeKeys.isEmpty || fallback != nil else {
-            try save(account, in: connection)
             guard onServer == nil, try row.integer(2) <= now - Limits.countMilliseconds || row.integer(2) > now else {
                 return nil
             }
@@ -61,7 +66,6 @@ extension EncryptionMachine {
                 call: APICall(.uploadKeys, body: [:]), mark: account.uploadMark, hasFallbackKey: false,
                 hasOneTimeKeys: false)
         }
-        try save(account, in: connection)
 
         var body: JSONValue = [:]
         if !isUploaded { body["device_keys"] = deviceKeys(account) }
@@ -85,7 +89,7 @@ extension EncryptionMachine {
 
     private func renewFallbackKey(
         of account: inout OlmAccount, at now: Int64, in connection: any SQLConnection
-    ) throws {
+    ) throws -> Bool {
         guard
             let row = try connection.query(
                 "SELECT fallback_unused, fallback_made_at, fallback_replaced_at FROM olm_account"
@@ -96,11 +100,12 @@ extension EncryptionMachine {
         let step = age.step(at: now, isUnpublished: account.unpublishedFallbackKey != nil)
         if step.forgetsPrevious { account.forgetPreviousFallbackKey() }
         if step.makesNext { account.generateFallbackKey(random: random) }
-        guard step.forgetsPrevious || step.makesNext else { return }
+        guard step.forgetsPrevious || step.makesNext else { return false }
         try connection.execute(
             """
             UPDATE olm_account SET fallback_made_at = \(age.madeAt), fallback_replaced_at = \(age.replacedAt)
             """)
+        return true
     }
 
     /// After the server took the upload.

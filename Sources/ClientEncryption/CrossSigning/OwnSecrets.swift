@@ -39,10 +39,6 @@ extension EncryptionMachine {
             """)
     }
 
-    func forget(_ name: SecretName, in connection: any SQLConnection) throws {
-        try connection.execute("DELETE FROM own_secrets WHERE name = \(name.rawValue)")
-    }
-
     /// The secrets that this device holds.
     public func heldSecrets(in connection: any SQLConnection) throws -> Set<SecretName> {
         Set(try connection.query("SELECT name FROM own_secrets").compactMap { SecretName(rawValue: try $0.text(0)) })

@@ -78,5 +78,6 @@ public enum EncryptionSchema {
         Migration(31, "room keys after a gap") { doubts($0) },
         Migration(32, "post-quantum key agreement") { hybrid($0) },
         Migration(40, "what belongs to whom") { belongings($0) },
+        Migration(41, "what is looked up often") { lookupIndexes($0) },
     ]
 }

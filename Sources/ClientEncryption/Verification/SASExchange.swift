@@ -31,7 +31,6 @@ struct SASExchange: Sendable {
     var established: EstablishedSAS?
     var theirKey: String?
     var mac = "hkdf-hmac-sha256.v2"
-    var hasConfirmed = false
     /// Their `m.key.verification.mac`, when it comes before our user has compared.
     var earlyMAC: JSONValue?
 

@@ -160,9 +160,7 @@ actor CallReading {
             let id = event["event_id"]?.string.flatMap({ try? EventID($0) })
         else { return nil }
         let now = client.now()
-        let told = raw.event["unsigned", "age"]?.integer
-        // Without an age, the two clocks must do.
-        let age = told.map { min(max($0, 0), 1 << 40) + now - raw.arrival } ?? now - (raw.event.timestamp ?? now)
+        let age = (raw.event.age(at: raw.arrival) ?? 0) + now - raw.arrival
         var origin: TimelineEvent.Origin?
         if case .decrypted(let from) = readable.encryption { origin = from }
         return ReceivedCallEvent(
@@ -172,13 +170,6 @@ actor CallReading {
             claimedAge: content[CallSession.sentAt]?.integer.flatMap { sent in
                 (0...(1 << 50)).contains(sent) ? .milliseconds(now - sent) : nil
             })
-    }
-}
-
-extension JSONView {
-    /// `origin_server_ts`, where it is sane.
-    fileprivate var timestamp: Int64? {
-        self["origin_server_ts"]?.integer.flatMap { (0...(1 << 50)).contains($0) ? $0 : nil }
     }
 }
 
@@ -205,7 +196,7 @@ extension Client {
         var entries: [RecentEvents.Entry] = []
         for room in rooms {
             for event in await callEvents(of: room, before: nil, limit: ClientLimits.callEventsReadBack)
-            where event["unsigned", "age"]?.integer ?? .max < ClientLimits.longestRinging.wholeMilliseconds {
+            where event.age(at: now) ?? .max < ClientLimits.longestRinging.wholeMilliseconds {
                 entries.append(RecentEvents.Entry(room: room, event: Array(event.rawBytes), arrival: now))
             }
         }

@@ -17,9 +17,7 @@ struct RecentEvents: Sendable {
         entries.removeAll { $0.arrival < oldest }
         for (room, timeline) in update.timelines {
             for event in timeline.events.suffix(ClientLimits.recentEventsOfRoom) where event.mayBeOfCall {
-                guard event["unsigned", "age"]?.integer ?? 0 < ClientLimits.longestRinging.wholeMilliseconds else {
-                    continue
-                }
+                guard event.age(at: now) ?? 0 < ClientLimits.longestRinging.wholeMilliseconds else { continue }
                 entries.append(Entry(room: room, event: Array(event.rawBytes), arrival: now))
             }
         }
@@ -33,6 +31,13 @@ struct RecentEvents: Sendable {
 }
 
 extension JSONView {
+    /// How long ago an event was sent, milliseconds, where it came at `now`: as the homeserver says, else, since not every
+    /// server tells it of events of others, by the two clocks. Nil where neither is sane.
+    func age(at now: Int64) -> Int64? {
+        if let told = self["unsigned", "age"]?.integer { return min(max(told, 0), 1 << 40) }
+        return self["origin_server_ts"]?.integer.flatMap { (0...(1 << 50)).contains($0) ? now - $0 : nil }
+    }
+
     /// Whether it is a call's event, or may be one once it is decrypted.
     var mayBeOfCall: Bool {
         guard self["state_key"] == nil, let type = self["type"]?.string else { return false }

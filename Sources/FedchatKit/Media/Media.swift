@@ -35,12 +35,7 @@ extension HomeserverConnection {
         let response: ClientResponse
         do { response = try await http.send(request) } catch { throw .network(error) }
         guard (200..<300).contains(response.status) else {
-            if let document = try? JSONDocument(response.body),
-                let error = MatrixError(status: response.status, body: document.root)
-            {
-                throw .server(error)
-            }
-            throw .server(MatrixError(.unknown, "status \(response.status)", status: response.status))
+            throw HomeserverConnection.refusal(response.status, response.body)
         }
         return response.body
     }

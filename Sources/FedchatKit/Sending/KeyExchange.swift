@@ -9,29 +9,33 @@ extension Client {
     /// Uploads keys that are due; nothing else needs to wait for it.
     func uploadKeys() async throws {
         let machine = machine
-        try await upload { try machine.keyUpload(in: $0) }
+        _ = try await upload { try machine.keyUpload(in: $0) }
         // The second tells of the keys that were in the first.
-        for _ in 0..<2 { try await upload { try machine.hybridKeyUpload(in: $0) } }
+        if try await upload({ try machine.hybridKeyUpload(in: $0) }) {
+            _ = try await upload { try machine.hybridKeyUpload(in: $0) }
+        }
     }
 
     /// Where the server has other keys under the same names, since this store was put back to an earlier state, names are
-    /// skipped until it takes them.
-    private func upload(_ due: @escaping @Sendable (any SQLConnection) throws -> KeyUpload?) async throws {
+    /// skipped until it takes them. Returns whether there was something to upload.
+    private func upload(_ due: @escaping @Sendable (any SQLConnection) throws -> KeyUpload?) async throws -> Bool {
         let machine = machine
         for _ in 0..<ClientLimits.keyUploads {
-            guard let upload = try await database.write({ try due($0) }) else { return }
+            guard let upload = try await database.write({ try due($0) }) else { return false }
             do {
                 let answer = try await call(upload.call)
-                return try await database.write { try machine.uploaded(upload, response: answer, in: $0) }
+                try await database.write { try machine.uploaded(upload, response: answer, in: $0) }
+                return true
             } catch ClientError.server(let refusal) where refusal.isOfContent(isOptional: upload.isOptional) {
                 guard try await database.write({ try machine.refused(upload, in: $0) }) else {
                     guard upload.isOptional else { throw ClientError.server(refusal) }
                     logger.warning("the server does not take post-quantum keys: \(refusal.code.text)")
-                    return
+                    return true
                 }
                 logger.warning("the server has other keys under our names: \(refusal.code.text)")
             }
         }
+        return true
     }
 
     /// Asks for devices until all are known that can be.

@@ -38,19 +38,25 @@ public struct HomeserverConnection: Sendable {
         do { response = try await http.send(request) } catch { throw .network(error) }
         let document = try? JSONDocument(response.body)
         guard (200..<300).contains(response.status) else {
-            if let document, let error = MatrixError(status: response.status, body: document.root) {
-                throw .server(error)
-            }
             // The first answer of user-interactive authentication has no error code.
-            if response.status == 401, let root = document?.root, let flows = root["flows"] {
+            if response.status == 401, let root = document?.root, root["errcode"] == nil, let flows = root["flows"] {
                 var fields: [String: JSONValue] = ["flows": flows.value]
                 fields["session"] = root["session"]?.value
                 throw .server(MatrixError(.unauthorized, "more is needed", status: 401, fields: fields))
             }
-            throw .server(MatrixError(.noMatrix, "status \(response.status)", status: response.status))
+            throw Self.refusal(response.status, response.body)
         }
         guard let document, document.root.isObject else { throw .malformedAnswer(path: call.route.operationID) }
         return document.root
+    }
+
+    /// What an answer of another status than success means. Whoever answers without an error code is no homeserver, but stands
+    /// before one.
+    static func refusal(_ status: Int, _ body: [UInt8]) -> ClientError {
+        if let document = try? JSONDocument(body), let error = MatrixError(status: status, body: document.root) {
+            return .server(error)
+        }
+        return .server(MatrixError(.noMatrix, "status \(status)", status: status))
     }
 
     /// Sends a call that may be repeated, until it succeeds, is refused, or has failed too often.

@@ -120,12 +120,7 @@ extension HomeserverConnection {
         do { response = try await http.stream(request) } catch { throw .network(error) }
         guard (200..<300).contains(response.status) else {
             let body = (try? await response.body.collect(upTo: 65_536)) ?? []
-            if let document = try? JSONDocument(body),
-                let error = MatrixError(status: response.status, body: document.root)
-            {
-                throw .server(error)
-            }
-            throw .server(MatrixError(.unknown, "status \(response.status)", status: response.status))
+            throw HomeserverConnection.refusal(response.status, body)
         }
         return response.body
     }

@@ -7,8 +7,8 @@ internal import SQLDatabase
 /// State events of before a join that could not be had then, because nobody told the keys of their servers: a server that was
 /// away just then would else be out of the room here for good.
 extension StateCompletion {
-    /// Servers asked for them at a time.
-    private static let serversAsked = 3
+    /// How long the servers may take, all together.
+    private static let timePerTry = Duration.seconds(120)
 
     /// Asks for what was left out once more. What is had now is taken into the state since the join, and what followed it is
     /// judged again.
@@ -17,22 +17,23 @@ extension StateCompletion {
         let reader = judgement.reader
         guard let record = try await reader.record(partial.roomID), !record.isPartial else { return }
         let servers = try await servers(for: partial)
-        guard environment.clock.now() < partial.leftOutUntil else { return try await forgetLeftOut(record) }
-        for server in servers.prefix(Self.serversAsked) {
+        guard environment.clock.now() < partial.leftOutUntil else { return try await giveUp(partial, "a day is over") }
+        let missing = judgement.missing.within(Self.timePerTry)
+        for server in servers {
             let lacking = Set(partial.leftOut).subtracting(try await judgement.stored(partial.leftOut).keys)
             guard !lacking.isEmpty else { break }
-            try await fetch(lacking.sorted(), in: record, from: server)
+            try await fetch(lacking.sorted(), in: record, by: missing, from: server)
         }
         let known = try await judgement.stored(partial.leftOut)
         let had = known.values.filter { !$0.flags.contains(.rejected) && $0.roomNID == record.nid }
         let rest = partial.leftOut.filter { known[$0] == nil }
         guard !had.isEmpty else {
-            if rest.isEmpty { return try await forgetLeftOut(record) }
+            if rest.isEmpty { return try await giveUp(partial, "it is not good") }
             throw PDUJudgement.Unjudgeable(reason: "what was left out cannot be had yet")
         }
         guard let join = try await environment.database.read({ try reader.log($0).event(nid: partial.joinNID) }),
             var state = try await knownState(before: join)
-        else { return try await forgetLeftOut(record) }
+        else { return try await giveUp(partial, "the join is gone") }
         for event in had {
             if let key = StateKey(of: event.pdu), state[key] == nil { state[key] = event }
         }
@@ -52,23 +53,33 @@ extension StateCompletion {
                     completion.before[event.id] = try await reader.storeState(of: Array(state.values), room: record)
                 }
             } catch is TooManyToAmend {
-                return try await forgetLeftOut(record)
+                return try await giveUp(partial, "too much has followed the join")
             }
         }
     }
 
-    private func forgetLeftOut(_ room: RoomRecord) async throws {
-        try await environment.database.write { try PartialRoomStore($0).forgetLeftOut(room.nid) }
+    private func giveUp(_ partial: PartialRoom, _ reason: String) async throws {
+        environment.logger.notice(
+            "state that a room had when it was joined stays unknown",
+            metadata: [
+                "room": "\(partial.roomID)", "events": "\(partial.leftOut.count)", "cause": "\(reason)",
+            ])
+        try await environment.database.write {
+            try PartialRoomStore($0).forgetLeftOut(partial.roomNID, join: partial.joinNID)
+        }
     }
 
-    private func fetch(_ ids: [EventID], in room: RoomRecord, from server: ServerName) async throws {
-        let missing = judgement.missing
-        let events = await missing.events(ids, room: room.id, version: room.version, from: server)
-        var all = events
-        for event in events where try await judgement.stored(event.authEvents).count < Set(event.authEvents).count {
-            all += await missing.authChain(of: event, from: server)
+    private func fetch(
+        _ ids: [EventID], in room: RoomRecord, by missing: MissingEvents, from server: ServerName
+    ) async throws {
+        for event in await missing.events(ids, room: room.id, version: room.version, from: server) {
+            var events = [event]
+            // The chain of one often has what the next needs.
+            if try await judgement.stored(event.authEvents).count < Set(event.authEvents).count {
+                events += await missing.authChain(of: event, from: server)
+            }
+            try await judgement.keep(events, in: room)
         }
-        try await judgement.keep(all, in: room)
     }
 
     /// The state before an event that is in the log: that after it, without it. Nil where it is not known.

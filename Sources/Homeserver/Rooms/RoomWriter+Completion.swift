@@ -13,16 +13,9 @@ struct RoomCompletion: Sendable {
     /// Before others.
     var before: [EventID: StateRoot] = [:]
     /// State events of before the join that could not be had.
-    var leftOut: [EventID] = []
+    var leftOut: [EventID]
     /// Whether the room was whole but for what was left out: then what followed the join is judged again.
     var isAmendment = false
-
-    init(joinNID: Int64, beforeJoin: StateRoot, leftOut: [EventID], isAmendment: Bool = false) {
-        self.joinNID = joinNID
-        self.beforeJoin = beforeJoin
-        self.leftOut = leftOut
-        self.isAmendment = isAmendment
-    }
 
     /// What is still to be done for the room, if this is about it.
     fileprivate func room(_ nid: Int64, _ connection: any SQLConnection) throws -> PartialRoom? {

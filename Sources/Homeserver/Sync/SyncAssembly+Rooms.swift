@@ -54,9 +54,7 @@ extension SyncAssembly {
         // Of one room nothing is won.
         guard joined.count > 1 else { return ahead = RoomsAhead() }
         ahead = try RoomsAhead(
-            joined.map { room in
-                (room, request.since.flatMap { room.memberPosition <= $0.events ? $0.events : nil })
-            }, for: self)
+            joined.map { room in (room, try wasJoined(room) ? request.since?.events : nil) }, for: self)
         try countAhead(joined)
     }
 
@@ -116,7 +114,8 @@ extension SyncAssembly {
         if hasEvents { window = try timeline(room, after: known?.events, upTo: current.events) }
         let old = try known.flatMap { try log.stateRoot(room: room.nid, at: $0.events) }
         if since != nil { try companions.note(room, since: old, wasJoined: wasJoined && !isWholeNow) }
-        let isFull = !wasJoined || request.fullState
+        // What was left out when the room was joined may be any state, and stands in no timeline.
+        let isFull = !wasJoined || request.fullState || isWholeNow
         let state = try stateChanges(
             room, window,
             StateSpan(end: StatePoint(root: room.state), known: hasEvents ? old : nil, isFull: isFull))

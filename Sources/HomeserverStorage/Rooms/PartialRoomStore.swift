@@ -52,10 +52,11 @@ public struct PartialRoomStore {
             + rooms("WHERE p.completed IS NOT NULL AND p.left_out IS NOT NULL AND \(isFree)")
     }
 
-    /// What was left out of a room is not asked for any more.
+    /// What was left out of a room, when it was joined by this, is not asked for any more.
     /// - Throws: `DatabaseError`.
-    public func forgetLeftOut(_ nid: Int64) throws {
-        try connection.execute("UPDATE partial_rooms SET left_out = NULL WHERE room_nid = \(nid)")
+    public func forgetLeftOut(_ nid: Int64, join: Int64) throws {
+        try connection.execute(
+            "UPDATE partial_rooms SET left_out = NULL WHERE room_nid = \(nid) AND join_nid = \(join)")
     }
 
     private func rooms(_ clause: SQL) throws -> [PartialRoom] {

@@ -18,8 +18,11 @@ import Testing
             let carol = try await c.register("carol")
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { await c.instance.run() }
-                let room = try await servers.alice.createRoom(version)
+                let room = try await servers.alice.createRoom(
+                    version, ["power_level_content_override": ["events_default": 0, "state_default": 0]])
                 try await carol.join(room, via: servers.a)
+                try await servers.agree(room, on: c)
+                try await carol.set("m.room.topic", ["topic": "hers"], room)
                 try await servers.agree(room, on: c)
                 servers.network.set { request in
                     request.host == "c.test" && request.pathAndQuery.contains("/key/") ? .unreachable : .delivered
@@ -64,6 +67,28 @@ import Testing
                 }
             }
         }
+    }
+
+    @Test func `clients that load members lazily are told of it, whatever it is`() async throws {
+        try await play("12") { servers, c, carol, room in
+            // Carol, who was away, named the room before Bob came.
+            let (_, first) = try await synced(servers.bob, room, since: nil)
+            try await servers.askAgain(in: room, at: 0)
+            servers.network.set()
+            try await eventually { try await servers.b.membership(carol.user, room) == .join }
+            let (state, _) = try await synced(servers.bob, room, since: first)
+            #expect(state.contains("m.room.topic"))
+        }
+    }
+
+    /// The types of the state that a lazy sync tells of a room, and where to go on.
+    private func synced(
+        _ client: TestHomeserver.Client, _ room: RoomID, since: String?
+    ) async throws -> (Set<String>, String) {
+        let answer = try await client.server.sync(client, since: since, lazy: true)
+        let joined = answer["rooms"]?["join"]?[room.text]
+        let events = (joined?["state"]?["events"]?.elements ?? []) + (joined?["timeline"]?["events"]?.elements ?? [])
+        return (Set(events.compactMap { $0["type"]?.string }), try #require(answer["next_batch"]?.string))
     }
 
     @Test func `a room that was left is not asked for`() async throws {
