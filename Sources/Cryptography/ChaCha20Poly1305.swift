@@ -9,16 +9,20 @@ public enum ChaCha20Poly1305 {
 
     /// The sealed bytes, 16 more than `plaintext`. Throws `wrongLength` for key or nonce.
     public static func seal(
-        _ plaintext: [UInt8], key: some ContiguousBytes, nonce: [UInt8]
+        _ plaintext: some ContiguousBytes, key: some ContiguousBytes, nonce: [UInt8]
     ) throws(CryptographyError) -> [UInt8] {
         try check(key, nonce)
-        var sealed = [UInt8](repeating: 0, count: plaintext.count + tagSize)
-        let result = key.withBytes { key in
-            guard let key = key.baseAddress?.assumingMemoryBound(to: UInt8.self) else { return Int32(-1) }
-            return crypto_aead_chacha20poly1305_ietf_encrypt(
-                &sealed, nil, plaintext, UInt64(plaintext.count), nil, 0, nil, nonce, key)
+        let sealed: [UInt8]? = plaintext.withBytes { plaintext in
+            key.withBytes { key in
+                guard let key = key.baseAddress?.assumingMemoryBound(to: UInt8.self) else { return nil }
+                var sealed = [UInt8](repeating: 0, count: plaintext.count + tagSize)
+                let result = crypto_aead_chacha20poly1305_ietf_encrypt(
+                    &sealed, nil, plaintext.baseAddress?.assumingMemoryBound(to: UInt8.self), UInt64(plaintext.count),
+                    nil, 0, nil, nonce, key)
+                return result == 0 ? sealed : nil
+            }
         }
-        guard result == 0 else { throw .outOfRange }
+        guard let sealed else { throw .outOfRange }
         return sealed
     }
 

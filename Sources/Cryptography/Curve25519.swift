@@ -4,7 +4,7 @@ internal import Synchronization
 /// X25519 key agreement, RFC 7748.
 public enum Curve25519 {
     /// The secret half of a pair, wiped when the last copy goes.
-    public struct PrivateKey: Sendable, CustomStringConvertible {
+    public struct PrivateKey: Sendable, ContiguousBytes, CustomStringConvertible {
         private let secret: SecretBytes
         private let known = PublicHalf()
 
@@ -35,6 +35,9 @@ public enum Curve25519 {
 
         /// The 32 secret bytes, for pickles only.
         public var bytes: [UInt8] { secret.bytes }
+
+        /// Lends the 32 secret bytes, for pickles only.
+        public func withBytes<R>(_ body: (UnsafeRawBufferPointer) -> R) -> R { secret.withBytes(body) }
 
         /// The 32 bytes both sides share. Throws `refusedPublicKey` where they would be zero.
         public func sharedSecret(with other: PublicKey) throws(CryptographyError) -> [UInt8] {

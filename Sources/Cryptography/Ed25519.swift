@@ -61,6 +61,9 @@ public enum Ed25519 {
         /// expanded ones here.
         public var seed: [UInt8] { (keptSeed ?? expanded).bytes }
 
+        /// Lends what `seed` copies.
+        public func withSeed<R>(_ body: (SecretBytes) -> R) -> R { body(keptSeed ?? expanded) }
+
         /// Whether the key came without its seed.
         public var isExpandedOnly: Bool { keptSeed == nil }
 

@@ -86,6 +86,12 @@ public final class SecretBytes: @unchecked Sendable, ContiguousBytes, CustomStri
         return SecretView(secret: self, range: range)
     }
 
+    /// Writes `bytes` at `position`, where they must have room: for a buffer that no one else holds yet.
+    func write(_ bytes: UnsafeRawBufferPointer, at position: Int) {
+        precondition(position >= 0 && bytes.count <= count - position, "what is written lies within")
+        UnsafeMutableRawBufferPointer(start: address + position, count: bytes.count).copyMemory(from: bytes)
+    }
+
     /// Lends the bytes to a C function.
     func withPointer<R>(_ body: (UnsafePointer<UInt8>) -> R) -> R {
         body(UnsafePointer(address.assumingMemoryBound(to: UInt8.self)))

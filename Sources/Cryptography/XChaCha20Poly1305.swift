@@ -9,17 +9,20 @@ public enum XChaCha20Poly1305 {
 
     /// A fresh nonce, then the sealed bytes: 40 bytes more than `plaintext`. Throws `wrongLength` for the key.
     public static func seal(
-        _ plaintext: [UInt8], key: [UInt8], additionalData: [UInt8] = [], random: some RandomSource
+        _ plaintext: some ContiguousBytes, key: [UInt8], additionalData: [UInt8] = [], random: some RandomSource
     ) throws(CryptographyError) -> [UInt8] {
         Sodium.start()
         guard key.count == keySize else { throw .wrongLength(expected: keySize, found: key.count) }
         let nonce = random.bytes(nonceSize)
         guard nonce.count == nonceSize else { throw .wrongLength(expected: nonceSize, found: nonce.count) }
-        var sealed = [UInt8](repeating: 0, count: plaintext.count + tagSize)
-        let result = crypto_aead_xchacha20poly1305_ietf_encrypt(
-            &sealed, nil, plaintext, UInt64(plaintext.count), additionalData, UInt64(additionalData.count), nil,
-            nonce, key)
-        guard result == 0 else { throw .outOfRange }
+        let sealed: [UInt8]? = plaintext.withBytes { plaintext in
+            var sealed = [UInt8](repeating: 0, count: plaintext.count + tagSize)
+            let result = crypto_aead_xchacha20poly1305_ietf_encrypt(
+                &sealed, nil, plaintext.baseAddress?.assumingMemoryBound(to: UInt8.self), UInt64(plaintext.count),
+                additionalData, UInt64(additionalData.count), nil, nonce, key)
+            return result == 0 ? sealed : nil
+        }
+        guard let sealed else { throw .outOfRange }
         return nonce + sealed
     }
 

@@ -63,7 +63,7 @@ extension EncapsulationKeys {
 extension PickleWriter {
     fileprivate mutating func write(_ key: EncapsulationKeys.Key) {
         write(key.number)
-        write(key.seed.bytes)
+        write(key.seed)
     }
 }
 

@@ -58,7 +58,7 @@ import Testing
             ratchet.advance()
             ratchet.advance(to: 0)
             #expect(ratchet.index == 0)
-            #expect(ratchet.bytes == (try vector.hex("result_hex")))
+            #expect(ratchet.secret.bytes == (try vector.hex("result_hex")))
         }
     }
 

@@ -25,9 +25,6 @@ struct MegolmRatchet: Sendable, Equatable {
         index = 0
     }
 
-    /// R₀ to R₃, for exports and pickles.
-    var bytes: [UInt8] { secret.bytes }
-
     /// The keys of the message at `index`.
     var cipherKeys: CipherKeys { CipherKeys(secret: secret, info: CipherPurpose.megolm) }
 

@@ -34,7 +34,15 @@ struct SessionExport {
     }
 
     func encoded(_ version: Version) -> [UInt8] {
-        let index = (0..<4).map { UInt8(truncatingIfNeeded: ratchet.index >> UInt32(24 - $0 * 8)) }
-        return [version.rawValue] + index + ratchet.bytes + signingKey.bytes
+        // Made at its full length, so that no shorter copy is left behind.
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(1 + 4 + MegolmRatchet.size + 32 + Ed25519.signatureSize)
+        bytes.append(version.rawValue)
+        for shift in stride(from: UInt32(24), through: 0, by: -8) {
+            bytes.append(UInt8(truncatingIfNeeded: ratchet.index >> shift))
+        }
+        ratchet.secret.withBytes { bytes += $0 }
+        bytes += signingKey.bytes
+        return bytes
     }
 }

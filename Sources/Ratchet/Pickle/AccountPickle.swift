@@ -5,7 +5,7 @@ extension OlmAccount {
     public func pickle(key: [UInt8], random: some RandomSource) throws(RatchetError) -> [UInt8] {
         var writer = PickleWriter(.account)
         writer.write(signingKey)
-        writer.write(identitySecret.bytes)
+        writer.write(identitySecret)
         writer.write(nextNumber)
         writer.write(publishedBelow)
         writer.write(UInt64(oneTimeKeys.count))
@@ -39,7 +39,7 @@ extension OlmAccount {
 extension PickleWriter {
     fileprivate mutating func write(_ key: OlmAccount.OneTimeKey) {
         write(key.number)
-        write(key.secret.bytes)
+        write(key.secret)
     }
 }
 

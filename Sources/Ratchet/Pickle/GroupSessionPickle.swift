@@ -50,7 +50,7 @@ extension InboundGroupSession {
 extension PickleWriter {
     fileprivate mutating func write(_ ratchet: MegolmRatchet) {
         write(UInt64(ratchet.index))
-        write(ratchet.bytes)
+        write(ratchet.secret)
     }
 }
 

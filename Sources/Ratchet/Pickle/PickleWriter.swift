@@ -11,12 +11,12 @@ package enum PickleKind: UInt8 {
 }
 
 /// A pickle: version, kind, then the state, big endian, sealed with XChaCha20-Poly1305.
-package struct PickleWriter {
+package struct PickleWriter: ~Copyable {
     /// Version 1 had no kinds of signing keys and no forms of codes.
     static let version: UInt8 = 2
 
     private let header: [UInt8]
-    private var body: [UInt8] = []
+    private var body = SecretBuffer()
 
     package init(_ kind: PickleKind) { header = [Self.version, kind.rawValue] }
 
@@ -31,16 +31,16 @@ package struct PickleWriter {
     /// Its seed, or its expanded form.
     mutating func write(_ key: Ed25519.SigningKey) {
         write(UInt8(key.isExpandedOnly ? 1 : 0))
-        body += key.seed
+        key.withSeed { body.append($0) }
     }
 
     /// Bytes whose number the reader knows.
-    package mutating func write(_ bytes: [UInt8]) { body += bytes }
+    package mutating func write(_ bytes: some ContiguousBytes) { body.append(bytes) }
 
     /// The header, readable and authenticated, then the sealed body; what was written is wiped. Throws `refusedKey` unless
     /// `key` has 32 bytes.
-    package mutating func sealed(key: [UInt8], random: some RandomSource) throws(RatchetError) -> [UInt8] {
-        defer { wipe(&body) }
+    package consuming func sealed(key: [UInt8], random: some RandomSource) throws(RatchetError) -> [UInt8] {
+        let (header, body) = (header, body.bytes)
         return header
             + (try translating { () throws(CryptographyError) in
                 try XChaCha20Poly1305.seal(body, key: key, additionalData: header, random: random)

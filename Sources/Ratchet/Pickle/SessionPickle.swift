@@ -8,12 +8,12 @@ extension OlmSession {
         switch turn {
         case .ours(let root, let ratchetKey, let chain):
             writer.write(UInt8(0))
-            writer.write(root.secret.bytes)
-            writer.write(ratchetKey.bytes)
+            writer.write(root.secret)
+            writer.write(ratchetKey)
             writer.write(chain)
         case .theirs(let root, let remote):
             writer.write(UInt8(1))
-            writer.write(root.secret.bytes)
+            writer.write(root.secret)
             writer.write(remote.bytes)
         }
         writer.write(UInt64(receiving.count))
@@ -23,7 +23,7 @@ extension OlmSession {
             writer.write(UInt64(chain.skipped.count))
             for skipped in chain.skipped {
                 writer.write(skipped.index)
-                writer.write(skipped.key.bytes)
+                writer.write(skipped.key)
             }
         }
         writer.write(form.rawValue)
@@ -52,7 +52,7 @@ extension OlmSession {
 extension PickleWriter {
     fileprivate mutating func write(_ chain: ChainKey) {
         write(chain.index)
-        write(chain.secret.bytes)
+        write(chain.secret)
     }
 }
 

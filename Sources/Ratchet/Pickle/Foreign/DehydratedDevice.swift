@@ -22,17 +22,16 @@ public struct DehydratedDevice: Sendable, Equatable {
     /// no seed.
     public init(_ account: OlmAccount, key: SecretBytes, random: some RandomSource) throws(RatchetError) {
         guard !account.signingKey.isExpandedOnly else { throw .refusedKey }
-        var body: [UInt8] = [0, 0, 0, Self.version]
-        defer { wipe(&body) }
-        body.reserveCapacity(128 + account.oneTimeKeys.count * 32)
-        body += account.identitySecret.bytes
-        body += account.signingKey.seed
-        body += (0..<4).map { UInt8(truncatingIfNeeded: account.oneTimeKeys.count >> (24 - $0 * 8)) }
-        for oneTimeKey in account.oneTimeKeys { body += oneTimeKey.secret.bytes }
+        var body = SecretBuffer()
+        body.append([0, 0, 0, Self.version])
+        body.append(account.identitySecret)
+        account.signingKey.withSeed { body.append($0) }
+        body.append((0..<4).map { UInt8(truncatingIfNeeded: account.oneTimeKeys.count >> (24 - $0 * 8)) })
+        for oneTimeKey in account.oneTimeKeys { body.append(oneTimeKey.secret) }
         body.append(account.fallback == nil ? 0 : 1)
-        if let fallback = account.fallback { body += fallback.secret.bytes }
+        if let fallback = account.fallback { body.append(fallback.secret) }
         nonce = random.bytes(ChaCha20Poly1305.nonceSize)
-        pickle = try Self.seal(body, key: key, nonce: nonce)
+        pickle = try Self.seal(body.bytes, key: key, nonce: nonce)
     }
 
     /// The account, whose keys all count as published. Throws `refusedKey`, `cannotOpen` for another key or altered bytes,
@@ -61,7 +60,7 @@ public struct DehydratedDevice: Sendable, Equatable {
             identitySecret: identitySecret)
     }
 
-    private static func seal(_ body: [UInt8], key: SecretBytes, nonce: [UInt8]) throws(RatchetError) -> [UInt8] {
+    private static func seal(_ body: SecretView, key: SecretBytes, nonce: [UInt8]) throws(RatchetError) -> [UInt8] {
         try translating { () throws(CryptographyError) in try ChaCha20Poly1305.seal(body, key: key, nonce: nonce) }
     }
 }
