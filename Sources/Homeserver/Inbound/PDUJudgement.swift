@@ -145,9 +145,9 @@ struct PDUJudgement: Sendable {
 
     private func judgeAndAppend(_ event: PDU, from source: Source) async throws {
         for _ in 0..<Self.judgements {
-            do { return try await judgeAndAppendOnce(event, from: source) } catch is RoomCompletenessChanged {}
+            do { return try await judgeAndAppendOnce(event, from: source) } catch is RoomKnowledgeChanged {}
         }
-        throw Unjudgeable(reason: "the room is being made whole")
+        throw Unjudgeable(reason: "more of the room becomes known all the time")
     }
 
     private func judgeAndAppendOnce(_ event: PDU, from source: Source) async throws {
@@ -174,7 +174,7 @@ struct PDUJudgement: Sendable {
                 : try await reader.stateBefore(event.prevEvents, in: room)
             return JudgedPDU(
                 pdu: event, verdict: .rejected("auth events: \(reason)"), stateBefore: before,
-                isPartial: room.isPartial)
+                knowledge: room.knowledge)
         }
         if room.isPartial {
             var judged = try await judgePartially(event, auth: auth.events, in: room, create: create.pdu)
@@ -189,21 +189,27 @@ struct PDUJudgement: Sendable {
         // By the state before it.
         let before = try await stateBefore(event, in: room, from: source)
         if let reason = try await refusal(of: event, at: before, create.pdu, rules) {
-            return JudgedPDU(pdu: event, verdict: .rejected("state before: \(reason)"), stateBefore: before)
+            return JudgedPDU(
+                pdu: event, verdict: .rejected("state before: \(reason)"), stateBefore: before,
+                knowledge: room.knowledge)
         }
         // By the current state.
         if before != room.state, let reason = try await refusal(of: event, at: room.state, create.pdu, rules) {
-            return JudgedPDU(pdu: event, verdict: .softFailed(reason), stateBefore: before)
+            return JudgedPDU(pdu: event, verdict: .softFailed(reason), stateBefore: before, knowledge: room.knowledge)
         }
         if try await isPurged(event, in: room) {
-            return JudgedPDU(pdu: event, verdict: .softFailed("older than what is kept"), stateBefore: before)
+            return JudgedPDU(
+                pdu: event, verdict: .softFailed("older than what is kept"), stateBefore: before,
+                knowledge: room.knowledge)
         }
         // By the policy server.
         guard let signed = try await recommended(event, in: room, from: source) else {
-            return JudgedPDU(pdu: event, verdict: .softFailed("the policy server did not sign"), stateBefore: before)
+            return JudgedPDU(
+                pdu: event, verdict: .softFailed("the policy server did not sign"), stateBefore: before,
+                knowledge: room.knowledge)
         }
         return JudgedPDU(
-            pdu: signed, verdict: .accepted, stateBefore: before,
+            pdu: signed, verdict: .accepted, stateBefore: before, knowledge: room.knowledge,
             destinations: try await untold(of: event, before: before, in: room))
     }
 

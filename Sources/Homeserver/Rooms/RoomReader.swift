@@ -189,16 +189,24 @@ public struct RoomReader: Sendable {
     /// - Parameter events: state events of the room, each key once; all known to the log.
     /// - Throws: `DatabaseError`, `CorruptState`.
     public func storeState(of events: [StoredEvent], room: RoomRecord) async throws -> StateRoot {
-        let keys = events.compactMap { StateKey(of: $0.pdu) }
-        let numbers = try await numbers(of: keys)
+        var changes: [StateKey: Int64?] = [:]
+        for event in events { if let key = StateKey(of: event.pdu) { changes[key] = event.nid } }
+        return try await storeState(changes, on: .empty, room: room)
+    }
+
+    /// Stores a state with some of its events replaced.
+    /// - Parameter changes: the numbers of the events in their places; nil takes one out.
+    /// - Throws: `DatabaseError`, `CorruptState`.
+    func storeState(_ changes: [StateKey: Int64?], on root: StateRoot, room: RoomRecord) async throws -> StateRoot {
+        let numbers = try await numbers(of: Array(changes.keys))
         let change: StateChange = try await database.read { connection in
-            var changes: [Int64: Int64?] = [:]
-            for event in events {
-                if let key = StateKey(of: event.pdu), let number = numbers[key] { changes[number] = event.nid }
-            }
-            return try StateWriter(connection, states).applying(changes, to: StateChange(.empty))
+            var numbered: [Int64: Int64?] = [:]
+            for (key, nid) in changes { if let number = numbers[key] { numbered[number] = nid } }
+            return try StateWriter(connection, states).applying(numbered, to: StateChange(root))
         }
-        try await database.groupedWrite { try StateWriter($0, states).store(change, room: room.nid) }
+        if !change.isStored {
+            try await database.groupedWrite { try StateWriter($0, states).store(change, room: room.nid) }
+        }
         return change.root
     }
 

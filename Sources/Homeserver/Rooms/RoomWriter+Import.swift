@@ -44,7 +44,7 @@ extension RoomWriter {
                     append.completeness = .partial(
                         PartialJoin(
                             nid: append.events[index].nid, resident: partial.resident, servers: partial.servers))
-                    record.isPartial = true
+                    record.knowledge.isPartial = true
                 }
                 return (append, record)
             }
@@ -118,7 +118,8 @@ extension RoomWriter {
         append.closedBackwardExtremities = [join.id]
         let record = RoomRecord(
             nid: roomNID, id: join.roomID, version: append.version, headVersion: (existing?.headVersion ?? 0) + 1,
-            state: after.root, extremities: [joinNID], depth: join.depth)
+            state: after.root, extremities: [joinNID], depth: join.depth,
+            knowledge: RoomKnowledge(changes: existing.map { $0.knowledge.changes + 1 } ?? 0))
         return (append, record)
     }
 }

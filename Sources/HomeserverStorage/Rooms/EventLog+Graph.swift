@@ -24,14 +24,20 @@ extension EventLog {
 
     /// The events that lie behind withheld ones (rejected, or soft-failed): what these follow, through others withheld, as
     /// far as `limit` of them go. Who follows a withheld event follows what it was built on too.
-    /// - Parameter nids: events of which some may be withheld.
+    /// - Parameters:
+    ///   - nids: events of which some may be withheld.
+    ///   - judgedAnew: the flags that events will have, by number, where they differ from those in the log.
     /// - Throws: `DatabaseError`.
-    public func behindWithheld(_ nids: some Collection<Int64>, limit: Int) throws -> Set<Int64> {
+    public func behindWithheld(
+        _ nids: some Collection<Int64>, limit: Int, judgedAnew: [Int64: EventFlags] = [:]
+    ) throws -> Set<Int64> {
         var behind: Set<Int64> = []
         var seen: Set<Int64> = []
         var level = Set(nids)
         while !level.isEmpty, seen.count < limit {
-            let withheld = try self.withheld(among: level.subtracting(seen))
+            let unseen = level.subtracting(seen)
+            let withheld = try self.withheld(among: unseen.filter { judgedAnew[$0] == nil })
+                .union(unseen.filter { judgedAnew[$0]?.isDisjoint(with: [.rejected, .softFailed]) == false })
             guard !withheld.isEmpty else { break }
             seen.formUnion(withheld)
             let prev = try self.nids(try events(nids: withheld).values.flatMap(\.pdu.prevEvents))
