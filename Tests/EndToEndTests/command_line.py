@@ -332,13 +332,19 @@ def partly_sent(world):
     alice, carol = world.person("alice"), world.person("carol", world.b)
     room = alice.ask("create", "--name", "Later", "--invite", carol.id)["room_id"]
     eventually(lambda: room in carol.do("rooms"), "carol is invited", 30)
+    carol.do("join", room)
+
+    def joined():
+        members = [json.loads(line) for line in alice.do("members", room, "--json").splitlines()]
+        return (carol.id, "join") in [(each["user_id"], each["membership"]) for each in members]
+
+    eventually(joined, "alice knows that carol has joined", 30)
     world.b.stop()
     done = alice.run("send", room, "-m", "to nobody yet", "--json")
     expect_equal(done.returncode, 8, done.stderr)
     expect_equal(json.loads(done.stdout)["unreached"], [carol.id])
     expect(carol.id in done.stderr, done.stderr)
     world.b.start()
-    carol.do("join", room)
     carol.hear_texts(room, ["to nobody yet"], 90)
     answer = alice.ask("send", room, "-m", "to all")
     expect("unreached" not in answer, answer)
