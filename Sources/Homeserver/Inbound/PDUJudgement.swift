@@ -248,8 +248,8 @@ struct PDUJudgement: Sendable {
         guard let policy = try await reader.policy(of: room), RoomPolicy.covers(event.type, stateKey: event.stateKey),
             !policy.recommends(event)
         else { return event }
-        // Whoever is asked may take its time, which is taken outside of the room's line.
-        _ = try source.asked()
+        // Whoever else is asked may take its time, which is taken outside of the room's line.
+        if policy.server != environment.serverName { _ = try source.asked() }
         return try? await writer.recommended(event, by: policy)
     }
 
