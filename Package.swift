@@ -141,8 +141,8 @@ let testTargets: [Target] = [
     tests(
         "FedchatKitTests",
         [
-            "FedchatKit", "ClientEncryption", "Ratchet", "MatrixAPI", "MatrixModel", "HTTPMessages", "SQLDatabase",
-            "SQLiteEngine", "Cryptography", "FedchatTesting", httpTypes,
+            "FedchatKit", "ClientEncryption", "PostQuantum", "Ratchet", "MatrixAPI", "MatrixModel", "HTTPMessages",
+            "SQLDatabase", "SQLiteEngine", "Cryptography", "FedchatTesting", httpTypes,
         ]),
     tests(
         "SimulationTests",
