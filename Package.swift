@@ -144,7 +144,13 @@ let testTargets: [Target] = [
             "FedchatKit", "ClientEncryption", "PostQuantum", "Ratchet", "MatrixAPI", "MatrixModel", "HTTPMessages",
             "SQLDatabase", "SQLiteEngine", "Cryptography", "FedchatTesting", httpTypes,
         ]),
-    tests("SimulationTests", ["Simulation", "SQLiteEngine", "SQLDatabase", "FedchatTesting", "fedchat-simulate"]),
+    tests(
+        "SimulationTests",
+        [
+            "Simulation", "HomeserverStorage", "MatrixModel", "MatrixRooms", "SQLiteEngine", "SQLDatabase",
+            "FedchatTesting",
+            "fedchat-simulate",
+        ]),
     tests("FedchatTests", ["fedchat", "ClientEncryption", "MatrixModel"]),
     tests("FedchatdTests", ["fedchatd", "Homeserver", "Cryptography", "MatrixModel"]),
     tests("TidyTests", []),

@@ -4,6 +4,7 @@ import contextlib
 import datetime
 import pathlib
 import shutil
+import subprocess
 import sys
 import tempfile
 
@@ -64,6 +65,13 @@ class Databases:
 def kinds(database):
     """The kinds of databases that --database names."""
     return ("sqlite", "postgres") if database == "both" else (database,)
+
+
+def commit():
+    """The commit of this checkout, shortened; with a mark when something is changed in it."""
+    root = pathlib.Path(__file__).resolve().parents[3]
+    done = subprocess.run(["git", "-C", root, "describe", "--always", "--dirty", "--abbrev=9"], capture_output=True, text=True)
+    return done.stdout.strip() or "unknown"
 
 
 def dated(path):
