@@ -144,7 +144,9 @@ let testTargets: [Target] = [
             "FedchatKit", "ClientEncryption", "Ratchet", "MatrixAPI", "MatrixModel", "HTTPMessages", "SQLDatabase",
             "SQLiteEngine", "Cryptography", "FedchatTesting", httpTypes,
         ]),
-    tests("SimulationTests", ["Simulation", "SQLiteEngine", "SQLDatabase", "FedchatTesting", "fedchat-simulate"]),
+    tests(
+        "SimulationTests",
+        ["Simulation", "MatrixModel", "SQLiteEngine", "SQLDatabase", "FedchatTesting", "fedchat-simulate"]),
     tests("FedchatTests", ["fedchat", "ClientEncryption", "MatrixModel"]),
     tests("FedchatdTests", ["fedchatd", "Homeserver", "Cryptography", "MatrixModel"]),
     tests("TidyTests", []),

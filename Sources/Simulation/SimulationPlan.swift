@@ -12,6 +12,8 @@ public struct SimulationPlan: Sendable, Hashable {
         case shownRejected = "shown-rejected"
         /// An acknowledged event vanishes from its server.
         case lostEvent = "lost-event"
+        /// What a server was made of stays in memory when it crashed.
+        case keptServer = "kept-server"
     }
 
     /// All that happens follows from this.
