@@ -156,7 +156,20 @@ struct PDUJudgement: Sendable {
         if case .rejected(let reason) = judged.verdict {
             environment.logger.info("rejected", metadata: ["event": "\(event.id)", "reason": "\(reason)"])
         }
+        let newcomer = try await newcomer(by: judged, in: room)
         try await writer.append([judged], to: room.id)
+        if let newcomer { try await writer.sendEnds(of: room.id, to: [newcomer]) }
+    }
+
+    /// The server of a user who joined, by another and as its first. It is sent what was said here and the join does not
+    /// follow: nobody did so while it was out of the room, or it took nothing in.
+    private func newcomer(by judged: JudgedPDU, in room: RoomRecord) async throws -> ServerName? {
+        let server = judged.pdu.sender.serverName
+        guard judged.verdict == .accepted, judged.pdu.type == .member, !environment.isLocal(judged.pdu.sender),
+            (try? RoomMember(judged.pdu).membership) == .join, !room.isPartial,
+            try await !reader.joinedServers(room).contains(server)
+        else { return nil }
+        return server
     }
 
     private func judge(_ event: PDU, in room: RoomRecord, from source: Source) async throws -> JudgedPDU {
@@ -240,28 +253,13 @@ struct PDUJudgement: Sendable {
         return try? await writer.recommended(event, by: policy)
     }
 
-    /// Judges an event of long ago, by its auth events and, where it is known, the state before it.
-    func judgeHistory(
-        _ event: PDU, in room: RoomRecord, from origin: ServerName, by missing: MissingEvents
-    ) async throws -> JudgedPDU {
-        guard let create = try await reader.stateEvent(room, .create) else {
-            throw Unjudgeable(reason: "the room has no create event")
-        }
-        let rules = room.version.rules
-        let before = event.prevEvents.isEmpty ? nil : try await reader.stateBefore(event.prevEvents, in: room)
-        func judged(_ verdict: Verdict) -> JudgedPDU {
-            JudgedPDU(pdu: event, verdict: verdict, stateBefore: before, isBackfilled: true)
-        }
-        if event.id == create.id { return judged(.accepted) }
-        guard !event.prevEvents.isEmpty else { return judged(.rejected("a second beginning of the room")) }
+    /// Why its auth events do not allow an event of long ago; those we lack are fetched.
+    /// - Throws: `Unjudgeable` where they cannot be had.
+    func refusalByAuthEvents(
+        of event: PDU, in room: RoomRecord, _ create: PDU, from origin: ServerName, by missing: MissingEvents
+    ) async throws -> String? {
         let auth = try await authEvents(of: event, in: room, from: Source(origin: origin, missing: missing))
-        if let reason = Self.refusal(of: event, by: auth, create.pdu, rules) {
-            return judged(.rejected("auth events: \(reason)"))
-        }
-        if let before, let reason = try await refusal(of: event, at: before, create.pdu, rules) {
-            return judged(.rejected("state before: \(reason)"))
-        }
-        return judged(.accepted)
+        return Self.refusal(of: event, by: auth, create, room.version.rules)
     }
 
     /// Why its own auth events do not allow an event.

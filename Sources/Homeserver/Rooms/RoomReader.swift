@@ -165,12 +165,19 @@ public struct RoomReader: Sendable {
 
     /// The state before an event whose previous events are `prevEvents`: theirs, merged where they differ. Nil where one is
     /// not known, or its state is not.
+    /// - Parameter after: the states after some of them, where these are not in the log.
     /// - Throws: `DatabaseError`, `CorruptState`, `ResolutionFailure`.
-    public func stateBefore(_ prevEvents: [EventID], in room: RoomRecord) async throws -> StateRoot? {
+    public func stateBefore(
+        _ prevEvents: [EventID], in room: RoomRecord, after: [EventID: StateRoot] = [:]
+    ) async throws -> StateRoot? {
         let merged: StateChange? = try await database.read { connection in
-            let found = try log(connection).events(ids: prevEvents)
+            let found = try log(connection).events(ids: prevEvents.filter { after[$0] == nil })
             var roots: [StateRoot] = []
             for id in prevEvents {
+                if let root = after[id] {
+                    roots.append(root)
+                    continue
+                }
                 guard let event = found[id], event.roomNID == room.nid, let root = event.stateAfter else { return nil }
                 roots.append(root)
             }

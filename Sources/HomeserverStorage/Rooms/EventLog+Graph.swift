@@ -1,4 +1,4 @@
-internal import MatrixModel
+public import MatrixModel
 internal import SQLDatabase
 
 /// What the graph of a room is made of, without its events' bodies.
@@ -73,5 +73,32 @@ extension EventLog {
             """
         ).map { try $0.integer(0) }
         return nids.isEmpty ? [] : Array(try events(nids: nids).values)
+    }
+
+    /// What is to be asked for where a room's history ends: the events that are not here; and where one is here but withheld,
+    /// what it follows in its place, for whoever rejected it too tells nothing of it.
+    /// - Parameters:
+    ///   - ends: backward extremities.
+    ///   - limit: withheld events that are looked through.
+    /// - Throws: `DatabaseError`.
+    public func missing(at ends: [EventID], limit: Int) throws -> [EventID] {
+        var missing: [EventID] = []
+        var seen: Set<EventID> = []
+        var passed = 0
+        var open = ends
+        while !open.isEmpty {
+            let level = open.filter { seen.insert($0).inserted }
+            open = []
+            let events = try self.events(ids: level)
+            for id in level {
+                guard let event = events[id], event.position == nil, !event.flags.contains(.outlier) else {
+                    if events[id]?.position == nil { missing.append(id) }
+                    continue
+                }
+                passed += 1
+                if passed <= limit { open += event.pdu.prevEvents }
+            }
+        }
+        return missing
     }
 }

@@ -15,8 +15,8 @@ struct RoomChecks: Sendable {
         var views: [ServerView] = []
         var read: [ServerName: Set<EventID>] = [:]
         for server in cast.servers {
-            guard let database = server.database else { continue }
-            guard let view = try await ServerView.read(room, from: database, of: server.name) else {
+            guard server.isUp else { continue }
+            guard let view = try await ServerView.read(room, on: server) else {
                 if world.records.acknowledged.contains(where: { $0.room == room && $0.server == server.name }) {
                     find("\(server.name) does not have the room, in which it acknowledged events")
                 }
@@ -31,45 +31,16 @@ struct RoomChecks: Sendable {
                 continue
             }
             read[server.name] = Set(events.compactMap { $0["event_id"]?.string.flatMap { try? EventID($0) } })
-            // Reading back may have fetched history.
-            views.append(try await ServerView.read(room, from: database, of: server.name) ?? view)
+            // Reading back may have fetched history, and the server may have crashed meanwhile.
+            views.append(try await ServerView.read(room, on: server) ?? view)
         }
-        agree(views)
+        for difference in RoomAgreement(views: views, mute: mute).differences() { find(difference) }
         try followTheRules(views)
         for view in views { nothingIsLost(view, read[view.server] ?? [], views) }
         return Set(views.flatMap { $0.shown.keys }).count
     }
 
     private func find(_ text: String) { world.records.find("\(room): \(text)") }
-
-    // MARK: Agreement
-
-    private func agree(_ views: [ServerView]) {
-        guard let first = views.first else { return }
-        for view in views.dropFirst() {
-            let (ends, others) = (newest(first, seenBy: view), newest(view, seenBy: first))
-            if ends != others {
-                find(
-                    "\(first.server) and \(view.server) have different extremities: \(Self.difference(ends, others))")
-            }
-            for key in Set(first.state.keys).union(view.state.keys).sorted(by: { $0.description < $1.description })
-            where first.state[key] != view.state[key] {
-                find(
-                    "\(first.server) and \(view.server) disagree about \(key): "
-                        + "\(first.state[key]?.text ?? "nothing"), \(view.state[key]?.text ?? "nothing")")
-            }
-        }
-    }
-
-    /// A server's extremities as far as another shares them: what that one withheld can only be tied in by who has it.
-    private func newest(_ view: ServerView, seenBy other: ServerView) -> Set<EventID> {
-        guard mute.contains(view.server) else { return view.extremities }
-        return view.extremities.filter { other.events[$0]?.flags.contains(.softFailed) != true }
-    }
-
-    private static func difference(_ a: Set<EventID>, _ b: Set<EventID>) -> String {
-        "\(a.subtracting(b).map(\.text).sorted()) \(b.subtracting(a).map(\.text).sorted())"
-    }
 
     // MARK: Loss
 
