@@ -33,7 +33,7 @@ struct TableChecks: Sendable {
             return ["\(server.name) is down, and its tables cannot be looked at"]
         }
         do {
-            return try await database.peek { connection in
+            return try await database.read { connection in
                 try Self.bounds(olderThan: time).compactMap { bound in
                     let count = try connection.query(bound.count).first?.integer(0) ?? 0
                     return count > 0 ? "\(server.name) keeps too much: \(count) \(bound.what)" : nil
