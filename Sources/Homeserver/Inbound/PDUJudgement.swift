@@ -1,5 +1,6 @@
 internal import HomeserverStorage
 internal import Logging
+internal import MatrixAPI
 internal import MatrixModel
 internal import MatrixRooms
 internal import SQLDatabase
@@ -237,7 +238,13 @@ struct PDUJudgement: Sendable {
         else { return event }
         // Whoever else is asked may take its time, which is taken outside of the room's line.
         if policy.server != environment.serverName { _ = try source.asked() }
-        return try? await writer.recommended(event, by: policy)
+        do { return try await writer.recommended(event, by: policy) } catch {
+            // A failure of this server's own says nothing of the event.
+            guard error.status != MatrixError.unknown.status else {
+                throw Unjudgeable(reason: "whether the policy server signs is not known")
+            }
+            return nil
+        }
     }
 
     /// Judges an event of long ago, by its auth events and, where it is known, the state before it.
