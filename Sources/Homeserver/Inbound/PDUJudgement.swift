@@ -1,5 +1,6 @@
 internal import HomeserverStorage
 internal import Logging
+internal import MatrixAPI
 internal import MatrixModel
 internal import MatrixRooms
 internal import SQLDatabase
@@ -250,7 +251,13 @@ struct PDUJudgement: Sendable {
         else { return event }
         // Whoever else is asked may take its time, which is taken outside of the room's line.
         if policy.server != environment.serverName { _ = try source.asked() }
-        return try? await writer.recommended(event, by: policy)
+        do { return try await writer.recommended(event, by: policy) } catch {
+            // A failure of this server's own says nothing of the event.
+            guard error.status != MatrixError.unknown.status else {
+                throw Unjudgeable(reason: "whether the policy server signs is not known")
+            }
+            return nil
+        }
     }
 
     /// Why its auth events do not allow an event of long ago; those we lack are fetched.
