@@ -46,9 +46,7 @@ struct Healing: Sendable {
 
     /// Has somebody of a server say a word. `false` when nobody of it may.
     private func speak(_ server: SimulatedServer, in room: RoomID) async -> Bool {
-        guard let database = server.database,
-            let view = try? await ServerView.read(room, from: database, of: server.name)
-        else { return false }
+        guard let view = try? await ServerView.read(room, of: server) else { return false }
         for user in cast.users where view.joined.contains(user.user) {
             let sent = await user.send("m.room.message", ["msgtype": "m.text", "body": "all well"], to: room)
             if sent != nil { return true }

@@ -22,8 +22,15 @@ struct ServerView: Sendable {
     /// Events that are shown to clients.
     var shown: [EventID: StoredEvent] { events.filter { $0.value.position != nil } }
 
+    /// `nil` where the server does not have the room, or is down. Nobody else holds its database meanwhile: what a server that
+    /// crashes leaves in memory is looked at.
+    static func read(_ room: RoomID, of server: SimulatedServer) async throws -> ServerView? {
+        guard let database = server.database else { return nil }
+        return try await read(room, from: database, of: server.name)
+    }
+
     /// `nil` where the server does not have the room.
-    static func read(_ room: RoomID, from database: SimulatedDatabase, of server: ServerName) async throws
+    private static func read(_ room: RoomID, from database: SimulatedDatabase, of server: ServerName) async throws
         -> ServerView?
     {
         let reader = RoomReader(database: database, sealer: .plain, stateCacheBytes: 8 << 20, eventCacheBytes: 8 << 20)
