@@ -141,15 +141,14 @@ let testTargets: [Target] = [
     tests(
         "FedchatKitTests",
         [
-            "FedchatKit", "ClientEncryption", "Ratchet", "MatrixAPI", "MatrixModel", "HTTPMessages", "SQLDatabase",
-            "SQLiteEngine", "Cryptography", "FedchatTesting", httpTypes,
+            "FedchatKit", "ClientEncryption", "PostQuantum", "Ratchet", "MatrixAPI", "MatrixModel", "HTTPMessages",
+            "SQLDatabase", "SQLiteEngine", "Cryptography", "FedchatTesting", httpTypes,
         ]),
     tests(
         "SimulationTests",
         [
             "Simulation", "HomeserverStorage", "MatrixModel", "MatrixRooms", "SQLiteEngine", "SQLDatabase",
-            "FedchatTesting",
-            "fedchat-simulate",
+            "FedchatTesting", "fedchat-simulate",
         ]),
     tests("FedchatTests", ["fedchat", "ClientEncryption", "MatrixModel"]),
     tests("FedchatdTests", ["fedchatd", "Homeserver", "Cryptography", "MatrixModel"]),

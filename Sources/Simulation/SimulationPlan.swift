@@ -14,6 +14,8 @@ public struct SimulationPlan: Sendable, Hashable {
         case lostEvent = "lost-event"
         /// What should go with time stays.
         case keptRows = "kept-rows"
+        /// What a server was made of stays in memory when it crashed.
+        case keptServer = "kept-server"
     }
 
     /// All that happens follows from this.

@@ -46,7 +46,7 @@ struct Healing: Sendable {
 
     /// Has somebody of a server say a word. `false` when nobody of it may.
     private func speak(_ server: SimulatedServer, in room: RoomID) async -> Bool {
-        guard let view = try? await ServerView.read(room, of: server) else { return false }
+        guard let view = try? await ServerView.read(room, on: server) else { return false }
         for user in cast.users where view.joined.contains(user.user) {
             let sent = await user.send("m.room.message", ["msgtype": "m.text", "body": "all well"], to: room)
             if sent != nil { return true }
@@ -79,7 +79,7 @@ struct Healing: Sendable {
                 continue
             }
             do {
-                let counts = try await database.peek { connection in
+                let counts = try await database.read { connection in
                     try connection.query(
                         """
                         SELECT (SELECT COUNT(*) FROM outbox WHERE destination IN \(list: honest)),

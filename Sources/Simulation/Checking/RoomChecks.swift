@@ -15,8 +15,8 @@ struct RoomChecks: Sendable {
         var views: [ServerView] = []
         var read: [ServerName: Set<EventID>] = [:]
         for server in cast.servers {
-            guard server.database != nil else { continue }
-            guard let view = try await ServerView.read(room, of: server) else {
+            guard server.isUp else { continue }
+            guard let view = try await ServerView.read(room, on: server) else {
                 if world.records.acknowledged.contains(where: { $0.room == room && $0.server == server.name }) {
                     find("\(server.name) does not have the room, in which it acknowledged events")
                 }
@@ -31,8 +31,8 @@ struct RoomChecks: Sendable {
                 continue
             }
             read[server.name] = Set(events.compactMap { $0["event_id"]?.string.flatMap { try? EventID($0) } })
-            // Reading back may have fetched history.
-            views.append(try await ServerView.read(room, of: server) ?? view)
+            // Reading back may have fetched history, and the server may have crashed meanwhile.
+            views.append(try await ServerView.read(room, on: server) ?? view)
         }
         for difference in RoomAgreement(views: views, mute: mute).differences() { find(difference) }
         try followTheRules(views)

@@ -22,19 +22,12 @@ struct ServerView: Sendable {
     /// Events that are shown to clients.
     var shown: [EventID: StoredEvent] { events.filter { $0.value.position != nil } }
 
-    /// `nil` where the server does not have the room, or is down. Nobody else holds its database meanwhile: what a server that
-    /// crashes leaves in memory is looked at.
-    static func read(_ room: RoomID, of server: SimulatedServer) async throws -> ServerView? {
+    /// `nil` where the server does not have the room, or is down.
+    static func read(_ room: RoomID, on server: SimulatedServer) async throws -> ServerView? {
         guard let database = server.database else { return nil }
-        return try await read(room, from: database, of: server.name)
-    }
-
-    /// `nil` where the server does not have the room.
-    private static func read(_ room: RoomID, from database: SimulatedDatabase, of server: ServerName) async throws
-        -> ServerView?
-    {
+        let name = server.name
         let reader = RoomReader(database: database, sealer: .plain, stateCacheBytes: 8 << 20, eventCacheBytes: 8 << 20)
-        return try await database.peek { connection in
+        return try await database.read { connection in
             guard let record = try RoomStore(connection).room(room) else { return nil }
             let log = EventLog(connection, .plain)
             let nids = try connection.query("SELECT event_nid FROM events WHERE room_nid = \(record.nid)")
@@ -52,9 +45,9 @@ struct ServerView: Sendable {
             var stateAfter: [StateRoot: StateMap] = [:]
             for root in Set(events.values.compactMap(\.stateAfter)) { stateAfter[root] = try map(root) }
             return ServerView(
-                server: server, version: record.version, state: try map(record.state),
+                server: name, version: record.version, state: try map(record.state),
                 extremities: Set(record.extremities.compactMap { ids[$0] }), events: events, stateAfter: stateAfter,
-                joined: Set(try RoomStore(connection).joinedMembers(room: record.nid, of: server)))
+                joined: Set(try RoomStore(connection).joinedMembers(room: record.nid, of: name)))
         }
     }
 }

@@ -18,7 +18,7 @@ struct Sabotage: Sendable {
     func end() async {
         guard let victim = cast.servers.first?.name else { return }
         switch world.plan.sabotage {
-        case nil, .lostOutbox, .unsyncedWrites: return
+        case nil, .lostOutbox, .unsyncedWrites, .keptServer: return
         case .changedState:
             await change(
                 """
@@ -45,7 +45,7 @@ struct Sabotage: Sendable {
     private func change(_ statement: SQL) async {
         guard let server = cast.servers.first else { return }
         while !server.isUp { await world.sleep(.seconds(1)) }
-        do { try await server.database?.meddle(statement) } catch {
+        do { try await server.database?.write { _ = try $0.execute(statement) } } catch {
             world.records.find("cannot meddle: \(error)")
         }
     }

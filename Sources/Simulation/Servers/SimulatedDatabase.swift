@@ -7,7 +7,9 @@ internal import SQLiteEngine
 final class SimulatedDatabase: Database {
     private static let time = 20...900
 
-    private let engine: SQLiteDatabase
+    /// What is beneath, which takes no time: for the simulation's own looking and meddling. No part of the server: who keeps it
+    /// does not keep the server's database in memory.
+    let engine: SQLiteDatabase
     private let disk: SimulatedDisk
     private let life: Life
     private let clock: ManualClock
@@ -41,14 +43,6 @@ final class SimulatedDatabase: Database {
     func notifications() -> AsyncStream<String> { engine.notifications() }
 
     func close() async { await engine.close() }
-
-    /// Reads without taking time: for the simulation's own looking.
-    func peek<R: Sendable>(_ work: @escaping @Sendable (any SQLConnection) throws -> R) async throws -> R {
-        try await engine.read(work)
-    }
-
-    /// Changes something behind the server's back.
-    func meddle(_ statement: SQL) async throws { try await engine.write { _ = try $0.execute(statement) } }
 
     private func turn<R: Sendable>(_ body: @Sendable () async throws -> R) async throws -> R {
         try await pause()

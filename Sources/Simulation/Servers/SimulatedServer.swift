@@ -16,7 +16,9 @@ final class SimulatedServer: RequestTaking {
     private struct State {
         var disk = SimulatedDisk()
         var life: Life?
-        var database: SimulatedDatabase?
+        var engine: SQLiteDatabase?
+        /// A database that is kept in memory on purpose.
+        var kept: SimulatedDatabase?
         var isOver = false
         /// Milliseconds until it starts again after a crash.
         var downtime = 1_000...60_000
@@ -53,8 +55,9 @@ final class SimulatedServer: RequestTaking {
     /// Whether it runs now.
     var isUp: Bool { state.withLock { $0.life != nil } }
 
-    /// Its database, while it runs.
-    var database: SimulatedDatabase? { state.withLock { $0.database } }
+    /// Its database while it runs, as the simulation looks at it: at once, behind the server's back. Who looks may do so for
+    /// longer than the server lives, so it is not the server's own.
+    var database: (any Database)? { state.withLock { $0.engine } }
 
     func take(_ request: IncomingRequest) async -> OutgoingResponse? {
         guard let life = state.withLock({ $0.life }) else { return nil }
@@ -136,7 +139,7 @@ final class SimulatedServer: RequestTaking {
         let isEnded = await run(Instance(environment(database, life), resolver: NoSRVRecords()), life, database)
         state.withLock { state in
             state.life = nil
-            state.database = nil
+            state.engine = nil
         }
         if !isEnded { world.records.find("\(name) stopped by itself") }
         life.crash()
@@ -147,7 +150,8 @@ final class SimulatedServer: RequestTaking {
     private func run(_ instance: Instance, _ life: Life, _ database: SimulatedDatabase) async -> Bool {
         state.withLock { state in
             state.life = life
-            state.database = database
+            state.engine = database.engine
+            if world.plan.sabotage == .keptServer { state.kept = database }
         }
         world.trace.note("up \(name)")
         if state.withLock({ $0.isOver }) { life.crash() }

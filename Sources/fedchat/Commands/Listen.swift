@@ -33,20 +33,22 @@ struct Listen: ParsableCommand {
         let answer = try DaemonClient.connect(profile).ask(
             "listen", ["room": .string(room), "since": .string(since), "follow": .bool(!isBrief)]
         ) { event in
-            if options.json { options.show(event, "") } else { show(event) }
+            let text = Self.text(event)
+            if options.json || text != nil { options.show(event, text ?? "") }
         }
         if answer["undecryptable"]?.bool == true {
             throw Failure("some messages could not be decrypted", Failure.Status.undecryptable)
         }
     }
 
-    private func show(_ event: JSONValue) {
-        let sender = event["sender"]?.string ?? ""
+    /// What is shown of an event where no JSON is wanted; nil for nothing.
+    static func text(_ event: JSONValue) -> String? {
+        let sender = Output.name(event["sender"]?.string ?? "")
         if let reason = event["undecryptable"]?.string {
-            Output.line(Array(Output.plain("\(sender): (cannot be read: \(reason))").utf8))
-        } else if event["type"]?.string == "m.room.message", let body = event["content", "body"]?.string {
-            Output.line(Array(Output.plain("\(sender)\(Self.doubt(event)): \(body)").utf8))
+            return "\(sender): (cannot be read: \(Output.name(reason)))"
         }
+        guard event["type"]?.string == "m.room.message", let body = event["content", "body"]?.string else { return nil }
+        return "\(sender)\(Output.name(doubt(event))): \(Output.body(body))"
     }
 
     /// What is not sure about the sender.

@@ -86,6 +86,7 @@ import Testing
             let hello = try await servers.bob.say("hello", room)
             #expect(play.asked == before + 1)
             #expect(try await play.signers(hello, on: servers.b) == [RoomPolicy.keyID])
+            try await eventually { try await servers.a.messages(room) == ["hello"] }
             // For its own users' events it asks nobody.
             let hi = try await servers.alice.say("hi", room)
             #expect(try await play.signers(hi, on: servers.a) == ["ed25519:k", RoomPolicy.keyID])
@@ -97,12 +98,14 @@ import Testing
             }
             try await eventually { try await servers.b.messages(room) == ["hello", "hi"] }
             #expect(try await servers.a.messages(room) == ["hello", "hi"])
+            #expect(try await servers.a.event(hello)?.flags == [])
+            #expect(try await servers.b.event(hi)?.flags == [])
             try await servers.agree(room)
         }
     }
 
     @Test func `what was not signed is asked for by whoever gets it, and spam soft-fails with all`() async throws {
-        try await play { play in
+        try await play("11") { play in
             let (servers, room) = (play.servers, play.room)
             let good = try play.message("good")
             let spam = try play.message("good spam", after: good)
