@@ -7,16 +7,21 @@ internal import SQLDatabase
 /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#cross-signing>
 extension EncryptionMachine {
     /// Takes the cross-signing keys of `users` in, and which of their devices those signed. A key that is not signed as
-    /// it must be counts as missing. Called after the devices themselves were taken in.
+    /// it must be counts as missing. Called after the devices themselves were taken in. `met` are those who were known
+    /// before.
     func takeIdentities(
-        of users: some Collection<UserID>, _ response: JSONView, _ outcome: inout SyncOutcome,
+        of users: some Collection<UserID>, _ met: Set<UserID>, _ response: JSONView, _ outcome: inout SyncOutcome,
         in connection: any SQLConnection
     ) throws {
         // Ours first: whether others are verified depends on it.
         for user in users.sorted(by: { $0 == self.user && $1 != self.user }) {
             do {
                 if let view = response["master_keys"]?[user.text], view.isObject {
+                    let before = try identity(of: user, in: connection)?.master
                     try takeIdentity(of: user, view, response, &outcome, in: connection)
+                    if met.contains(user), try identity(of: user, in: connection)?.master != before {
+                        try noteNewIdentity(of: user, in: connection)
+                    }
                 }
                 try takeSignatures(of: user, response["device_keys"]?[user.text], in: connection)
             } catch let error as EncryptionError {

@@ -26,6 +26,7 @@ public enum ClientSchema {
         Migration(32, "post-quantum key agreement") { EncryptionSchema.hybrid($0) },
         Migration(40, "what belongs to whom") { EncryptionSchema.belongings($0) },
         Migration(41, "what is looked up often") { EncryptionSchema.lookupIndexes($0) },
+        Migration(50, "what the user is told of devices") { EncryptionSchema.notices($0) },
     ]
 
     private static func initial(_ dialect: Dialect) -> [SQL] {

@@ -62,15 +62,20 @@ final class DaemonClient {
             code == 0 ? Failure.Status.unexpected : code)
     }
 
-    /// One request and its answer; `event` gets what comes in between.
+    /// One request and its answer; `event` gets what comes in between, `notice` what the user should know besides.
     @discardableResult
-    func ask(_ method: String, _ params: JSONValue = [:], event: (JSONValue) -> Void = { _ in }) throws -> JSONValue {
+    func ask(
+        _ method: String, _ params: JSONValue = [:], event: (JSONValue) -> Void = { _ in },
+        notice: (JSONValue) -> Void = DaemonClient.warn
+    ) throws -> JSONValue {
         nextID += 1
         guard UnixSocket.write(RPC.request(nextID, method, params), to: descriptor) else { throw Self.lost }
         while let line = reader.next() {
             let message = try JSONValue.parse(line)
             if message["method"]?.string == "event", let params = message["params"] {
                 event(params)
+            } else if message["method"]?.string == "notice", let params = message["params"] {
+                notice(params)
             } else if message["id"]?.integer == nextID {
                 if let result = message["result"] { return result }
                 throw Self.failure(message)

@@ -109,8 +109,10 @@ struct DaemonRequests: Sendable {
             }
             guard await connection.write(RPC.notification("event", json)) else { throw CancellationError() }
         }
-        try await timeline.run(
-            fromStart: params["since"]?.string == "start", following: params["follow"]?.bool ?? true)
+        try await tellingNotices(connection) {
+            try await timeline.run(
+                fromStart: params["since"]?.string == "start", following: params["follow"]?.bool ?? true)
+        }
         return ["undecryptable": .bool(await timeline.hasFailures)]
     }
 

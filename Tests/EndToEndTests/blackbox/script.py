@@ -4,6 +4,7 @@ import contextlib
 import datetime
 import pathlib
 import shutil
+import subprocess
 import sys
 import tempfile
 
@@ -64,6 +65,12 @@ class Databases:
 def kinds(database):
     """The kinds of databases that --database names."""
     return ("sqlite", "postgres") if database == "both" else (database,)
+
+
+def commit():
+    """What is checked out, in short."""
+    done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
+    return done.stdout.strip() or "no commit"
 
 
 def dated(path):
