@@ -141,10 +141,16 @@ let testTargets: [Target] = [
     tests(
         "FedchatKitTests",
         [
-            "FedchatKit", "ClientEncryption", "Ratchet", "MatrixAPI", "MatrixModel", "HTTPMessages", "SQLDatabase",
-            "SQLiteEngine", "Cryptography", "FedchatTesting", httpTypes,
+            "FedchatKit", "ClientEncryption", "PostQuantum", "Ratchet", "MatrixAPI", "MatrixModel", "HTTPMessages",
+            "SQLDatabase", "SQLiteEngine", "Cryptography", "FedchatTesting", httpTypes,
         ]),
-    tests("SimulationTests", ["Simulation", "SQLiteEngine", "SQLDatabase", "FedchatTesting", "fedchat-simulate"]),
+    tests(
+        "SimulationTests",
+        [
+            "Simulation", "HomeserverStorage", "MatrixModel", "MatrixRooms", "SQLiteEngine", "SQLDatabase",
+            "FedchatTesting",
+            "fedchat-simulate",
+        ]),
     tests("FedchatTests", ["fedchat", "ClientEncryption", "MatrixModel"]),
     tests("FedchatdTests", ["fedchatd", "Homeserver", "Cryptography", "MatrixModel"]),
     tests("TidyTests", []),

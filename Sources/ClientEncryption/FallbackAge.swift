@@ -15,10 +15,12 @@ struct FallbackAge {
     mutating func step(at now: Int64, isUnpublished: Bool) -> (forgetsPrevious: Bool, makesNext: Bool) {
         var forgets = false
         if let replaced = replacedAt {
-            guard replaced <= now - Limits.previousFallbackMilliseconds || replaced > now else { return (false, false) }
+            guard Period.isOver(Limits.previousFallbackMilliseconds, since: replaced, at: now) else {
+                return (false, false)
+            }
             (forgets, replacedAt) = (true, nil)
         }
-        let isOld = madeAt <= now - Limits.fallbackMilliseconds || madeAt > now
+        let isOld = Period.isOver(Limits.fallbackMilliseconds, since: madeAt, at: now)
         guard !isUnused || isOld, !isUnpublished else { return (forgets, false) }
         madeAt = now
         return (forgets, true)

@@ -34,41 +34,33 @@ extension EncryptionMachine {
     /// same keys. Where the server does not say how many keys it has, it is asked by an upload of none.
     /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#uploading-keys>
     public func keyUpload(in connection: any SQLConnection) throws -> KeyUpload? {
-        guard
-            let row = try connection.query(
-                "SELECT uploaded, keys_on_server, counted_at FROM olm_account"
-            ).first
-        else { throw EncryptionError.damagedStore(what: "the account") }
-        let (isUploaded, onServer, now) = (try row.bool(0), try row.optionalInteger(1), now())
-        var account = try account(in: connection)
-        var hasChanged = false
-        if onServer != nil || !isUploaded {
-            let wanted = OlmAccount.maximumOneTimeKeys / 2
-            // The server's word: any number.
-            let held = Int(min(max(onServer ?? 0, 0), Int64(OlmAccount.maximumOneTimeKeys)))
-            let missing = wanted - held - account.unpublishedOneTimeKeys.count
-            if missing > 0 {
-                account.generateOneTimeKeys(missing, random: random)
-                hasChanged = true
-            }
+        let due = try keysDue(in: connection)
+        guard due.isAny else { return nil }
+        var account = due.account
+        if due.missing > 0 { account.generateOneTimeKeys(due.missing, random: random) }
+        if due.step.forgetsPrevious { account.forgetPreviousFallbackKey() }
+        if due.step.makesNext { account.generateFallbackKey(random: random) }
+        if due.changesFallback {
+            try connection.execute(
+                """
+                UPDATE olm_account
+                SET fallback_made_at = \(due.age.madeAt), fallback_replaced_at = \(due.age.replacedAt)
+                """)
         }
-        if isUploaded, try renewFallbackKey(of: &account, at: now, in: connection) { hasChanged = true }
-        // Before they are published. Most syncs change nothing, and write nothing.
-        if hasChanged { try save(account, in: connection) }
+        // Before they are published.
+        if due.missing > 0 || due.changesFallback { try save(account, in: connection) }
         let fallback = account.unpublishedFallbackKey
         let oneTimeKeys = account.unpublishedOneTimeKeys
-        guard !isUploaded || !oneTimeKeys.isEmpty || fallback != nil else {
-            guard onServer == nil, try row.integer(2) <= now - Limits.countMilliseconds || row.integer(2) > now else {
-                return nil
-            }
-            try connection.execute("UPDATE olm_account SET counted_at = \(now)")
+        guard !due.isUploaded || !oneTimeKeys.isEmpty || fallback != nil else {
+            guard due.wantsCount else { return nil }
+            try connection.execute("UPDATE olm_account SET counted_at = \(now())")
             return KeyUpload(
                 call: APICall(.uploadKeys, body: [:]), mark: account.uploadMark, hasFallbackKey: false,
                 hasOneTimeKeys: false)
         }
 
         var body: JSONValue = [:]
-        if !isUploaded { body["device_keys"] = deviceKeys(account) }
+        if !due.isUploaded { body["device_keys"] = deviceKeys(account) }
         if !oneTimeKeys.isEmpty {
             body["one_time_keys"] = .object(
                 Dictionary(
@@ -87,25 +79,54 @@ extension EncryptionMachine {
             hasOneTimeKeys: !oneTimeKeys.isEmpty)
     }
 
-    private func renewFallbackKey(
-        of account: inout OlmAccount, at now: Int64, in connection: any SQLConnection
-    ) throws -> Bool {
+    /// Whether ``keyUpload(in:)`` has something to do. Most syncs leave nothing, and then nothing need be written.
+    public func owesKeys(in connection: any SQLConnection) throws -> Bool { try keysDue(in: connection).isAny }
+
+    private struct KeysDue {
+        let account: OlmAccount
+        let isUploaded: Bool
+        /// One-time keys to be made.
+        var missing = 0
+        let age: FallbackAge
+        let step: (forgetsPrevious: Bool, makesNext: Bool)
+        /// Whether the server is to be asked how many it has.
+        let wantsCount: Bool
+
+        var changesFallback: Bool { step.forgetsPrevious || step.makesNext }
+        var isAny: Bool {
+            !isUploaded || missing > 0 || changesFallback || wantsCount || !account.unpublishedOneTimeKeys.isEmpty
+                || account.unpublishedFallbackKey != nil
+        }
+    }
+
+    private func keysDue(in connection: any SQLConnection) throws -> KeysDue {
         guard
             let row = try connection.query(
-                "SELECT fallback_unused, fallback_made_at, fallback_replaced_at FROM olm_account"
+                """
+                SELECT uploaded, keys_on_server, counted_at, fallback_unused, fallback_made_at, fallback_replaced_at
+                FROM olm_account
+                """
             ).first
         else { throw EncryptionError.damagedStore(what: "the account") }
+        let (isUploaded, onServer, now) = (try row.bool(0), try row.optionalInteger(1), now())
+        let isCountOld = Period.isOver(Limits.countMilliseconds, since: try row.integer(2), at: now)
+        let account = try account(in: connection)
         var age = FallbackAge(
-            isUnused: try row.bool(0), madeAt: try row.integer(1), replacedAt: try row.optionalInteger(2))
-        let step = age.step(at: now, isUnpublished: account.unpublishedFallbackKey != nil)
-        if step.forgetsPrevious { account.forgetPreviousFallbackKey() }
-        if step.makesNext { account.generateFallbackKey(random: random) }
-        guard step.forgetsPrevious || step.makesNext else { return false }
-        try connection.execute(
-            """
-            UPDATE olm_account SET fallback_made_at = \(age.madeAt), fallback_replaced_at = \(age.replacedAt)
-            """)
-        return true
+            isUnused: try row.bool(3), madeAt: try row.integer(4), replacedAt: try row.optionalInteger(5))
+        let step =
+            isUploaded
+            ? age.step(at: now, isUnpublished: account.unpublishedFallbackKey != nil)
+            : (forgetsPrevious: false, makesNext: false)
+        var due = KeysDue(
+            account: account, isUploaded: isUploaded, age: age, step: step,
+            wantsCount: onServer == nil && isCountOld)
+        if onServer != nil || !isUploaded {
+            // The server's word: any number.
+            let held = Int(min(max(onServer ?? 0, 0), Int64(OlmAccount.maximumOneTimeKeys)))
+            due.missing = max(
+                OlmAccount.maximumOneTimeKeys / 2 - held - account.unpublishedOneTimeKeys.count, 0)
+        }
+        return due
     }
 
     /// After the server took the upload.

@@ -28,6 +28,8 @@ enum Limits {
     /// Milliseconds after which a request that nobody has accepted is dropped.
     /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#key-verification-framework>
     static let promptMilliseconds: Int64 = 120_000
+    /// Users asked about in one statement of the store: it binds 32,766 values at most, and is kept prepared by their number.
+    static let usersPerStatement = 500
     /// Users asked for in one `/keys/query`.
     static let usersPerQuery = 250
     /// Devices whose one-time keys are claimed at once.
@@ -80,19 +82,19 @@ enum Limits {
     /// Recent messages kept of a session.
     static let recentMessages = 128
     /// Withheld codes kept, of all rooms.
-    static let receivedWithheld = 10_000
+    static let receivedWithheld: Int64 = 10_000
     /// Olm messages whose hashes are kept, so that one that comes again is told from one under a key used twice.
     static let readOlmMessages: Int64 = 10_000
     /// Senders whose Olm messages could not be read, and devices that say they have no session with us.
-    static let wedgedSenders = 1_000
+    static let wedgedSenders: Int64 = 1_000
     /// Requests for room keys that wait for an answer.
     static let keyRequests = 1_000
     /// Milliseconds after which a request for a key is given up; it may then be made anew.
     static let keyRequestMilliseconds: Int64 = 86_400_000
     /// Requests of other devices kept until a session with them is there.
-    static let incomingKeyRequests = 1_000
+    static let incomingKeyRequests: Int64 = 1_000
     /// Key bundles kept until their room is joined.
-    static let keyBundles = 200
+    static let keyBundles: Int64 = 200
     /// Milliseconds after joining during which the inviter's bundle is taken.
     /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#receiving-a-key-bundle-event>
     static let bundleMilliseconds: Int64 = 86_400_000
@@ -109,7 +111,7 @@ enum Limits {
     /// Such rows of one session: 100,000 messages, the newest; a thousand times what a client sends with one session.
     static let blocksPerSession = 3_125
     /// Events remembered that could not be read.
-    static let unreadEvents = 10_000
+    static let unreadEvents: Int64 = 10_000
     /// Milliseconds that our server may wait for others when keys are asked for: who does not answer is asked again
     /// later, and gets the room key then.
     static let remoteKeysMilliseconds: Int64 = 3_000
@@ -127,6 +129,8 @@ enum Limits {
     static let rotationMessages: Int64 = 100
     /// The shortest life of a Megolm session that a room may ask for, in milliseconds.
     static let leastRotationMilliseconds: Int64 = 3_600_000
+    /// The longest, four weeks: one key for ever would open all that is ever said to whoever gets hold of it.
+    static let mostRotationMilliseconds: Int64 = 2_419_200_000
     /// The most messages that a room may ask for.
     static let mostRotationMessages: Int64 = 10_000
     /// Bytes of a decrypted payload: an event's 65,536 with room to spare.

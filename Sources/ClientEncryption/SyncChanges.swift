@@ -33,6 +33,9 @@ public struct SyncChanges: Sendable {
         hasUnusedFallbackEncapsulationKey = unused?.contains(HybridAlgorithm.keyAlgorithm)
     }
 
+    /// Whether nothing has come, but for how many keys the server has.
+    var isEmpty: Bool { toDevice.isEmpty && changedUsers.isEmpty && leftUsers.isEmpty }
+
     static func users(_ list: JSONView?) -> [UserID] {
         (list?.elements ?? []).compactMap { $0.string.flatMap { try? UserID($0) } }
     }

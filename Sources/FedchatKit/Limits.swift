@@ -152,6 +152,8 @@ public enum ClientLimits {
     public static let recentEventBytes = 8 << 20
     /// Rooms that are read back for calls when the client has just started.
     public static let callRoomsReadBack = 20
+    /// How many of them are asked for at once.
+    static let callRoomsReadAtOnce = 4
     /// Events that are read back in one of them.
     public static let callEventsReadBack = 30
     /// How long the last events of a call may take to go out.

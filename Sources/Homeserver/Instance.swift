@@ -67,10 +67,12 @@ public struct Instance: Sendable {
 
         // Rooms.
         let reader = RoomReader(environment: environment)
+        let ownPolicyServer = OwnPolicyServer(environment: environment, reader: reader, limiter: limiter)
         let writer = RoomWriter(
             environment: environment, reader: reader,
             policyServers: PolicyServers(
-                client: client, timeout: .milliseconds(configuration.timeouts.policyServer)))
+                client: client, timeout: .milliseconds(configuration.timeouts.policyServer),
+                serverName: environment.serverName, own: ownPolicyServer))
         let missing = MissingEvents(environment: environment, client: client, verification: verification)
         let judgement = PDUJudgement(environment: environment, reader: reader, writer: writer, missing: missing)
         staged = StagedEvents(environment, judgement: judgement)
@@ -202,6 +204,8 @@ public struct Instance: Sendable {
             PublicRoomServing(environment: environment, listed: listed),
             TimestampServing(serving: serving),
             media,
+            PolicyServing(
+                environment: environment, reader: reader, verification: verification, own: ownPolicyServer),
             WellKnownRoutes(environment: environment, version: version),
             HealthRoutes(environment: environment),
             TurnServerRoutes(environment: environment), RTCTransportTelling(environment: environment),
@@ -223,7 +227,8 @@ public struct Instance: Sendable {
             environment: environment)
     }
 
-    /// Takes some of a configuration that was read again: rate limits, registration, the lists of servers.
+    /// Takes some of a configuration that was read again: rate limits, registration, the lists of servers, what a
+    /// policy server refuses.
     public func reload(_ configuration: HomeserverConfiguration) {
         limiter.replace(configuration.rateLimits)
         environment.settings.replace(with: configuration)

@@ -12,6 +12,8 @@ public struct SimulationPlan: Sendable, Hashable {
         case shownRejected = "shown-rejected"
         /// An acknowledged event vanishes from its server.
         case lostEvent = "lost-event"
+        /// What should go with time stays.
+        case keptRows = "kept-rows"
     }
 
     /// All that happens follows from this.

@@ -10,6 +10,9 @@ enum BenchLimits {
     static let answerBytes = 256 << 20
     /// Calls at once while users and rooms are made.
     static let preparing = 16
+    /// Messages to one room at once while it is filled. More than an event has previous events would leave forks behind, each of
+    /// which a server goes through for each message that follows.
+    static let talking = 4
     /// Messages of one measurement.
     static let messages = 100_000
     /// Failures after which a measurement is given up.

@@ -70,7 +70,7 @@ actor World {
         let (target, run) = (target, run)
         let sender = try await users(1)[0]
         let room = try await target.createRoom(by: sender)
-        try await Concurrently.each(messages, atOnce: BenchLimits.preparing) { number in
+        try await Concurrently.each(messages, atOnce: BenchLimits.talking) { number in
             let rare = number % max(1, messages / 20) == 0 ? " needle7" : ""
             try await target.send(
                 "haystack\(rare) and what else people say to each other, number \(number)", to: room, by: sender,

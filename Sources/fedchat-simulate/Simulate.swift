@@ -26,6 +26,7 @@ import Simulation
         help: "Something wrong on purpose: \(Self.sabotages.joined(separator: ", ")).",
         transform: Self.sabotage)
     var sabotage: SimulationPlan.Sabotage?
+    @Option(help: "MiB of memory that a seed may take, instead of what its size allows.") var memory: Int?
     @Flag(help: "An object of JSON for each seed.") var json = false
     @Option(help: "Writes what happened to a file, a line each; for one seed.") var trace: String?
     @Flag(help: "Goes on after a seed that fails.") var keepGoing = false
@@ -56,6 +57,7 @@ import Simulation
                 throw ValidationError("--\(name) is a number from 1.")
             }
         }
+        guard memory.map({ $0 > 0 }) ?? true else { throw ValidationError("--memory is a number from 1.") }
         guard byzantine.map({ (0...100).contains($0) }) ?? true else {
             throw ValidationError("--byzantine is a number from 0.")
         }
@@ -65,7 +67,7 @@ import Simulation
 
     /// Gives whether all seeds were good.
     private func runAll() throws -> Bool {
-        var summary = Summary()
+        var summary = Summary(memory: MemoryBound(given: memory))
         if let end = try duration().map({ ContinuousClock.now + $0 }) {
             var next = from ?? UInt64.random(in: 1...(1 << 40))
             while ContinuousClock.now < end, keepGoing || summary.failed.isEmpty {
@@ -80,6 +82,7 @@ import Simulation
     }
 
     private func one(_ seed: UInt64, _ summary: inout Summary) throws {
+        MemoryBound.begin()
         let outcome = Simulation.run(plan(seed))
         summary.add(outcome, asJSON: json)
         if let trace {

@@ -13,42 +13,48 @@ struct Summary {
     private var findings = 0
     private var virtualSeconds = 0.0
     private var realSeconds = 0.0
+    private var peakMemory = 0
+    private let memory: MemoryBound
+
+    init(memory: MemoryBound) { self.memory = memory }
 
     mutating func add(_ outcome: SimulationOutcome, asJSON: Bool) {
+        let found = outcome.findings + [memory.finding(outcome)].compactMap(\.self)
+        peakMemory = max(peakMemory, MemoryBound.peak)
         seeds += 1
         events += outcome.events
         acknowledged += outcome.acknowledged
         partitions += outcome.partitions
         crashes += outcome.crashes
         byzantine += outcome.byzantine
-        findings += outcome.findings.count
+        findings += found.count
         virtualSeconds += outcome.virtualSeconds
         realSeconds += outcome.realSeconds
-        if !outcome.isGood { failed.append(outcome.plan.seed) }
-        print(asJSON ? Self.object(outcome) : Self.line(outcome))
-        for finding in asJSON ? [] : outcome.findings { print("    \(finding)") }
+        if !found.isEmpty { failed.append(outcome.plan.seed) }
+        print(asJSON ? Self.object(outcome, found) : Self.line(outcome, isGood: found.isEmpty))
+        for finding in asJSON ? [] : found { print("    \(finding)") }
         fflush(nil)
     }
 
-    private static func line(_ outcome: SimulationOutcome) -> String {
+    private static func line(_ outcome: SimulationOutcome, isGood: Bool) -> String {
         let plan = outcome.plan
-        return "seed \(plan.seed): \(outcome.isGood ? "good" : "FAILED") \(outcome.traceHash) "
+        return "seed \(plan.seed): \(isGood ? "good" : "FAILED") \(outcome.traceHash) "
             + "servers \(plan.servers)+\(plan.byzantine) rooms \(plan.rooms) events \(outcome.events) "
             + "acknowledged \(outcome.acknowledged) partitions \(outcome.partitions) crashes \(outcome.crashes) "
             + "(\(outcome.tornWrites) torn) disturbed \(outcome.disturbed) byzantine \(outcome.byzantine) "
             + "virtual \(rounded(outcome.virtualSeconds)) s real \(rounded(outcome.realSeconds)) s"
     }
 
-    private static func object(_ outcome: SimulationOutcome) -> String {
+    private static func object(_ outcome: SimulationOutcome, _ found: [String]) -> String {
         let plan = outcome.plan
         return text([
-            "seed": plan.seed, "good": outcome.isGood, "trace_hash": outcome.traceHash, "servers": plan.servers,
+            "seed": plan.seed, "good": found.isEmpty, "trace_hash": outcome.traceHash, "servers": plan.servers,
             "byzantine_servers": plan.byzantine, "rooms": plan.rooms, "steps": plan.steps, "events": outcome.events,
             "acknowledged": outcome.acknowledged, "requests": outcome.requests, "refused": outcome.refused,
             "partitions": outcome.partitions, "crashes": outcome.crashes, "torn_writes": outcome.tornWrites,
             "disturbed": outcome.disturbed, "byzantine": outcome.byzantine,
             "virtual_seconds": outcome.virtualSeconds, "real_seconds": outcome.realSeconds,
-            "findings": outcome.findings,
+            "findings": found, "peak_memory_kib": MemoryBound.peak,
         ])
     }
 
@@ -61,7 +67,7 @@ struct Summary {
                     "seeds": seeds, "failed": failed, "events": events, "acknowledged": acknowledged,
                     "partitions": partitions, "crashes": crashes, "byzantine": byzantine, "findings": findings,
                     "virtual_hours": hours, "real_seconds": realSeconds, "virtual_hours_per_second": rate,
-                    "peak_memory_kib": Self.peakMemory,
+                    "peak_memory_kib": peakMemory,
                 ]))
             return
         }
@@ -69,16 +75,9 @@ struct Summary {
             "\(seeds) seeds, \(failed.count) failed: events \(events), acknowledged \(acknowledged), "
                 + "partitions \(partitions), crashes \(crashes), byzantine \(byzantine), findings \(findings); "
                 + "\(Self.rounded(hours)) simulated hours in \(Self.rounded(realSeconds)) s "
-                + "(\(String(format: "%.3f", rate)) h/s), \(Self.peakMemory / 1024) MiB at most")
+                + "(\(String(format: "%.3f", rate)) h/s), \(peakMemory / 1024) MiB at most")
         for seed in failed { print("failing seed: \(seed)") }
         print("\(seeds - failed.count) passed, \(failed.count) failed, 0 skipped")
-    }
-
-    /// The most memory that this process ever had, KiB.
-    private static var peakMemory: Int {
-        var usage = rusage()
-        getrusage(Int32(RUSAGE_SELF.rawValue), &usage)
-        return Int(usage.ru_maxrss)
     }
 
     private static func rounded(_ value: Double) -> String { String(format: "%.1f", value) }

@@ -39,14 +39,15 @@ struct CommonOptions: ParsableArguments {
             environment: ProcessInfo.processInfo.environment)
     }
 
-    /// Prints one object, or what stands for it in plain text.
-    func show(_ value: JSONValue, _ text: @autoclosure () -> String) {
+    /// Prints one object, or what stands for it in plain text, in which nothing drives the terminal unless it `isDrawn`: ours
+    /// alone.
+    func show(_ value: JSONValue, _ text: @autoclosure () -> String, isDrawn: Bool = false) {
         if json {
             var versioned = value
             versioned["v"] = 1
             Output.line(versioned.serialized())
         } else {
-            Output.line(Array(text().utf8))
+            Output.line(Array((isDrawn ? text() : Output.plain(text())).utf8))
         }
     }
 }
@@ -63,16 +64,30 @@ enum Output {
 
     /// A line on standard error. Messages may quote servers, names of rooms and other people.
     static func complain(_ message: String) {
-        FileHandle.standardError.write(Data("fedchat: \(plain(message))\n".utf8))
+        FileHandle.standardError.write(Data("fedchat: \(name(message))\n".utf8))
     }
 
-    /// Text of others without what could drive the terminal.
-    static func plain(_ text: String) -> String {
-        String(
-            String.UnicodeScalarView(
-                text.unicodeScalars.map { scalar in
-                    scalar.properties.generalCategory == .control && scalar != "\n" && scalar != "\t"
-                        ? "\u{FFFD}" : scalar
-                }))
+    /// Text of others without what could drive the terminal, or have what stands around it read in another order.
+    static func plain(_ text: String) -> String { without(text) { $0 != "\n" && $0 != "\t" && isUnsafe($0) } }
+
+    /// The same of what is one line's or one column's: a name cannot make another.
+    static func name(_ text: String) -> String { without(text, isUnsafe) }
+
+    /// The same of a message: what follows its first line is indented, so that it cannot pass for another's.
+    static func body(_ text: String) -> String {
+        plain(text.replacing("\r\n", with: "\n")).replacing("\n", with: "\n    ")
+    }
+
+    private static func without(_ text: String, _ isUnsafe: (Unicode.Scalar) -> Bool) -> String {
+        String(String.UnicodeScalarView(text.unicodeScalars.map { isUnsafe($0) ? "\u{FFFD}" : $0 }))
+    }
+
+    /// Controls; separators of lines; and what opens or ends an embedding, override or isolate of the other direction. Marks of
+    /// direction (U+200E, U+200F, U+061C) stay: they are letters without a shape, and end by themselves.
+    private static func isUnsafe(_ scalar: Unicode.Scalar) -> Bool {
+        switch scalar.value {
+        case 0x202A...0x202E, 0x2066...0x206F: true
+        default: [.control, .lineSeparator, .paragraphSeparator].contains(scalar.properties.generalCategory)
+        }
     }
 }

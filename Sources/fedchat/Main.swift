@@ -22,7 +22,11 @@ enum Main {
                 print(Fedchat.fullMessage(for: error))
                 exit(0)
             }
-            if code == .validationFailure { end(Fedchat.fullMessage(for: error), Failure.Status.usage) }
+            if code == .validationFailure {
+                // Lines of help: of nobody else.
+                FileHandle.standardError.write(Data("fedchat: \(Output.plain(Fedchat.fullMessage(for: error)))\n".utf8))
+                exit(Failure.Status.usage)
+            }
             let failure = Failure(error)
             end(failure.message, failure.status)
         }

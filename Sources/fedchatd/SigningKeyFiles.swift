@@ -3,12 +3,15 @@ import Foundation
 private import Glibc
 import Homeserver
 
-/// The signing keys on disk: `signing.key` (0600 in a 0700 folder) and `retired/`, one file a key.
+/// The signing keys on disk: `signing.key` (0600 in a 0700 folder) and `retired/`, one file a key; and a policy server's.
 /// A file holds one line, `ed25519 VERSION SEED`, the seed in unpadded base64; a retired one also the time, in milliseconds.
 struct SigningKeyFiles {
     struct Failure: Error, CustomStringConvertible {
         let description: String
     }
+
+    /// Of every policy server's key, by the spec.
+    private static let policyServerVersion = "policy_server"
 
     let path: String
 
@@ -17,15 +20,16 @@ struct SigningKeyFiles {
 
     /// The keys; a first one is made if there is none.
     func loadOrMake(_ random: some RandomSource) throws(Failure) -> SigningKeys {
-        if !Paths.exists(path) { try make(random) }
+        if !Paths.exists(path) { try make(random, version: Self.newVersion(random)) }
         return try load()
     }
 
     func load() throws(Failure) -> SigningKeys {
-        try refuseIfOthersCanRead(path)
-        let parts = try read(path)
-        guard parts.count == 3 else { throw Failure(description: "\(path): expected one line, ed25519 VERSION SEED") }
-        let current = try key(parts, path)
+        let (version, current) = try loadCurrent()
+        // "The Policy Server's published signing key SHOULD NOT be the same key."
+        guard version != Self.policyServerVersion else {
+            throw Failure(description: "\(path): is a policy server's key, which no server publishes")
+        }
         var retired: [SigningKeys.Retired] = []
         let files = (try? FileManager.default.contentsOfDirectory(atPath: retiredFolder)) ?? []
         for file in files.sorted() where file.hasSuffix(".key") {
@@ -38,7 +42,28 @@ struct SigningKeyFiles {
                 SigningKeys.Retired(
                     keyID: "ed25519:\(parts[1])", publicKey: try key(parts, path).publicKey, expired: expired))
         }
-        return SigningKeys(keyID: "ed25519:\(parts[1])", current: current, retired: retired)
+        return SigningKeys(keyID: "ed25519:\(version)", current: current, retired: retired)
+    }
+
+    /// The key of the policy server, made if there is none. It stands alone: it is neither published nor rotated with others.
+    func loadOrMakePolicyServerKey(_ random: some RandomSource) throws(Failure) -> Ed25519.SigningKey {
+        if !Paths.exists(path) { try make(random, version: Self.policyServerVersion) }
+        return try loadPolicyServerKey()
+    }
+
+    func loadPolicyServerKey() throws(Failure) -> Ed25519.SigningKey {
+        let (version, key) = try loadCurrent()
+        guard version == Self.policyServerVersion else {
+            throw Failure(description: "\(path): expected one line, ed25519 \(Self.policyServerVersion) SEED")
+        }
+        return key
+    }
+
+    private func loadCurrent() throws(Failure) -> (version: String, key: Ed25519.SigningKey) {
+        try refuseIfOthersCanRead(path)
+        let parts = try read(path)
+        guard parts.count == 3 else { throw Failure(description: "\(path): expected one line, ed25519 VERSION SEED") }
+        return (parts[1], try key(parts, path))
     }
 
     /// Retires the current key and makes another. Returns the new keys.
@@ -50,15 +75,18 @@ struct SigningKeyFiles {
         let version = String(old.keyID.dropFirst("ed25519:".count))
         // First the old key's new place, then the new key: a crash between leaves a key that is both, and no harm.
         try write("ed25519 \(parts[1]) \(parts[2]) \(now)\n", to: "\(retiredFolder)/\(version).key")
-        try make(random)
+        try make(random, version: Self.newVersion(random))
         return try load()
     }
 
-    private func make(_ random: some RandomSource) throws(Failure) {
+    private static func newVersion(_ random: some RandomSource) -> String {
+        let letters = Array("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
+        return "a_" + String(random.bytes(6).map { letters[Int($0) % letters.count] })
+    }
+
+    private func make(_ random: some RandomSource, version: String) throws(Failure) {
         try makeFolder(folder)
         let key = Ed25519.SigningKey.generate(random)
-        let letters = Array("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
-        let version = "a_" + String(random.bytes(6).map { letters[Int($0) % letters.count] })
         try write("ed25519 \(version) \(Base64.encode(key.seed, .standardUnpadded))\n", to: path)
     }
 

@@ -59,12 +59,15 @@ enum Wiring {
         do { client = try CurlClient(settings) } catch {
             throw ExitWith.configuration("\(loaded.file): federation.custom_ca_files: \(error)")
         }
+        let signingKeys = try SigningKeyFiles(path: loaded.signingKeyFile).loadOrMake(random)
         return Environment(
             serverName: serverName, configuration: loaded.homeserver, database: database,
             sealer: try sealer(loaded, random), clock: SystemClock(), random: random,
-            signingKeys: try SigningKeyFiles(path: loaded.signingKeyFile).loadOrMake(random), httpClient: client,
+            signingKeys: signingKeys, httpClient: client,
             logger: Logger(label: "fedchatd") { _ in LineLogHandler(log) },
-            mailSender: mailServer(loaded).map { CurlMailSender(client, $0) })
+            mailSender: mailServer(loaded).map { CurlMailSender(client, $0) },
+            policyServerKey: loaded.homeserver.policyServer.isEnabled
+                ? try SigningKeyFiles(path: loaded.policyServerKeyFile).loadOrMakePolicyServerKey(random) : nil)
     }
 
     /// The mail server that a configuration names.

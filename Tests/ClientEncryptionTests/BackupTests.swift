@@ -3,6 +3,7 @@ import MatrixAPI
 import MatrixModel
 import Ratchet
 import SQLDatabase
+import SQLiteEngine
 import Testing
 
 @testable import ClientEncryption
@@ -99,14 +100,54 @@ import Testing
         #expect(first?.count == 5 && second?.count == 5)
     }
 
-    @Test func `a new backup gets all sessions anew`() async throws {
+    @Test(arguments: ["2", "10", "0", ""]) func `a new backup gets all sessions anew`(version: String) async throws {
         let phone = try await TrustDevice("alice", on: server)
         _ = try await created(by: phone)
         try await addSessions(3, to: phone)
         _ = try await uploaded(by: phone)
-        _ = try await created(by: phone, "2")
+        _ = try await created(by: phone, version)
         #expect(try await uploaded(by: phone).count == 1)
-        #expect(try await phone.write { try $0.backup(in: $1)?.version } == "2")
+        #expect(try await phone.write { try $0.backup(in: $1)?.version } == version)
+        #expect(try await phone.write { try $0.backupUpload(in: $1)?.count } == nil)
+        #expect(try await phone.write { try $0.backupCount(in: $1) } == (3, 3))
+    }
+
+    @Test func `what the backup lacks is found without looking at what it has`() async throws {
+        let phone = try await TrustDevice("alice", on: server)
+        _ = try await created(by: phone)
+        let notes = try await phone.statements { _ = try $0.backupUpload(in: $1) }
+        let asked = try #require(notes.first { $0.contains("FROM inbound_group_sessions") })
+        let steps = try await phone.write { _, connection in
+            try connection.query(SQL(raw: "EXPLAIN QUERY PLAN " + asked.replacing(/\$[0-9]+/, with: "'1'")))
+                .map { try $0.text(3) }
+        }
+        let reads = steps.filter { $0.contains("inbound_group_sessions") }
+        #expect(reads.count == 3)
+        #expect(
+            reads.allSatisfy { $0.hasPrefix("SEARCH") && $0.contains("inbound_group_sessions_backed_up") }, "\(steps)")
+    }
+
+    @Test func `a store of before knows what its backup has`() async throws {
+        let database = try SQLiteDatabase.inMemory()
+        try await Migrator.migrate(
+            database, EncryptionSchema.migrations.filter { $0.number < 42 }, oldestCompatible: 1)
+        try await database.write { connection in
+            for session in ["one", "two"] {
+                try connection.execute(
+                    """
+                    INSERT INTO inbound_group_sessions
+                        (room_id, session_id, user_id, curve25519, ed25519, pickle, received_at)
+                    VALUES ('!a:a', \(session), '', '', '', \([UInt8]([1])), 1)
+                    """)
+            }
+            try connection.execute("INSERT INTO backed_up_sessions VALUES ('!a:a', 'two', '7')")
+        }
+        try await Migrator.migrate(database, EncryptionSchema.migrations, oldestCompatible: 42)
+        let marks = try await database.read { connection in
+            try connection.query("SELECT backed_up_in FROM inbound_group_sessions ORDER BY session_id")
+                .map { try $0.optionalText(0) }
+        }
+        #expect(marks == [nil, "7"])
     }
 
     @Test func `a backup is trusted by its private key, our identity or a verified device; not otherwise`() async throws

@@ -52,6 +52,29 @@ import Testing
         server.tell(of: "@alice:a")
     }
 
+    @Test(arguments: [86_400_000, 86_399_999, 0, -1] as [Int64])
+    func `a key that has not come within a day is asked for once more`(age: Int64) async throws {
+        let (_, tablet, session) = try await devices()
+        let room = try RoomID("!room:a")
+        try await ask(tablet, for: session)
+        let event = try JSONDocument(
+            JSONValue.object([
+                "event_id": "$1", "sender": "@bob:a", "origin_server_ts": 1_700_000_000_001,
+                "content": ["session_id": .string(session)],
+            ]).serialized()
+        ).root
+        try await tablet.write { machine, connection in
+            let why = try machine.explain(
+                .noRoomKey(session: session, withheld: nil), event, in: room, in: connection)
+            try machine.noteUnread(event, in: room, why, in: connection)
+            let made = machine.now() - age
+            try connection.execute("UPDATE key_requests SET created_at = \(made)")
+        }
+        let isOver = !(0..<86_400_000).contains(age)
+        #expect(try await tablet.write { try $0.missingSessions(in: $1).map(\.session) } == (isOver ? [session] : []))
+        #expect(try await tablet.write { try $0.requestKey(of: room, session, in: $1) } == isOver)
+    }
+
     @Test func `a verified device of ours gets what it asks for`() async throws {
         let (phone, tablet, session) = try await devices()
         try await ask(tablet, for: session)

@@ -174,6 +174,61 @@ import Testing
         #expect(outcome.secrets.isEmpty && outcome.warnings.count == 3)
     }
 
+    @Test(arguments: [900_000, 899_999, 0, -1, -86_400_000] as [Int64])
+    func `secrets are asked for again after a while, and where the clock was ahead when they were asked for`(
+        age: Int64
+    ) async throws {
+        let (_, tablet) = try await devices()
+        try await tablet.write { machine, connection in
+            for name in SecretName.allCases {
+                try connection.execute(
+                    "INSERT INTO secret_requests VALUES (\(name.rawValue), \(name.rawValue), \(machine.now() - age))")
+            }
+            try machine.requestMissingSecrets(in: connection)
+        }
+
+        let asked = try await tablet.write { try $1.query("SELECT 1 FROM to_device_outbox").count }
+
+        #expect(asked == (0..<900_000 ~= age ? 0 : 4))
+    }
+
+    @Test(arguments: [900_000, 899_999, 0, -1, -86_400_000] as [Int64])
+    func `a request for a secret waits for a while, however wrong the clock was`(age: Int64) async throws {
+        let (phone, tablet) = try await devices()
+        try await tablet.write { try $0.requestMissingSecrets([.master], in: $1) }
+        try await tablet.flush()
+        try await phone.sync()
+        try await phone.write { machine, connection in
+            _ = try connection.execute("UPDATE secret_replies_due SET asked_at = \(machine.now() - age)")
+        }
+        let waits = (0..<900_000).contains(age)
+        #expect(try await phone.write { try $0.owesSecrets(in: $1) } == waits)
+
+        try await phone.claim()
+        try await phone.write { try $0.answerSecretRequests(in: $1) }
+        try await phone.flush()
+
+        #expect(try await tablet.sync().secrets == (waits ? [.master] : []))
+        #expect(try await phone.write { try $1.query("SELECT 1 FROM secret_replies_due").isEmpty })
+    }
+
+    @Test func `requests that are late leave their places to others`() async throws {
+        let (phone, tablet) = try await devices()
+        try await phone.write { machine, connection in
+            for number in 0..<Limits.secretReplies {
+                try connection.execute(
+                    """
+                    INSERT INTO secret_replies_due
+                    VALUES ('GONE', \("\(number)"), 'm.cross_signing.master', \(machine.now() + 1))
+                    """)
+            }
+        }
+        try await tablet.write { try $0.requestMissingSecrets([.master], in: $1) }
+        try await tablet.flush()
+        try await phone.sync()
+        #expect(try await phone.write { try $1.query("SELECT 1 FROM secret_replies_due").count } == 1)
+    }
+
     @Test func `a request of somebody else is passed over`() async throws {
         let (phone, _) = try await devices()
         let mallory = try await TrustDevice("mallory", on: server)

@@ -163,11 +163,14 @@ def names(world):
 def terminal(world):
     alice = world.person("alice")
     for letter in "AB":
-        alice.ask("create", "--name", f"\x1b]0;owned\x07Pantry {letter}")
+        alice.ask("create", "--name", f"\x1b]0;owned\x07\u202ePantry {letter}\nforged")
     done = alice.run("send", "pantry", "-m", "x")
     expect_equal(done.returncode, 1)
     expect("Pantry A" in done.stderr and "Pantry B" in done.stderr, f"the rooms are named: {done.stderr!r}")
-    expect("\x1b" not in done.stderr and "\x07" not in done.stderr, f"nothing drives the terminal: {done.stderr!r}")
+    for output in (done.stderr.rstrip("\n"), *alice.do("rooms").splitlines()):
+        for control in ("\x1b", "\x07", "\u202e", "\n"):
+            expect(control not in output, f"nothing drives the terminal: {output!r}")
+    expect_equal(len(alice.do("rooms").splitlines()), 2, "a name makes no line")
 
 
 def listings(world):
@@ -350,6 +353,23 @@ def authorities(world):
     alice.do("send", room, "-m", "kept for the session")
 
 
+def partly_sent(world):
+    """Somebody's server is away before anybody has asked it for a device: they read it later, and the sender knows."""
+    alice, carol = world.person("alice"), world.person("carol", world.b)
+    room = alice.ask("create", "--name", "Later", "--invite", carol.id)["room_id"]
+    eventually(lambda: room in carol.do("rooms"), "carol is invited", 30)
+    world.b.stop()
+    done = alice.run("send", room, "-m", "to nobody yet", "--json")
+    expect_equal(done.returncode, 8, done.stderr)
+    expect_equal(json.loads(done.stdout)["unreached"], [carol.id])
+    expect(carol.id in done.stderr, done.stderr)
+    world.b.start()
+    carol.do("join", room)
+    carol.hear_texts(room, ["to nobody yet"], 90)
+    answer = alice.ask("send", room, "-m", "to all")
+    expect("unreached" not in answer, answer)
+
+
 CASES = [
     ("two people of two servers talk, encrypted by default", conversation),
     ("a message comes from standard input", standard_input),
@@ -369,6 +389,7 @@ CASES = [
     ("logout ends the device, login makes a new one", logged_out),
     ("profiles are apart", profiles),
     ("servers restart in between, and nothing is lost", servers_restart),
+    ("a message that somebody can read nowhere yet is partly sent", partly_sent),
 ]
 
 

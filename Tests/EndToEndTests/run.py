@@ -26,6 +26,7 @@ MODULES = [
     "keys",
     "backup",
     "finding",
+    "addresses",
     "legacy",
     "together",
     "media",

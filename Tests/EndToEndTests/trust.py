@@ -380,6 +380,7 @@ def files(world):
     expect_equal(bob.run("download", room, event, "--output", copy).returncode, 1, "nothing is written over")
     text = alice.do("send", room, "-m", "no file").strip()
     expect_equal(bob.run("download", room, text, "--output", bob.home / "none").returncode, 7)
+    expect_equal(bob.run("download", room, "picture.png", "--output", bob.home / "none").returncode, 1)
     for store in (alice.server.folder, bob.server.folder):
         for path in store.rglob("*"):
             if path.is_file() and path.stat().st_size > 1_000_000:

@@ -135,6 +135,43 @@ import Testing
         #expect(settings.rotationMessages == 10_000)
     }
 
+    @Test(arguments: [2_419_200_001, Int64.max])
+    func `a room may not have one key for ever`(asked: Int64) {
+        let settings = RoomEncryptionSettings(JSONValue.object(["rotation_period_ms": .integer(asked)]))
+        #expect(settings.rotationMilliseconds == 2_419_200_000)
+    }
+
+    @Test(arguments: [Int64.min, -1, 0])
+    func `a room's key lives an hour at least`(asked: Int64) {
+        let settings = RoomEncryptionSettings(JSONValue.object(["rotation_period_ms": .integer(asked)]))
+        #expect(settings.rotationMilliseconds == 3_600_000)
+    }
+
+    @Test func `it is told who can read a message on none of their devices yet`() async throws {
+        let people = try await devices("alice", "bob", "carol")
+        let (alice, bob, carol) = (people[0], people[1], people[2])
+        let (machine, room) = (alice.machine, try RoomID(PretendDevice.room))
+        func unreached() async throws -> [UserID] {
+            try await alice.write { try machine.unreachedUsers(of: room, in: $0) }
+        }
+        _ = try await alice.say("to one", to: [bob.user])
+        #expect(try await unreached() == [])
+
+        // Bob's devices have it, whether or not he has another now; of Carol's none is known.
+        server.state.withLock { state in
+            state.unreachable = ["@bob:a", "@carol:a"]
+            PretendServer.tell(of: "@bob:a", &state)
+        }
+        try await alice.sync()
+        _ = try await alice.say("to both", to: [bob.user, carol.user])
+        #expect(try await unreached() == [carol.user])
+
+        server.state.withLock { $0.unreachable = [] }
+        alice.clock.advance(by: 3_600_000)
+        _ = try await alice.say("to both again", to: [bob.user, carol.user])
+        #expect(try await unreached() == [])
+    }
+
     @Test func `a lost Olm session is replaced, and the next key arrives`() async throws {
         let people = try await devices("alice", "bob")
         let (alice, bob) = (people[0], people[1])

@@ -80,6 +80,18 @@ import Testing
             "/etc/fedchatd.yaml: captcha.verify_url: not available in this version of fedchatd; remove the key"
         ),
         ("rtc:\n  transports: [{type: livekit}]\n", "/etc/fedchatd.yaml: rtc.transports: expected livekit_service_url"),
+        (
+            "policy_server:\n  refused_words: [fine, '!?']\n",
+            "/etc/fedchatd.yaml: policy_server.refused_words: !?: expected from one to 8 words of letters and digits"
+        ),
+        (
+            "policy_server:\n  refused_users: ['']\n",
+            "/etc/fedchatd.yaml: policy_server.refused_users: expected patterns of 1 to 512 characters"
+        ),
+        (
+            "policy_server:\n  largest_event_bytes: 65537\n",
+            "/etc/fedchatd.yaml: policy_server.largest_event_bytes: expected a whole number from 1024 to 65536"
+        ),
         ("listeners:\n  - bind: '::'\n", "/etc/fedchatd.yaml: listeners: listener 1: port is missing"),
         (
             "limits:\n  devices_per_user: 0\n",

@@ -45,6 +45,27 @@ import Testing
         }
     }
 
+    @Test func `a policy server's key stands alone beside the others`() throws {
+        try withFolder { folder in
+            let signing = SigningKeyFiles(path: folder + "/signing.key")
+            let policy = SigningKeyFiles(path: folder + "/policy_server.key")
+            _ = try signing.loadOrMake(SystemRandomSource())
+            let key = try policy.loadOrMakePolicyServerKey(SystemRandomSource())
+            _ = try signing.rotate(now: 1_234, SystemRandomSource())
+            #expect(try policy.loadOrMakePolicyServerKey(SystemRandomSource()).publicKey == key.publicKey)
+            let mode = try FileManager.default.attributesOfItem(atPath: policy.path)[.posixPermissions] as? Int
+            #expect(mode == 0o600)
+            let published = try signing.load()
+            let keys = [published.current.publicKey] + published.retired.map(\.publicKey)
+            #expect(keys.count == 2 && !keys.contains(key.publicKey))
+            // One file cannot be both: what a room names would be what a server publishes.
+            #expect(throws: SigningKeyFiles.Failure.self) { try policy.load() }
+            #expect(throws: SigningKeyFiles.Failure.self) { try signing.loadPolicyServerKey() }
+            try FileManager.default.setAttributes([.posixPermissions: 0o640], ofItemAtPath: policy.path)
+            #expect(throws: SigningKeyFiles.Failure.self) { try policy.loadPolicyServerKey() }
+        }
+    }
+
     @Test func `a file that is no key is told, not trapped on`() throws {
         try withFolder { folder in
             try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)

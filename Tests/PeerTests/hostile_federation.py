@@ -21,7 +21,8 @@ def main():
     options, run = script.options(__doc__, "server", "database", "only", "keep").parse_args(), Run()
     with script.folder("hostile", options.keep) as folder, script.Databases(options.database) as databases:
         authority = Authority(folder / "ca")
-        with of_kind(options.server, folder / "server", authority, databases.create("server")) as server:
+        with of_kind(options.server, folder / "server", authority, databases.create("server"),
+                     policy_server={"enabled": True, "refused_words": [requests.REFUSED]}) as server:
             world = World(server, puppet.Puppet(authority))
             run.pairs(CASES, world, options.only)
             world.puppet.close()

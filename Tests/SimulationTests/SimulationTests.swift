@@ -69,6 +69,27 @@ import Testing
         #expect(try Self.program(broken + ["--random-hashing"]).status == 1)
     }
 
+    @Test func `tables beyond their bounds are found, each for itself`() async {
+        var plan = Self.plan(1)
+        plan.hasFaults = false
+        plan.sabotage = .keptRows
+        let found = await Self.run(plan).findings
+        #expect(found.count == 2)
+        #expect(found.contains { $0.hasPrefix("a.test keeps too much") && $0.hasSuffix("PDUs in outbox") })
+        #expect(found.contains { $0.hasPrefix("a.test keeps too much") && $0.hasSuffix("answers in reply_log") })
+    }
+
+    @Test func `a seed that takes more memory than it may fails, and says so`() throws {
+        let arguments = ["--seed", "1", "--servers", "2", "--steps", "20", "--no-faults"]
+        let small = try Self.program(arguments + ["--memory", "8"])
+        #expect(small.status == 1 && small.outcome["good"] as? Bool == false)
+        #expect((small.outcome["findings"] as? [String])?.contains { $0.contains("MiB of memory") } == true)
+        let usual = try Self.program(arguments)
+        #expect(usual.status == 0)
+        let peak = try #require(usual.outcome["peak_memory_kib"] as? Int)
+        #expect(peak > 8 << 10)
+    }
+
     @Test func `wrong usage is told apart from a finding`() throws {
         #expect(try ProgramRun.run(Self.words(["--seed", "x"])).status == 2)
         #expect(try ProgramRun.run(Self.words([])).status == 2)
@@ -104,6 +125,7 @@ extension SimulationPlan.Sabotage {
         case .changedState: finding.contains("disagree") || finding.contains("by the rules")
         case .shownRejected: finding.contains("shows")
         case .lostEvent: finding.contains("does not have")
+        case .keptRows: finding.contains("keeps too much")
         }
     }
 }

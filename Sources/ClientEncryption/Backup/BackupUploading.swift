@@ -12,12 +12,12 @@ extension EncryptionMachine {
         guard let bytes = Base64.decode(backup.publicKey), let publicKey = try? Curve25519.PublicKey(bytes) else {
             throw EncryptionError.damagedStore(what: "the backup's key")
         }
+        // Three ranges of the index: asked as "another than", all sessions would be looked at, after each sync.
         let rows = try connection.query(
             """
-            SELECT room_id, session_id FROM inbound_group_sessions
-            WHERE NOT EXISTS (
-                SELECT 1 FROM backed_up_sessions AS done WHERE done.room_id = inbound_group_sessions.room_id
-                    AND done.session_id = inbound_group_sessions.session_id AND done.version = \(backup.version))
+            SELECT room_id, session_id FROM inbound_group_sessions WHERE backed_up_in IS NULL
+            UNION ALL SELECT room_id, session_id FROM inbound_group_sessions WHERE backed_up_in < \(backup.version)
+            UNION ALL SELECT room_id, session_id FROM inbound_group_sessions WHERE backed_up_in > \(backup.version)
             LIMIT \(Limits.sessionsPerBackupUpload)
             """)
         var rooms: JSONValue = [:]
@@ -64,8 +64,8 @@ extension EncryptionMachine {
     func noteBackedUp(_ room: String, _ session: String, _ version: String, in connection: any SQLConnection) throws {
         try connection.execute(
             """
-            INSERT INTO backed_up_sessions VALUES (\(room), \(session), \(version))
-            ON CONFLICT (room_id, session_id) DO UPDATE SET version = excluded.version
+            UPDATE inbound_group_sessions SET backed_up_in = \(version)
+            WHERE room_id = \(room) AND session_id = \(session)
             """)
     }
 
@@ -74,7 +74,7 @@ extension EncryptionMachine {
         let all = try connection.query("SELECT COUNT(*) FROM inbound_group_sessions").first?.int(0) ?? 0
         guard let backup = try backup(in: connection) else { return (all, 0) }
         let done = try connection.query(
-            "SELECT COUNT(*) FROM backed_up_sessions WHERE version = \(backup.version)"
+            "SELECT COUNT(*) FROM inbound_group_sessions WHERE backed_up_in = \(backup.version)"
         ).first?.int(0)
         return (all, done ?? 0)
     }

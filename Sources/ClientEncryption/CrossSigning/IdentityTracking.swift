@@ -6,15 +6,16 @@ internal import SQLDatabase
 /// What `/keys/query` says about identities.
 /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#cross-signing>
 extension EncryptionMachine {
-    /// Takes the cross-signing keys of `users` in, and which of their devices those signed. A key that is not signed as
-    /// it must be counts as missing. Called after the devices themselves were taken in. `met` are those who were known
-    /// before.
+    /// Takes the cross-signing keys of users in, and which of their devices those signed, whose keys were verified and taken in
+    /// before. A key that is not signed as it must be counts as missing. `met` are those who were known before.
     func takeIdentities(
-        of users: some Collection<UserID>, _ met: Set<UserID>, _ response: JSONView, _ outcome: inout SyncOutcome,
+        of users: [UserID: [DeviceKeys]], _ met: Set<UserID>, _ response: JSONView, _ outcome: inout SyncOutcome,
         in connection: any SQLConnection
     ) throws {
         // Ours first: whether others are verified depends on it.
-        for user in users.sorted(by: { $0 == self.user && $1 != self.user }) {
+        for (user, devices) in users.sorted(by: {
+            ($0.key != self.user ? 1 : 0, $0.key) < ($1.key != self.user ? 1 : 0, $1.key)
+        }) {
             do {
                 if let view = response["master_keys"]?[user.text], view.isObject {
                     let before = try identity(of: user, in: connection)?.master
@@ -23,13 +24,13 @@ extension EncryptionMachine {
                         try noteNewIdentity(of: user, in: connection)
                     }
                 }
-                try takeSignatures(of: user, response["device_keys"]?[user.text], in: connection)
+                try takeSignatures(of: user, devices, response["device_keys"]?[user.text], in: connection)
             } catch let error as EncryptionError {
                 outcome.warnings.append("the identity of \(user) was left out: \(error)")
             }
         }
         try latchVerified(in: connection)
-        if users.contains(user), try reviewOfferSignature(in: connection) {
+        if users[user] != nil, try reviewOfferSignature(in: connection) {
             outcome.warnings.append(
                 """
                 the server keeps our identity's signature on this device's keys before, so that whether they offer the \
@@ -83,15 +84,14 @@ extension EncryptionMachine {
     }
 
     private func takeSignatures(
-        of user: UserID, _ devices: JSONView?, in connection: any SQLConnection
+        of user: UserID, _ devices: [DeviceKeys], _ views: JSONView?, in connection: any SQLConnection
     ) throws {
         let identity = try identity(of: user, in: connection)
         let signer = try identity?.selfSigning.map { try CrossSigningKey($0, usage: .selfSigning) }
-        for (name, view) in (devices?.members ?? []).prefix(Limits.devicesPerUser) {
-            guard let device = try? DeviceID(name), let keys = try? DeviceKeys(view, of: user, device: device) else {
-                continue
-            }
-            if user == self.user { try keepOwnObject(view, of: device, in: connection) }
+        for keys in devices {
+            let name = keys.device.text
+            guard let view = views?[name] else { continue }
+            if user == self.user { try keepOwnObject(view, of: keys.device, in: connection) }
             if let signer,
                 SignedJSON.verify(view, entity: user.text, keyID: signer.keyID, key: signer.publicKey)
             {

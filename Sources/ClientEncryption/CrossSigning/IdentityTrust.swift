@@ -26,13 +26,20 @@ extension EncryptionMachine {
     public func isCrossSigned(_ device: KnownDevice, in connection: any SQLConnection) throws -> Bool {
         try !connection.query(
             """
-            SELECT 1 FROM signed_devices JOIN user_identities USING (user_id)
-            WHERE user_id = \(device.user.text) AND device_id = \(device.device.text)
-                AND signed_devices.curve25519 = \(device.curve25519) AND signed_devices.ed25519 = \(device.ed25519)
-                AND signed_devices.self_signing = user_identities.self_signing
+            SELECT 1 FROM devices WHERE user_id = \(device.user.text) AND device_id = \(device.device.text)
+                AND curve25519 = \(device.curve25519) AND ed25519 = \(device.ed25519) AND \(Self.isCrossSigned)
             """
         ).isEmpty
     }
+
+    /// The same as a condition on a row of `devices`.
+    static let isCrossSigned: SQL = """
+        EXISTS (
+            SELECT 1 FROM signed_devices JOIN user_identities ON user_identities.user_id = signed_devices.user_id
+            WHERE signed_devices.user_id = devices.user_id AND signed_devices.device_id = devices.device_id
+                AND signed_devices.curve25519 = devices.curve25519 AND signed_devices.ed25519 = devices.ed25519
+                AND signed_devices.self_signing = user_identities.self_signing)
+        """
 
     /// Whether the user's identity is another than the one pinned or verified, and how much that matters.
     public func identityChange(of user: UserID, in connection: any SQLConnection) throws -> IdentityChange? {
@@ -70,8 +77,16 @@ extension EncryptionMachine {
 
     /// Throws `changedIdentity` for the first of `users` who had been verified and has another identity now.
     func refuseChangedIdentities(of users: some Sequence<UserID>, in connection: any SQLConnection) throws {
-        for user in users where try identityChange(of: user, in: connection) == .afterVerification {
-            throw EncryptionError.changedIdentity(user: user)
+        let changed = try askAbout(users) { names in
+            try connection.query(
+                """
+                SELECT \(UserIdentity.columns) FROM user_identities
+                WHERE user_id IN \(list: names) AND verified <> master ORDER BY user_id
+                """
+            ).map(UserIdentity.init)
+        }
+        if let first = changed.first(where: { $0.change == .afterVerification }) {
+            throw EncryptionError.changedIdentity(user: first.user)
         }
     }
 

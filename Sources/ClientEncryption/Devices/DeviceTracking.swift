@@ -18,8 +18,13 @@ public struct KeyQuery: Sendable {
 extension EncryptionMachine {
     /// Begins to follow the devices of users with whom an encrypted room is shared.
     public func track(_ users: some Sequence<UserID>, in connection: any SQLConnection) throws {
-        for user in users {
-            guard try !isTracked(user, in: connection) else { continue }
+        let users = Array(users)
+        let tracked = Set(
+            try askAbout(users) { names in
+                try connection.query("SELECT user_id FROM tracked_users WHERE user_id IN \(list: names)")
+                    .map { try $0.text(0) }
+            })
+        for user in Set(users).sorted() where !tracked.contains(user.text) {
             // A new number: the answer to a query from before the user was followed is not enough.
             let generation = try nextGeneration(in: connection)
             try connection.execute(
@@ -96,7 +101,7 @@ extension EncryptionMachine {
         _ query: KeyQuery, response: JSONView, in connection: any SQLConnection
     ) throws -> SyncOutcome {
         var outcome = SyncOutcome()
-        var answered: [UserID] = []
+        var answered: [UserID: [DeviceKeys]] = [:]
         var met: Set<UserID> = []
         let failed = Set((response["failures"]?.members ?? []).map(\.key))
         for server in failed.intersection(query.users.keys.map(\.serverName.text)) {
@@ -108,15 +113,14 @@ extension EncryptionMachine {
                 continue
             }
             guard let row = try trackedRow(user, in: connection), try row.integer(0) < generation else { continue }
-            answered.append(user)
             try reached(user.serverName.text, in: connection)
             let isMet = try isMet(user, in: connection)
             if isMet { met.insert(user) }
-            var present: Set<String> = []
+            var present: [DeviceKeys] = []
             for (name, view) in devices.members.prefix(Limits.devicesPerUser) {
                 do {
                     let keys = try DeviceKeys(view, of: user, device: try DeviceID(name))
-                    present.insert(name)
+                    present.append(keys)
                     if let changed = try keep(keys, isMet: isMet, in: connection) {
                         outcome.changedKeys.append(changed)
                     } else if try takeOffer(of: keys, in: connection) == .withdrawn {
@@ -128,7 +132,8 @@ extension EncryptionMachine {
                     outcome.warnings.append("a device of \(user) was left out: \(error)")
                 }
             }
-            try finishQuery(of: user, generation, present: present, in: connection)
+            answered[user] = present
+            try finishQuery(of: user, generation, present: Set(present.map(\.device.text)), in: connection)
         }
         try takeIdentities(of: answered, met, response, &outcome, in: connection)
         return outcome
@@ -165,13 +170,20 @@ extension EncryptionMachine {
             """)
     }
 
-    func isTracked(_ user: UserID, in connection: any SQLConnection) throws -> Bool {
-        try !connection.query("SELECT 1 FROM tracked_users WHERE user_id = \(user.text)").isEmpty
-    }
-
     /// Whether the user's devices are known as they are now: never those of a user who is not followed.
     func isCurrent(_ user: UserID, in connection: any SQLConnection) throws -> Bool {
-        try !connection.query("SELECT 1 FROM tracked_users WHERE user_id = \(user.text) AND current >= wanted").isEmpty
+        try staleUsers(among: [user], in: connection).isEmpty
+    }
+
+    /// Those of the users whose devices are not.
+    func staleUsers(among users: [UserID], in connection: any SQLConnection) throws -> [UserID] {
+        let current = Set(
+            try askAbout(users) { names in
+                try connection.query(
+                    "SELECT user_id FROM tracked_users WHERE user_id IN \(list: names) AND current >= wanted"
+                ).map { try $0.text(0) }
+            })
+        return users.filter { !current.contains($0.text) }
     }
 
     // MARK: Servers that do not answer

@@ -39,44 +39,34 @@ extension EncryptionMachine {
         let (now, silent) = (now(), try silentServers(in: connection))
         let policy = try hybridPolicy(in: connection)
         var wanted: [KnownDevice] = []
-        func add(_ rows: [SQLRow], where isWanted: (KnownDevice) throws -> Bool) throws {
-            for row in rows {
-                let device = try KnownDevice(row)
-                guard isDue(try row.integer(8), at: now), !silent.contains(device.user.serverName.text),
+        func add(_ candidates: [RoomKeyCandidate], where isWanted: (RoomKeyCandidate) throws -> Bool) throws {
+            for candidate in candidates {
+                let device = candidate.device
+                guard isDue(candidate.claimAt, at: now), !silent.contains(device.user.serverName.text),
                     !(device.user == user && device.device == self.device), !wanted.contains(device),
-                    wanted.count < Limits.devicesPerClaim, try isWanted(device)
+                    wanted.count < Limits.devicesPerClaim, try isWanted(candidate)
                 else { continue }
                 wanted.append(device)
             }
         }
         let sharing = try purpose.sharing ?? sharing(in: connection)
         let withoutSession: SQL = """
-            gone = 0 AND changed = 0 AND (
+            changed = 0 AND (
                 NOT EXISTS (
                     SELECT 1 FROM olm_sessions
                     WHERE olm_sessions.user_id = devices.user_id AND olm_sessions.curve25519 = devices.curve25519)
                 OR \(lacksHybridSession(under: policy)))
             """
-        for user in users {
-            let rows = try connection.query(
-                """
-                SELECT \(KnownDevice.columns), claim_at FROM devices
-                WHERE user_id = \(user.text) AND \(withoutSession) ORDER BY device_id
-                """)
-            try add(rows) { try entitlement(of: $0, under: sharing, in: connection) == .entitled }
+        try add(candidates(among: users, where: withoutSession, in: connection)) {
+            $0.entitlement(under: sharing) == .entitled
         }
-        let wedged = try connection.query(
-            """
-            SELECT \(KnownDevice.columns), claim_at FROM devices
-            WHERE unwedge_wanted = 1 AND gone = 0 AND changed = 0 ORDER BY user_id, device_id
-            """)
-        try add(wedged) { !$0.isBlocked }
-        let asking = try connection.query(
-            """
-            SELECT \(KnownDevice.columns), claim_at FROM devices WHERE user_id = \(user.text) AND \(withoutSession)
-                AND device_id IN (SELECT device_id FROM incoming_key_requests) ORDER BY device_id
-            """)
-        try add(asking) { try isOwnVerified($0, in: connection) }
+        try add(candidates(where: "unwedge_wanted = 1 AND gone = 0 AND changed = 0", in: connection)) {
+            !$0.device.isBlocked
+        }
+        let asks: SQL = "device_id IN (SELECT device_id FROM incoming_key_requests) AND \(withoutSession)"
+        try add(candidates(among: [user], where: asks, in: connection)) {
+            try isOwnVerified($0.device, in: connection)
+        }
         guard !wanted.isEmpty else { return nil }
         let first = try wanted.filter { device in
             try wantsEncapsulationKey(device, under: policy) && !hasAskedForEncapsulationKey(device, in: connection)
@@ -93,6 +83,7 @@ extension EncryptionMachine {
         for server in failed.intersection(claim.devices.map(\.user.serverName.text)) {
             try notReached(server, in: connection)
         }
+        let account = try account(in: connection)
         for device in claim.devices {
             let keys = response["one_time_keys"]?[device.user.text]?[device.device.text]
             if keys == nil, failed.contains(device.user.serverName.text) { continue }
@@ -101,7 +92,7 @@ extension EncryptionMachine {
                 continue
             }
             do {
-                let session = try session(with: device, keys, in: connection)
+                let session = try session(with: device, keys, account, in: connection)
                 try insert(session, with: device.user, device.curve25519, isHeard: false, in: connection)
                 try connection.execute(
                     """
@@ -124,9 +115,8 @@ extension EncryptionMachine {
     }
 
     private func session(
-        with device: KnownDevice, _ keys: JSONView?, in connection: any SQLConnection
+        with device: KnownDevice, _ keys: JSONView?, _ account: OlmAccount, in connection: any SQLConnection
     ) throws -> PeerSession {
-        let account = try account(in: connection)
         let identity = try Curve25519.PublicKey(Base64.decode(device.curve25519) ?? [])
         let oneTimeKey = try Curve25519.PublicKey(try verifiedKey("signed_curve25519", of: device, among: keys))
         let encapsulationKey = try claimedEncapsulationKey(of: device, in: connection)

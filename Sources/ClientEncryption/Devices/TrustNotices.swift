@@ -78,13 +78,8 @@ extension EncryptionMachine {
         let rows = try connection.query(
             """
             SELECT user_id, device_id FROM trust_notices WHERE told = 0 AND NOT EXISTS (
-                SELECT 1 FROM signed_devices JOIN user_identities ON user_identities.user_id = signed_devices.user_id
-                JOIN devices ON devices.user_id = signed_devices.user_id
-                    AND devices.device_id = signed_devices.device_id
-                WHERE signed_devices.user_id = trust_notices.user_id
-                    AND signed_devices.device_id = trust_notices.device_id
-                    AND signed_devices.curve25519 = devices.curve25519 AND signed_devices.ed25519 = devices.ed25519
-                    AND signed_devices.self_signing = user_identities.self_signing)
+                SELECT 1 FROM devices WHERE devices.user_id = trust_notices.user_id
+                    AND devices.device_id = trust_notices.device_id AND \(Self.isCrossSigned))
             ORDER BY CASE WHEN user_id = \(user.text) THEN 0 ELSE 1 END, seen_at, user_id, device_id
             """)
         var found: [TrustNotice] = []

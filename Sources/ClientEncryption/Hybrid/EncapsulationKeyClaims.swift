@@ -34,12 +34,11 @@ extension EncryptionMachine {
 
     /// Whether its server has just been asked, whatever it said.
     func hasAskedForEncapsulationKey(_ device: KnownDevice, in connection: any SQLConnection) throws -> Bool {
-        let now = now()
-        return try !connection.query(
+        try !connection.query(
             """
             SELECT 1 FROM claimed_encapsulation_keys
             WHERE user_id = \(device.user.text) AND device_id = \(device.device.text)
-                AND claimed_at > \(now - Limits.claimedKeyMilliseconds) AND claimed_at <= \(now)
+                AND NOT \(Period.isOver(Limits.claimedKeyMilliseconds, since: "claimed_at", at: now()))
             """
         ).isEmpty
     }
@@ -56,12 +55,11 @@ extension EncryptionMachine {
     }
 
     func forgetEncapsulationKey(of device: KnownDevice, in connection: any SQLConnection) throws {
-        let now = now()
         try connection.execute(
             """
             DELETE FROM claimed_encapsulation_keys
             WHERE (user_id = \(device.user.text) AND device_id = \(device.device.text))
-                OR claimed_at <= \(now - Limits.claimedKeyMilliseconds) OR claimed_at > \(now)
+                OR \(Period.isOver(Limits.claimedKeyMilliseconds, since: "claimed_at", at: now()))
             """)
     }
 

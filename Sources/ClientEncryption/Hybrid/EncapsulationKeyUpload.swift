@@ -37,6 +37,19 @@ extension EncryptionMachine {
             hasOneTimeKeys: false, kind: .offer(wantsOffer, keys: keys))
     }
 
+    /// Whether ``hybridKeyUpload(in:)`` may have something to do.
+    public func owesHybridKeys(in connection: any SQLConnection) throws -> Bool {
+        guard
+            let row = try connection.query("SELECT uploaded, hybrid_offered, hybrid_offer_at FROM olm_account").first
+        else { throw EncryptionError.damagedStore(what: "the account") }
+        guard try row.bool(0) else { return false }
+        let (isOffered, wantsOffer) = (try row.bool(1), try wantsOffer(in: connection))
+        if isOffered != wantsOffer, isDue(try row.integer(2), at: now()) { return true }
+        guard try isOffered || wantsOffer || hybridPolicy(in: connection) != .off else { return false }
+        return try connection.query("SELECT 1 FROM encapsulation_keys").isEmpty
+            || encapsulationKeysDue(in: connection) != nil
+    }
+
     private func isPublished(in connection: any SQLConnection) throws -> Bool {
         try !connection.query("SELECT 1 FROM encapsulation_keys WHERE uploaded = 1").isEmpty
     }
@@ -50,6 +63,40 @@ extension EncryptionMachine {
             try connection.execute(
                 "INSERT INTO encapsulation_keys VALUES (1, \(pickle), 1, 0, 0, 0, 0, \(now), NULL, 0, 0)")
         }
+        guard let due = try encapsulationKeysDue(in: connection), var keys = try encapsulationKeys(in: connection)
+        else {
+            return nil
+        }
+        let missing = due.missing - keys.unpublishedOneTimeKeys.count
+        if missing > 0 {
+            try keys.generateOneTimeKeys(missing, random: random)
+            try connection.execute("UPDATE encapsulation_keys SET filled_at = \(now)")
+        }
+        if due.step.forgetsPrevious { keys.forgetPreviousFallbackKey() }
+        if due.step.makesNext { try keys.generateFallbackKey(random: random) }
+        if !due.isFirst {
+            try connection.execute(
+                """
+                UPDATE encapsulation_keys
+                SET fallback_made_at = \(due.age.madeAt), fallback_replaced_at = \(due.age.replacedAt)
+                """)
+        }
+        // In the store before they are published.
+        try save(keys, in: connection)
+        return try upload(of: keys, in: connection)
+    }
+
+    private struct EncapsulationKeysDue {
+        let isFirst: Bool
+        /// One-time keys that the server lacks.
+        let missing: Int
+        let age: FallbackAge
+        let step: (forgetsPrevious: Bool, makesNext: Bool)
+    }
+
+    /// nil for none. The keys themselves are not opened for it.
+    private func encapsulationKeysDue(in connection: any SQLConnection) throws -> EncapsulationKeysDue? {
+        let now = now()
         guard
             let row = try connection.query(
                 """
@@ -63,7 +110,7 @@ extension EncryptionMachine {
         let (hasUnpublished, filledAt) = (try row.bool(0), try row.integer(3))
         var missing = 0
         if let onServer = try row.optionalInteger(2),
-            filledAt <= now - Limits.hybridUploadMilliseconds || filledAt > now
+            Period.isOver(Limits.hybridUploadMilliseconds, since: filledAt, at: now)
         {
             missing = max(EncapsulationKeys.maximumOneTimeKeys - max(Int(clamping: onServer), 0), 0)
         }
@@ -74,24 +121,7 @@ extension EncryptionMachine {
             isFirst ? (forgetsPrevious: false, makesNext: false) : age.step(at: now, isUnpublished: hasUnpublished)
         // Opening them costs a millisecond: each is made anew from its seed.
         guard hasUnpublished || missing > 0 || step.forgetsPrevious || step.makesNext else { return nil }
-        guard var keys = try encapsulationKeys(in: connection) else { return nil }
-        missing -= keys.unpublishedOneTimeKeys.count
-        if missing > 0 {
-            try keys.generateOneTimeKeys(missing, random: random)
-            try connection.execute("UPDATE encapsulation_keys SET filled_at = \(now)")
-        }
-        if step.forgetsPrevious { keys.forgetPreviousFallbackKey() }
-        if step.makesNext { try keys.generateFallbackKey(random: random) }
-        if !isFirst {
-            try connection.execute(
-                """
-                UPDATE encapsulation_keys
-                SET fallback_made_at = \(age.madeAt), fallback_replaced_at = \(age.replacedAt)
-                """)
-        }
-        // In the store before they are published.
-        try save(keys, in: connection)
-        return try upload(of: keys, in: connection)
+        return EncapsulationKeysDue(isFirst: isFirst, missing: missing, age: age, step: step)
     }
 
     private func upload(of keys: EncapsulationKeys, in connection: any SQLConnection) throws -> KeyUpload? {

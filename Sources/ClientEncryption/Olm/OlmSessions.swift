@@ -98,12 +98,14 @@ extension EncryptionMachine {
         }
     }
 
-    /// The content of an encrypted to-device event; nil where there is no session that may be used.
+    /// The content of an encrypted to-device event; nil where there is no session that may be used. Whoever writes to many
+    /// gives the `author`.
     func encrypt(
-        _ type: String, _ content: JSONValue, to device: KnownDevice, in connection: any SQLConnection
+        _ type: String, _ content: JSONValue, to device: KnownDevice, as author: OlmAuthor? = nil,
+        in connection: any SQLConnection
     ) throws -> JSONValue? {
         guard var session = try sessionToWrite(to: device, in: connection) else { return nil }
-        let account = try account(in: connection)
+        let author = try author ?? olmAuthor(in: connection)
         let payload: JSONValue = [
             "type": .string(type),
             "content": content,
@@ -111,14 +113,14 @@ extension EncryptionMachine {
             "sender_device": .string(self.device.text),
             "recipient": .string(device.user.text),
             "recipient_keys": ["ed25519": .string(device.ed25519)],
-            "keys": ["ed25519": .string(Base64.encode(account.ed25519Key.bytes))],
-            "sender_device_keys": deviceKeys(account, offersHybrid: try isHybridOffered(in: connection)),
+            "keys": ["ed25519": .string(author.ed25519)],
+            "sender_device_keys": author.deviceKeys,
         ]
         let message = try session.encrypt(payload.serialized(), random: random)
         try save(session, received: false, in: connection)
         return [
             "algorithm": .string(session.algorithm),
-            "sender_key": .string(Base64.encode(account.curve25519Key.bytes)),
+            "sender_key": .string(author.curve25519),
             "ciphertext": [
                 device.curve25519: [
                     "type": .integer(Int64(message.type.rawValue)), "body": .string(Base64.encode(message.bytes)),

@@ -30,14 +30,26 @@ extension EncryptionMachine {
                 taken += 1
             }
             rest = rest.dropFirst(taken)
-            let transaction = random.token(24)
-            let bytes = JSONValue.object(["messages": body]).serialized()
-            try connection.execute(
-                """
-                INSERT INTO to_device_outbox (transaction_id, event_type, body)
-                VALUES (\(transaction), \(type), \(bytes))
-                """)
+            try enqueue(body, type: type, in: connection)
         }
+    }
+
+    /// Puts the same message to devices of a user into the outbox, in the clear.
+    func enqueue(
+        _ content: JSONValue, type: String, to user: UserID, _ devices: [DeviceID], in connection: any SQLConnection
+    ) throws {
+        guard !devices.isEmpty else { return }
+        let messages = Dictionary(devices.map { ($0.text, content) }) { $1 }
+        try enqueue([user.text: .object(messages)], type: type, in: connection)
+    }
+
+    /// `messages`: contents by user and device.
+    private func enqueue(_ messages: JSONValue, type: String, in connection: any SQLConnection) throws {
+        try connection.execute(
+            """
+            INSERT INTO to_device_outbox (transaction_id, event_type, body)
+            VALUES (\(random.token(24)), \(type), \(JSONValue.object(["messages": messages]).serialized()))
+            """)
     }
 
     /// The oldest messages that wait. Send them in order, before any message that needs them.

@@ -36,6 +36,23 @@ extension EncryptionMachine {
         return outcome
     }
 
+    /// Whether ``receive(_:in:)`` would find nothing that is not known already.
+    public func knows(_ changes: SyncChanges, in connection: any SQLConnection) throws -> Bool {
+        guard changes.isEmpty,
+            // These wait for a device to be known, or to have a session.
+            try connection.query("SELECT 1 FROM incoming_key_requests LIMIT 1").isEmpty,
+            let row = try connection.query("SELECT keys_on_server, fallback_unused FROM olm_account").first
+        else { return false }
+        let hybrid = try connection.query("SELECT keys_on_server, fallback_unused FROM encapsulation_keys").first
+        func agrees(_ row: SQLRow, _ count: Int64?, _ isUnused: Bool?) throws -> Bool {
+            try row.optionalInteger(0) == count && (isUnused == nil || row.bool(1) == isUnused)
+        }
+        return try agrees(row, changes.oneTimeKeyCount, changes.hasUnusedFallbackKey)
+            && hybrid.map {
+                try agrees($0, changes.encapsulationKeyCount, changes.hasUnusedFallbackEncapsulationKey)
+            } ?? true
+    }
+
     private func receive(
         _ event: JSONView, _ outcome: inout SyncOutcome, in connection: any SQLConnection
     ) throws {
@@ -130,11 +147,7 @@ extension EncryptionMachine {
             """
             INSERT INTO read_olm_messages VALUES (\(SHA256.hash(message.bytes)), \(number)) ON CONFLICT (hash) DO NOTHING
             """)
-        try connection.execute(
-            """
-            DELETE FROM read_olm_messages WHERE number < (
-                SELECT number FROM read_olm_messages ORDER BY number DESC LIMIT 1 OFFSET \(Limits.readOlmMessages))
-            """)
+        try keepNewest(Limits.readOlmMessages, of: "read_olm_messages", by: "number", in: connection)
     }
 
     private func isPinned(_ keys: DeviceKeys, in connection: any SQLConnection) throws -> Bool {

@@ -11,16 +11,11 @@ extension EncryptionMachine {
             INSERT INTO wedged_senders VALUES (\(user.text), \(curve25519), \(now()), 0)
             ON CONFLICT (user_id, curve25519) DO UPDATE SET failed_at = excluded.failed_at, is_mended = 0
             """)
-        try connection.execute(
-            """
-            DELETE FROM wedged_senders WHERE failed_at < (
-                SELECT failed_at FROM wedged_senders ORDER BY failed_at DESC LIMIT 1 OFFSET \(Limits.wedgedSenders))
-            """)
-        // A clock that was ahead must not keep the device mute.
+        try keepNewest(Limits.wedgedSenders, of: "wedged_senders", by: "failed_at", in: connection)
         try connection.execute(
             """
             UPDATE devices SET unwedge_wanted = 1 WHERE user_id = \(user.text) AND curve25519 = \(curve25519)
-                AND (unwedged_at <= \(now() - Limits.unwedgeMilliseconds) OR unwedged_at > \(now()))
+                AND \(Period.isOver(Limits.unwedgeMilliseconds, since: "unwedged_at", at: now()))
             """)
         if try knownDevice(user, curve25519: curve25519, in: connection) == nil {
             try track([user], in: connection)

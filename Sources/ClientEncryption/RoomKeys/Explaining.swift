@@ -111,11 +111,7 @@ extension EncryptionMachine {
                 \(now()), \(sender.text), \(curve))
             ON CONFLICT (event_id) DO UPDATE SET cause = excluded.cause
             """)
-        try connection.execute(
-            """
-            DELETE FROM unread_events WHERE failed_at < (
-                SELECT failed_at FROM unread_events ORDER BY failed_at DESC LIMIT 1 OFFSET \(Limits.unreadEvents))
-            """)
+        try keepNewest(Limits.unreadEvents, of: "unread_events", by: "failed_at", in: connection)
     }
 
     /// The event has been read after all.
@@ -131,26 +127,35 @@ extension EncryptionMachine {
     }
 
     /// Replaces the channels to devices whose key has not come for half a minute: a device that hears of it gives us again
-    /// what it had given. `sender_key` is but a hint: whoever is asked shows who they are.
+    /// what it had given.
     public func mendChannels(in connection: any SQLConnection) throws {
-        // The other cause: the channel broke within an hour of its last replacement.
-        let causes = [Undecryptable.Cause.noRoomKey, .sessionReplaced].map(\.rawValue)
-        let rows = try connection.query(
-            """
-            SELECT DISTINCT unread_events.user_id, unread_events.curve25519 FROM unread_events
-            JOIN devices ON devices.user_id = unread_events.user_id AND devices.curve25519 = unread_events.curve25519
-            WHERE cause IN \(list: causes) AND failed_at <= \(now() - Limits.patienceMilliseconds)
-                AND failed_at >= \(now() - Limits.shareMilliseconds)
-                AND gone = 0 AND unwedge_wanted = 0
-                AND (unwedged_at <= \(now() - Limits.unwedgeMilliseconds) OR unwedged_at > \(now())) LIMIT 100
-            """)
-        for row in rows {
+        for row in try channelsToMend(in: connection) {
             try connection.execute(
                 """
                 UPDATE devices SET unwedge_wanted = 1
                 WHERE user_id = \(try row.text(0)) AND curve25519 = \(try row.text(1))
                 """)
         }
+    }
+
+    /// Whether ``mendChannels(in:)`` has something to do.
+    public func hasChannelsToMend(in connection: any SQLConnection) throws -> Bool {
+        try !channelsToMend(in: connection).isEmpty
+    }
+
+    /// `sender_key` is but a hint: whoever is asked shows who they are.
+    private func channelsToMend(in connection: any SQLConnection) throws -> [SQLRow] {
+        // The other cause: the channel broke within an hour of its last replacement.
+        let causes = [Undecryptable.Cause.noRoomKey, .sessionReplaced].map(\.rawValue)
+        return try connection.query(
+            """
+            SELECT DISTINCT unread_events.user_id, unread_events.curve25519 FROM unread_events
+            JOIN devices ON devices.user_id = unread_events.user_id AND devices.curve25519 = unread_events.curve25519
+            WHERE cause IN \(list: causes) AND failed_at <= \(now() - Limits.patienceMilliseconds)
+                AND failed_at >= \(now() - Limits.shareMilliseconds)
+                AND gone = 0 AND unwedge_wanted = 0
+                AND \(Period.isOver(Limits.unwedgeMilliseconds, since: "unwedged_at", at: now())) LIMIT 100
+            """)
     }
 
     /// Sessions that messages are waiting for and that nobody has been asked for yet: up to a hundred, the newest first.
@@ -164,7 +169,8 @@ extension EncryptionMachine {
             SELECT room_id, session_id, MAX(failed_at) FROM unread_events
             WHERE session_id <> '' AND cause IN \(list: causes) AND NOT EXISTS (
                 SELECT 1 FROM key_requests WHERE key_requests.room_id = unread_events.room_id
-                    AND key_requests.session_id = unread_events.session_id)
+                    AND key_requests.session_id = unread_events.session_id
+                    AND NOT \(Period.isOver(Limits.keyRequestMilliseconds, since: "created_at", at: now())))
             GROUP BY room_id, session_id ORDER BY 3 DESC LIMIT 100
             """
         ).map { SyncOutcome.RoomKey(room: try RoomID(try $0.text(0)), session: try $0.text(1)) }

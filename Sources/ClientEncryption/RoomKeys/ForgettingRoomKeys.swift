@@ -13,8 +13,8 @@ extension EncryptionMachine {
                 SELECT request_id FROM key_requests WHERE room_id = \(room.text))
             """)
         for table in [
-            "inbound_group_sessions", "session_claims", "message_blocks", "backed_up_sessions", "owed_room_keys",
-            "recent_messages", "shared_sessions", "received_withheld", "key_requests", "incoming_key_requests",
+            "inbound_group_sessions", "session_claims", "message_blocks", "owed_room_keys", "recent_messages",
+            "shared_sessions", "received_withheld", "key_requests", "incoming_key_requests",
             "key_bundles", "accepted_invites", "unread_events",
         ] {
             try connection.execute("DELETE FROM \(raw: table) WHERE room_id = \(room.text)")
@@ -38,7 +38,7 @@ extension EncryptionMachine {
         // Some room, so that it is not done again at once.
         let excess = count - limit + limit / 10
         for session in try sessionsByWorth(keeping: rooms, in: connection).prefix(excess) {
-            for table in ["inbound_group_sessions", "session_claims", "message_blocks", "backed_up_sessions"] {
+            for table in ["inbound_group_sessions", "session_claims", "message_blocks"] {
                 try connection.execute(
                     "DELETE FROM \(raw: table) WHERE room_id = \(session.room) AND session_id = \(session.name)")
             }
@@ -67,10 +67,8 @@ extension EncryptionMachine {
         var count: [String: Int] = [:]
         let rows = try connection.query(
             """
-            SELECT room_id, session_id, curve25519, EXISTS (
-                SELECT 1 FROM backed_up_sessions AS done WHERE done.room_id = inbound_group_sessions.room_id
-                    AND done.session_id = inbound_group_sessions.session_id)
-            FROM inbound_group_sessions ORDER BY received_at DESC, session_id
+            SELECT room_id, session_id, curve25519, backed_up_in FROM inbound_group_sessions
+            ORDER BY received_at DESC, session_id
             """)
         var candidates: [Candidate] = []
         candidates.reserveCapacity(rows.count)
@@ -80,8 +78,8 @@ extension EncryptionMachine {
             count[device] = newer + 1
             candidates.append(
                 Candidate(
-                    room: room, name: try row.text(1), isInUse: names.contains(room), isBackedUp: try row.bool(3),
-                    newer: newer))
+                    room: room, name: try row.text(1), isInUse: names.contains(room),
+                    isBackedUp: try row.optionalText(3) != nil, newer: newer))
         }
         return candidates.sorted { one, other in
             if one.isInUse != other.isInUse { return other.isInUse }

@@ -63,10 +63,11 @@ extension EncryptionMachine {
     ) throws -> Int {
         try refuseChangedIdentities(of: [user], in: connection)
         let content: JSONValue = ["room_id": .string(room.text), "file": file]
+        let author = try olmAuthor(in: connection)
         var messages: [(KnownDevice, JSONValue)] = []
         for device in try devices(of: user, in: connection) {
             guard !device.hasChanged, !device.isBlocked, try isCrossSigned(device, in: connection),
-                let message = try encrypt("m.room_key_bundle", content, to: device, in: connection)
+                let message = try encrypt("m.room_key_bundle", content, to: device, as: author, in: connection)
             else { continue }
             messages.append((device, message))
         }
@@ -94,11 +95,7 @@ extension EncryptionMachine {
             ON CONFLICT (room_id, user_id) DO UPDATE SET curve25519 = excluded.curve25519, ed25519 = excluded.ed25519,
                 file = excluded.file, received_at = excluded.received_at, failures = 0
             """)
-        try connection.execute(
-            """
-            DELETE FROM key_bundles WHERE received_at < (
-                SELECT received_at FROM key_bundles ORDER BY received_at DESC LIMIT 1 OFFSET \(Limits.keyBundles))
-            """)
+        try keepNewest(Limits.keyBundles, of: "key_bundles", by: "received_at", in: connection)
     }
 
     /// We have joined a room to which `inviter` had invited us.

@@ -25,23 +25,18 @@ extension EncryptionMachine {
                 INSERT INTO incoming_key_requests
                 VALUES (\(asking.text), \(id), \(room), \(session), \(now())) ON CONFLICT DO NOTHING
                 """)
-            try connection.execute(
-                """
-                DELETE FROM incoming_key_requests WHERE received_at < (
-                    SELECT received_at FROM incoming_key_requests ORDER BY received_at DESC
-                    LIMIT 1 OFFSET \(Limits.incomingKeyRequests))
-                """)
+            try keepNewest(
+                Limits.incomingKeyRequests, of: "incoming_key_requests", by: "received_at", in: connection)
         default: throw EncryptionError.malformed(path: "m.room_key_request.action")
         }
     }
 
     /// Answers what can be answered. A request waits while the device is not known yet, or there is no session with it.
     func answerKeyRequests(in connection: any SQLConnection) throws {
-        let now = now()
         try connection.execute(
             """
             DELETE FROM incoming_key_requests
-            WHERE received_at < \(now - Limits.keyRequestMilliseconds) OR received_at > \(now)
+            WHERE \(Period.isOver(Limits.keyRequestMilliseconds, since: "received_at", at: now()))
             """)
         let rows = try connection.query(
             "SELECT device_id, request_id, room_id, session_id FROM incoming_key_requests ORDER BY received_at")

@@ -16,7 +16,7 @@ extension EncryptionMachine {
         for row in try connection.query(
             """
             SELECT request_id FROM key_requests
-            WHERE created_at < \(now - Limits.keyRequestMilliseconds) OR created_at > \(now)
+            WHERE \(Period.isOver(Limits.keyRequestMilliseconds, since: "created_at", at: now))
             """)
         { try forgetKeyRequest(try row.text(0), in: connection) }
         let isAsked = try !connection.query(
@@ -55,7 +55,10 @@ extension EncryptionMachine {
     /// Whether a request for the session is out.
     func isRequested(_ room: RoomID, _ session: String, in connection: any SQLConnection) throws -> Bool {
         try !connection.query(
-            "SELECT 1 FROM key_requests WHERE room_id = \(room.text) AND session_id = \(session)"
+            """
+            SELECT 1 FROM key_requests WHERE room_id = \(room.text) AND session_id = \(session)
+                AND NOT \(Period.isOver(Limits.keyRequestMilliseconds, since: "created_at", at: now()))
+            """
         ).isEmpty
     }
 

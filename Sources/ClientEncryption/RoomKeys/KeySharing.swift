@@ -57,18 +57,11 @@ extension EncryptionMachine {
         try connection.execute("UPDATE olm_account SET sharing = \(sharing.rawValue)")
     }
 
-    func entitlement(
-        of device: KnownDevice, under sharing: KeySharing? = nil, in connection: any SQLConnection
-    ) throws -> Entitlement {
-        guard !device.isBlocked else { return .withheld(.blacklisted) }
-        let mayHave =
-            switch try sharing ?? self.sharing(in: connection) {
-            case .allDevices: true
-            case .crossSignedWherePossible:
-                try isCrossSigned(device, in: connection) || identity(of: device.user, in: connection) == nil
-            case .crossSignedDevices: try isCrossSigned(device, in: connection)
-            case .verifiedUsers: try isCrossSigned(device, in: connection) && isVerified(device.user, in: connection)
-            }
-        return mayHave ? .entitled : .withheld(.unverified)
+    /// Of one device, under the user's setting.
+    func entitlement(of device: KnownDevice, in connection: any SQLConnection) throws -> Entitlement {
+        let sharing = try sharing(in: connection)
+        return try candidates(
+            where: "user_id = \(device.user.text) AND device_id = \(device.device.text)", in: connection
+        ).first?.entitlement(under: sharing) ?? .withheld(.unverified)
     }
 }

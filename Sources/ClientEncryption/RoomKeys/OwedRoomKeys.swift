@@ -11,6 +11,20 @@ extension EncryptionMachine {
         try connection.query("SELECT DISTINCT room_id FROM owed_room_keys").map { try RoomID(try $0.text(0)) }
     }
 
+    /// Who is owed the room's present key while none of their devices has it, and can read nothing of it yet.
+    public func unreachedUsers(of room: RoomID, in connection: any SQLConnection) throws -> [UserID] {
+        try connection.query(
+            """
+            SELECT DISTINCT owed_room_keys.user_id FROM owed_room_keys
+            JOIN outbound_group_sessions USING (room_id, session_id)
+            WHERE room_id = \(room.text) AND owed_room_keys.user_id <> \(user.text) AND NOT EXISTS (
+                SELECT 1 FROM room_key_shares WHERE room_key_shares.session_id = owed_room_keys.session_id
+                    AND room_key_shares.user_id = owed_room_keys.user_id)
+            ORDER BY owed_room_keys.user_id
+            """
+        ).map { try UserID(try $0.text(0)) }
+    }
+
     /// Keeps the session as it is before its next message; of two debts the one that reads more stays.
     func owe(
         _ session: OutboundGroupSession, of room: RoomID, to user: UserID, _ purpose: RoomKeyPurpose = .messages,
@@ -42,7 +56,7 @@ extension EncryptionMachine {
         of users: [UserID], _ session: OutboundGroupSession, _ room: RoomID, _ purpose: RoomKeyPurpose,
         in connection: any SQLConnection
     ) throws {
-        for user in users where try !isCurrent(user, in: connection) {
+        for user in try staleUsers(among: users, in: connection) {
             try owe(session, of: room, to: user, purpose, in: connection)
         }
     }
@@ -78,24 +92,26 @@ extension EncryptionMachine {
         _ session: OutboundGroupSession, of room: RoomID, to user: UserID, _ purpose: RoomKeyPurpose,
         in connection: any SQLConnection
     ) throws -> Bool {
-        let content = try roomKey(session, of: room, in: connection)
+        let (content, author) = (try roomKey(session, of: room, in: connection), try olmAuthor(in: connection))
+        let sharing = try purpose.sharing ?? sharing(in: connection)
         let index = Int64(session.messageIndex)
         var messages: [(KnownDevice, JSONValue)] = []
         var excluded: [(KnownDevice, WithheldCode)] = []
         var isComplete = true
-        for device in try devices(of: user, in: connection)
-        where !device.hasChanged && !(user == self.user && device.device == self.device) {
+        for candidate in try candidates(among: [user], in: connection) {
+            let device = candidate.device
+            guard !device.hasChanged, !(user == self.user && device.device == self.device) else { continue }
             let known = try connection.query(
                 """
                 SELECT 1 FROM room_key_shares WHERE session_id = \(session.id) AND user_id = \(user.text)
                     AND device_id = \(device.device.text) AND message_index <= \(index)
                 """)
             guard known.isEmpty else { continue }
-            if case .withheld(let code) = try entitlement(of: device, under: purpose.sharing, in: connection) {
+            if case .withheld(let code) = candidate.entitlement(under: sharing) {
                 excluded.append((device, code))
                 continue
             }
-            guard let message = try encrypt("m.room_key", content, to: device, in: connection) else {
+            guard let message = try encrypt("m.room_key", content, to: device, as: author, in: connection) else {
                 isComplete = false
                 continue
             }

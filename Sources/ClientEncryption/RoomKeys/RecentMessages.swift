@@ -11,7 +11,7 @@ extension EncryptionMachine {
     ) throws {
         let now = now()
         try connection.execute(
-            "DELETE FROM recent_messages WHERE sent_at < \(now - Limits.recentMilliseconds) OR sent_at > \(now)")
+            "DELETE FROM recent_messages WHERE \(Period.isOver(Limits.recentMilliseconds, since: "sent_at", at: now))")
         let pickle = try session.pickle(key: key.bytes, random: random)
         try connection.execute(
             """
@@ -31,7 +31,7 @@ extension EncryptionMachine {
         let rows = try connection.query(
             """
             SELECT session_id, room_id, pickle FROM recent_messages
-            WHERE sent_at >= \(now() - Limits.recentMilliseconds) AND session_id IN (
+            WHERE NOT \(Period.isOver(Limits.recentMilliseconds, since: "sent_at", at: now())) AND session_id IN (
                 SELECT session_id FROM room_key_shares WHERE user_id = \(user.text)
                 UNION SELECT session_id FROM sent_withheld WHERE user_id = \(user.text))
             ORDER BY session_id, message_index

@@ -56,7 +56,7 @@ extension EncryptionMachine {
         guard audience.entitled.allSatisfy({ have.contains($0.name) || owed.contains($0.user.text) }) else {
             return false
         }
-        return try recipients.allSatisfy { try owed.contains($0.text) || isCurrent($0, in: connection) }
+        return try staleUsers(among: recipients, in: connection).allSatisfy { owed.contains($0.text) }
     }
 
     /// The content of an `m.room.encrypted` event. Commit before it leaves. Throws `notPrepared` for a message where the
@@ -137,16 +137,15 @@ extension EncryptionMachine {
     ) throws -> Audience {
         var audience = Audience()
         let sharing = try purpose.sharing ?? sharing(in: connection)
-        for user in Set(recipients).union([user]).sorted() {
-            for device in try devices(of: user, in: connection) {
-                guard !(device.user == self.user && device.device == self.device) else { continue }
-                switch try entitlement(of: device, under: sharing, in: connection) {
-                case .withheld(let code): audience.excluded.append((device, code))
-                case .entitled where !device.hasChanged: audience.entitled.append(device)
-                case .entitled:
-                    guard accepting else {
-                        throw EncryptionError.changedKey(user: device.user, device: device.device)
-                    }
+        for candidate in try candidates(among: recipients + [user], in: connection) {
+            let device = candidate.device
+            guard !(device.user == self.user && device.device == self.device) else { continue }
+            switch candidate.entitlement(under: sharing) {
+            case .withheld(let code): audience.excluded.append((device, code))
+            case .entitled where !device.hasChanged: audience.entitled.append(device)
+            case .entitled:
+                guard accepting else {
+                    throw EncryptionError.changedKey(user: device.user, device: device.device)
                 }
             }
         }
@@ -159,8 +158,8 @@ extension EncryptionMachine {
     ) throws -> Bool {
         // Each its own: what was said before a verification is not for all whom that asks.
         guard outbound.isForVerification == (purpose == .verification) else { return false }
-        let age = now() - outbound.createdAt
-        guard age >= 0, age < settings.rotationMilliseconds, outbound.sharesHistory == settings.sharesHistory,
+        let isOld = Period.isOver(settings.rotationMilliseconds, since: outbound.createdAt, at: now())
+        guard !isOld, outbound.sharesHistory == settings.sharesHistory,
             Int64(outbound.session.messageIndex) < settings.rotationMessages, !outbound.isDoubted
         else { return false }
         // Whoever has the key and should not have the next message's.
@@ -208,10 +207,12 @@ extension EncryptionMachine {
         in connection: any SQLConnection
     ) throws {
         let have = try sharers(session.id, in: connection)
-        let content = try roomKey(session, of: room, in: connection)
+        let lacking = devices.filter { !have.contains($0.name) }
+        guard !lacking.isEmpty else { return }
+        let (content, author) = (try roomKey(session, of: room, in: connection), try olmAuthor(in: connection))
         var messages: [(KnownDevice, JSONValue)] = []
-        for device in devices where !have.contains(device.name) {
-            guard let message = try encrypt("m.room_key", content, to: device, in: connection) else {
+        for device in lacking {
+            guard let message = try encrypt("m.room_key", content, to: device, as: author, in: connection) else {
                 try owe(session, of: room, to: device.user, purpose, in: connection)
                 continue
             }

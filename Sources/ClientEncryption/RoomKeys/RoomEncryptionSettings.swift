@@ -18,8 +18,10 @@ public struct RoomEncryptionSettings: Sendable, Hashable {
     /// that of `m.room.history_visibility`: where there is none it is `shared`.
     public init(_ content: some JSONReading, historyVisibility: String? = nil) {
         algorithm = content["algorithm"]?.string ?? ""
-        rotationMilliseconds = max(
-            content["rotation_period_ms"]?.integer ?? Limits.rotationMilliseconds, Limits.leastRotationMilliseconds)
+        rotationMilliseconds = min(
+            max(
+                content["rotation_period_ms"]?.integer ?? Limits.rotationMilliseconds, Limits.leastRotationMilliseconds),
+            Limits.mostRotationMilliseconds)
         rotationMessages = min(
             max(content["rotation_period_msgs"]?.integer ?? Limits.rotationMessages, 1), Limits.mostRotationMessages)
         sharesHistory = Self.sharesHistory(historyVisibility)

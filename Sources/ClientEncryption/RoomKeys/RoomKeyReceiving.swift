@@ -94,7 +94,10 @@ extension EncryptionMachine {
             """)
         if readsMore {
             try connection.execute(
-                "DELETE FROM backed_up_sessions WHERE room_id = \(room.text) AND session_id = \(session.id)")
+                """
+                UPDATE inbound_group_sessions SET backed_up_in = NULL
+                WHERE room_id = \(room.text) AND session_id = \(session.id)
+                """)
         }
         if readsMore, best.firstKnownIndex == 0 {
             // Where it begins later, what comes before stays withheld.

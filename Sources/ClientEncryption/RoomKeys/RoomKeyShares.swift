@@ -43,7 +43,7 @@ extension EncryptionMachine {
             """
             UPDATE devices SET reshared_at = \(now)
             WHERE user_id = \(device.user.text) AND device_id = \(device.device.text) AND gone = 0
-                AND (reshared_at <= \(now - Limits.unwedgeMilliseconds) OR reshared_at > \(now))
+                AND \(Period.isOver(Limits.unwedgeMilliseconds, since: "reshared_at", at: now))
             """)
         guard isNew > 0, !device.hasChanged, try entitlement(of: device, in: connection) == .entitled else { return }
         let rows = try connection.query(
@@ -54,11 +54,15 @@ extension EncryptionMachine {
                 AND curve25519 = \(device.curve25519) AND shared_at >= \(now - Limits.shareMilliseconds)
             ORDER BY shared_at DESC LIMIT \(Limits.messagesPerToDevice)
             """)
+        guard !rows.isEmpty else { return }
+        let author = try olmAuthor(in: connection)
         var messages: [(KnownDevice, JSONValue)] = []
         for row in rows {
             let session = try OutboundGroupSession(pickle: try row.bytes(1), key: key.bytes)
             let content = try roomKey(session, of: try RoomID(try row.text(0)), in: connection)
-            guard let message = try encrypt("m.room_key", content, to: device, in: connection) else { return }
+            guard let message = try encrypt("m.room_key", content, to: device, as: author, in: connection) else {
+                return
+            }
             messages.append((device, message))
         }
         try enqueue(messages, in: connection)

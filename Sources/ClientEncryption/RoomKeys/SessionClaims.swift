@@ -51,11 +51,9 @@ extension EncryptionMachine {
         try connection.execute(
             """
             UPDATE inbound_group_sessions
-            SET user_id = \(sender.text), curve25519 = \(origin.curve25519), ed25519 = \(origin.ed25519)
+            SET user_id = \(sender.text), curve25519 = \(origin.curve25519), ed25519 = \(origin.ed25519), backed_up_in = NULL
             WHERE room_id = \(room.text) AND session_id = \(row.session)
             """)
-        try connection.execute(
-            "DELETE FROM backed_up_sessions WHERE room_id = \(room.text) AND session_id = \(row.session)")
         return row.session
     }
 

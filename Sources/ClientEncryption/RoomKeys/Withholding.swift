@@ -84,12 +84,7 @@ extension EncryptionMachine {
                 received_at = excluded.received_at, is_handed_on = excluded.is_handed_on
             WHERE excluded.is_handed_on >= received_withheld.is_handed_on
             """)
-        try connection.execute(
-            """
-            DELETE FROM received_withheld WHERE received_at < (
-                SELECT received_at FROM received_withheld ORDER BY received_at DESC
-                LIMIT 1 OFFSET \(Limits.receivedWithheld))
-            """)
+        try keepNewest(Limits.receivedWithheld, of: "received_withheld", by: "received_at", in: connection)
     }
 
     /// Why a session was withheld: what its sender says, else who gave us others' keys, else that its sender had no session with

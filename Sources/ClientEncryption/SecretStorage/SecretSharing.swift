@@ -55,7 +55,10 @@ extension EncryptionMachine {
         _ names: Set<SecretName> = [.master, .selfSigning, .userSigning, .backup], in connection: any SQLConnection
     ) throws {
         try connection.execute(
-            "DELETE FROM secret_requests WHERE asked_at <= \(now() - Limits.secretRequestMilliseconds)")
+            """
+            DELETE FROM secret_requests
+            WHERE \(Period.isOver(Limits.secretRequestMilliseconds, since: "asked_at", at: now()))
+            """)
         guard try isVerified(user, in: connection) else { return }
         let held = try secretsInUse(in: connection)
         for name in SecretName.allCases where held[name] == nil && names.contains(name) {
@@ -75,17 +78,8 @@ extension EncryptionMachine {
 
     /// In the clear: it names secrets, but tells none.
     private func sendToOwnDevices(_ type: String, _ content: JSONValue, in connection: any SQLConnection) throws {
-        var devices: JSONValue = [:]
-        for other in try self.devices(of: user, in: connection) where other.device != device && !other.isBlocked {
-            devices[other.device.text] = content
-        }
-        guard devices.count > 0 else { return }
-        let body: JSONValue = ["messages": [user.text: devices]]
-        try connection.execute(
-            """
-            INSERT INTO to_device_outbox (transaction_id, event_type, body)
-            VALUES (\(random.token(24)), \(type), \(body.serialized()))
-            """)
+        let others = try devices(of: user, in: connection).filter { $0.device != device && !$0.isBlocked }
+        try enqueue(content, type: type, to: user, others.map(\.device), in: connection)
     }
 
     /// Takes `m.secret.send` in: from a verified device of ours that we asked.
@@ -128,6 +122,7 @@ extension EncryptionMachine {
                 "DELETE FROM secret_replies_due WHERE device_id = \(asking) AND request_id = \(id)")
         case "request":
             guard let name = SecretName(rawValue: content["name"]?.string ?? "") else { return }
+            try connection.execute("DELETE FROM secret_replies_due WHERE \(isSecretReplyLate)")
             let count = try connection.query("SELECT COUNT(*) FROM secret_replies_due").first?.int(0) ?? 0
             guard count < Limits.secretReplies else { return }
             try connection.execute(
@@ -141,15 +136,18 @@ extension EncryptionMachine {
 
     /// Whether somebody waits for a secret: then make Olm sessions with our own devices first.
     public func owesSecrets(in connection: any SQLConnection) throws -> Bool {
-        try connection.execute(
-            "DELETE FROM secret_replies_due WHERE asked_at <= \(now() - Limits.secretRequestMilliseconds)")
-        return try !connection.query("SELECT 1 FROM secret_replies_due LIMIT 1").isEmpty
+        try !connection.query("SELECT 1 FROM secret_replies_due WHERE NOT \(isSecretReplyLate) LIMIT 1").isEmpty
+    }
+
+    private var isSecretReplyLate: SQL {
+        Period.isOver(Limits.secretRequestMilliseconds, since: "asked_at", at: now())
     }
 
     /// Gives our verified devices what they asked for. A request of another device waits: our user may be about to verify
     /// it. It is forgotten after a while.
     public func answerSecretRequests(in connection: any SQLConnection) throws {
         let held = try secretsInUse(in: connection)
+        try connection.execute("DELETE FROM secret_replies_due WHERE \(isSecretReplyLate)")
         for row in try connection.query("SELECT device_id, request_id, name FROM secret_replies_due") {
             let (asking, id) = (try row.text(0), try row.text(1))
             guard let secret = SecretName(rawValue: try row.text(2)).flatMap({ held[$0] }),

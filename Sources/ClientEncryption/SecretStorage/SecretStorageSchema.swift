@@ -2,7 +2,7 @@ public import SQLDatabase
 
 /// The tables of secrets on their way between our devices, of the online backup, and of devices verified one by one.
 extension EncryptionSchema {
-    /// `backed_up_sessions` has the version of the backup that holds a session; no row once the session reads more.
+    /// `backed_up_sessions` had the version of the backup that holds a session; see ``backupMarks(_:)``.
     public static func secretsAndBackup(_ dialect: Dialect) -> [SQL] {
         [
             "CREATE TABLE secret_requests (request_id TEXT PRIMARY KEY, name TEXT NOT NULL, asked_at BIGINT NOT NULL)",

@@ -32,13 +32,7 @@ extension EncryptionMachine {
     public func queueVerification(
         _ type: String, _ content: JSONValue, to other: UserID, _ devices: [DeviceID], in connection: any SQLConnection
     ) throws {
-        let messages = Dictionary(devices.map { ($0.text, content) }) { $1 }
-        let body: JSONValue = ["messages": [other.text: .object(messages)]]
-        try connection.execute(
-            """
-            INSERT INTO to_device_outbox (transaction_id, event_type, body)
-            VALUES (\(random.token(24)), \("m.key.verification." + type), \(body.serialized()))
-            """)
+        try enqueue(content, type: "m.key.verification." + type, to: other, devices, in: connection)
     }
 
     /// The time, in milliseconds since 1970.

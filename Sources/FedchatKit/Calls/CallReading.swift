@@ -26,6 +26,8 @@ actor CallReading {
     private let client: Client
     private let room: RoomID?
     private var held: [RoomID: [Held]] = [:]
+    /// Rooms whose first held event waits for its key: it is not decrypted anew before something has come.
+    private var waiting: Set<RoomID> = []
     private var late: [RoomID: [Held]] = [:]
     private let turns = Turns()
 
@@ -35,9 +37,26 @@ actor CallReading {
         self.room = room
     }
 
-    /// What was there before: events of the last minutes.
-    func before() async throws -> [CallHappening] {
-        try await turns.hold { try await self.takeBefore() }
+    /// What this client has seen of the last minutes.
+    func recent() async throws -> [CallHappening] {
+        let entries = await client.recent.of(room)
+        return try await turns.hold { try await self.take(entries) }
+    }
+
+    /// What came before this client's first sync, if it has just started: room by room as the server answers, which may take
+    /// its time. Events that were seen already come once more.
+    func readBack(_ take: @escaping @Sendable ([CallHappening]) async -> Void) async throws {
+        let rooms = try await client.roomsToReadBack(only: room)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for (index, room) in rooms.enumerated() {
+                if index >= ClientLimits.callRoomsReadAtOnce { try await group.next() }
+                group.addTask {
+                    let entries = await self.client.pastCallEvents(of: room)
+                    await take(try await self.turns.hold { try await self.take(entries) })
+                }
+            }
+            try await group.waitForAll()
+        }
     }
 
     /// What a sync brought. Rooms `inCall` are read without gaps.
@@ -47,12 +66,12 @@ actor CallReading {
 
     /// What has waited long enough for its key.
     func release() async throws -> [CallHappening] {
-        guard !held.isEmpty else { return [] }
+        guard held.contains(where: { !waiting.contains($0.key) || !isFresh($0.value.first) }) else { return [] }
         return try await turns.hold { try await self.drain() }
     }
 
-    private func takeBefore() async throws -> [CallHappening] {
-        for entry in try await client.recentEvents(of: room) {
+    private func take(_ entries: [RecentEvents.Entry]) async throws -> [CallHappening] {
+        for entry in entries {
             guard let event = try? JSONDocument(entry.event).root else { continue }
             hold(event, in: entry.room, arrival: entry.arrival)
         }
@@ -79,6 +98,7 @@ actor CallReading {
                 }
             }
         }
+        for key in update.roomKeys { waiting.remove(key.room) }
         var found = try await drain()
         for key in update.roomKeys where late[key.room] != nil {
             let again = late.removeValue(forKey: key.room) ?? []
@@ -95,7 +115,8 @@ actor CallReading {
 
     private func drain() async throws -> [CallHappening] {
         var happenings: [CallHappening] = []
-        rooms: for room in held.keys {
+        rooms: for room in held.keys where !waiting.contains(room) || !isFresh(held[room]?.first) {
+            waiting.remove(room)
             while let first = held[room]?.first {
                 switch try await client.read(first.event, in: room) {
                 case .success(var readable):
@@ -112,7 +133,10 @@ actor CallReading {
                     if event.type == "m.call.invite" { isSilent = try await self.isSilent(room) }
                     happenings.append(isSilent ? .publicRoom(room, sender: event.sender) : .event(event))
                 case .failure(let failure):
-                    if failure.canCome, isFresh(first) { continue rooms }
+                    if failure.canCome, isFresh(first) {
+                        waiting.insert(room)
+                        continue rooms
+                    }
                     if failure.canCome, late[room]?.count ?? 0 < ClientLimits.waitingCallEvents {
                         late[room, default: []].append(first)
                     }
@@ -149,8 +173,9 @@ actor CallReading {
     }
 
     /// Whether its key may be under way.
-    private func isFresh(_ event: Held) -> Bool {
-        client.now() - event.arrival < ClientLimits.keyPatience.wholeMilliseconds
+    private func isFresh(_ event: Held?) -> Bool {
+        guard let event else { return false }
+        return !Period.isOver(ClientLimits.keyPatience.wholeMilliseconds, since: event.arrival, at: client.now())
     }
 
     private func happening(_ readable: TimelineEvent, _ raw: Held) async throws -> ReceivedCallEvent? {
@@ -174,33 +199,27 @@ actor CallReading {
 }
 
 extension Client {
-    /// What may be about calls of the last minutes, of one room or of all. A client that has just started asks the server
-    /// for what came before its first sync.
-    func recentEvents(of room: RoomID?) async throws -> [RecentEvents.Entry] {
-        var entries: [RecentEvents.Entry] = []
-        if now() - started < ClientLimits.longestRinging.wholeMilliseconds { entries = try await readBack(room) }
-        return entries + recent.of(room)
-    }
-
-    /// The small encrypted rooms: calls are for two.
-    private func readBack(_ only: RoomID?) async throws -> [RecentEvents.Entry] {
-        let (store, now) = (store, now())
-        let rooms = try await database.read { connection in
-            try store.rooms(in: connection).filter { room in
-                guard room.membership == "join", room.isEncrypted, only == nil || only == room.room else {
-                    return false
-                }
-                return try only != nil || store.members(of: room.room, ["join", "invite"], in: connection).count == 2
+    /// The rooms of which a client that has just started asks what came before its first sync: the small encrypted ones, as
+    /// calls are for two, or `only` one. None for one that has seen the last minutes itself.
+    func roomsToReadBack(only: RoomID?) async throws -> [RoomID] {
+        guard !Period.isOver(ClientLimits.longestRinging.wholeMilliseconds, since: started, at: now()) else {
+            return []
+        }
+        let store = store
+        return try await database.read { connection in
+            let rooms = try only.map { [$0] } ?? store.roomsOfTwo(["join", "invite"], in: connection)
+            return try rooms.lazy.compactMap { try store.room($0, in: connection) }.filter {
+                $0.membership == "join" && $0.isEncrypted
             }.prefix(ClientLimits.callRoomsReadBack).map(\.room)
         }
-        var entries: [RecentEvents.Entry] = []
-        for room in rooms {
-            for event in await callEvents(of: room, before: nil, limit: ClientLimits.callEventsReadBack)
-            where event.age(at: now) ?? .max < ClientLimits.longestRinging.wholeMilliseconds {
-                entries.append(RecentEvents.Entry(room: room, event: Array(event.rawBytes), arrival: now))
-            }
-        }
-        return entries
+    }
+
+    /// What may be about calls of a room's last minutes, as the server has it.
+    func pastCallEvents(of room: RoomID) async -> [RecentEvents.Entry] {
+        let now = now()
+        return await callEvents(of: room, before: nil, limit: ClientLimits.callEventsReadBack)
+            .filter { $0.age(at: now) ?? .max < ClientLimits.longestRinging.wholeMilliseconds }
+            .map { RecentEvents.Entry(room: room, event: Array($0.rawBytes), arrival: now) }
     }
 
     /// Asks for somebody's devices if that is due, for a moment.

@@ -35,6 +35,7 @@ public actor CallSession {
     private var sendFailure: (any Error)?
     /// Why the call cannot be followed any more.
     private var failure: (any Error)?
+    private var isFinished = false
     private let sends = AsyncStream<Outgoing>.makeStream()
     private let fetches = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
     private let emissions = AsyncStream<Emission>.makeStream(
@@ -94,21 +95,15 @@ public actor CallSession {
 
     /// Until the call is over.
     private func serve(_ commands: AsyncStream<CallCommand>, _ updates: AsyncStream<ClientUpdate>) async throws {
-        let known = machine.known
-        take(
-            happenings: try await reading.before().filter { happening in
-                // What is over and still lies about in the room is no replay.
-                guard case .event(let event) = happening, let call = event.content["call_id"]?.string.flatMap(Self.id)
-                else { return true }
-                return !known.contains(CallKey(room: event.room, call: call))
-            }, areOld: true)
-        if case .place(let room, let invitee) = purpose {
-            feed(.place(room, invitee: invitee))
-            // They called us, and had given up when we took it.
-            if machine.activeCall == nil, outcome == nil { finish(CallEnd(.remote, .cancelled)) }
-        }
+        takeOld(try await reading.recent())
         let clock = client.clock
         try await withThrowingTaskGroup(of: Bool.self) { group in
+            group.addTask {
+                // A slow server keeps nothing else waiting. Whoever calls must know first whether they are called.
+                try await self.reading.readBack { await self.takeOld($0) }
+                await self.place()
+                return false
+            }
             group.addTask {
                 for await update in updates {
                     let inCall = await self.roomsInCall
@@ -139,6 +134,13 @@ public actor CallSession {
             defer { group.cancelAll() }
             while let isOver = try await group.next() { if isOver { return } }
         }
+    }
+
+    private func place() {
+        guard case .place(let room, let invitee) = purpose, !isFinished else { return }
+        feed(.place(room, invitee: invitee))
+        // They called us, and had given up when we took it.
+        if machine.activeCall == nil, outcome == nil { finish(CallEnd(.remote, .cancelled)) }
     }
 
     private static func id(_ text: String) -> CallID? { try? CallID(text) }
@@ -189,6 +191,18 @@ public actor CallSession {
         if failure == nil { failure = error }
         abandon()
         finish(nil)
+    }
+
+    private func takeOld(_ happenings: [CallHappening]) {
+        guard !isFinished else { return }
+        let known = machine.known
+        take(
+            happenings: happenings.filter { happening in
+                // What is over and still lies about in the room is no replay.
+                guard case .event(let event) = happening, let call = event.content["call_id"]?.string.flatMap(Self.id)
+                else { return true }
+                return !known.contains(CallKey(room: event.room, call: call))
+            }, areOld: true)
     }
 
     private func take(happenings: [CallHappening], areOld: Bool = false) {
@@ -268,6 +282,7 @@ public actor CallSession {
     /// The call is over: what is still to be sent and said is, and then `run` returns.
     private func finish(_ end: CallEnd?) {
         if outcome == nil { outcome = end }
+        isFinished = true
         ending.continuation.finish()
         sends.continuation.finish()
         emissions.continuation.finish()

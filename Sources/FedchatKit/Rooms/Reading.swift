@@ -63,6 +63,13 @@ extension Client {
         where key == urgent || askedOfBackup.allows(key) {
             if try await restoreFromBackup(key.session, of: key.room) { askedOfBackup.forget(key) }
         }
+        // Most syncs have nothing to be asked for, and nothing is written then.
+        let isWanted = try await database.read { connection in
+            let isMissing = try !machine.missingSessions(in: connection).isEmpty
+            return try machine.hasChannelsToMend(in: connection)
+                || (isMissing && machine.canRequestKeys(in: connection))
+        }
+        guard isWanted else { return }
         let hasAsked = try await database.write { connection in
             var hasAsked = false
             try machine.mendChannels(in: connection)

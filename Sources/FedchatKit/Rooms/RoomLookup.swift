@@ -47,22 +47,15 @@ extension Client {
         return first.room
     }
 
-    /// The list of direct rooms is the homeserver's to change: whoever names a person means an encrypted room with that
-    /// person in it. One in the clear must be named itself.
-    /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#direct-messaging>
+    /// Whoever names a person means an encrypted room with that person in it. One in the clear must be named itself.
     private func directRoom(with user: UserID, creating: Bool) async throws -> RoomID {
         try await caughtUp()
         let store = store
         let known = try await database.read { connection -> RoomID? in
-            let rooms = try store.value("m.direct", in: connection)?[user.text]?.elements ?? []
-            for room in rooms.compactMap({ $0.string.flatMap { try? RoomID($0) } }) {
-                guard let summary = try store.room(room, in: connection), summary.membership == "join",
-                    summary.isEncrypted,
-                    ["join", "invite"].contains(try store.membership(of: user.text, in: room, connection) ?? "")
-                else { continue }
-                return room
-            }
-            return nil
+            try store.directRooms(with: user, in: connection).first { summary in
+                let membership = try store.membership(of: user.text, in: summary.room, connection)
+                return summary.isEncrypted && ["join", "invite"].contains(membership)
+            }?.room
         }
         if let known { return known }
         guard creating else { throw ClientError.notFound("a direct room with \(user)") }

@@ -60,7 +60,7 @@ public actor Timeline {
             group.addTask {
                 while true {
                     try await clock.sleep(for: .milliseconds(250))
-                    try await self.turns.hold { try await self.release() }
+                    try await self.turns.hold { try await self.releaseOverdue() }
                 }
             }
             defer { group.cancelAll() }
@@ -139,6 +139,13 @@ public actor Timeline {
             held.append(Held(event: event, since: .now))
         case .failure(let failure): try await emitUnread(event, failure)
         }
+    }
+
+    /// What has waited for its key long enough. Before, a key that comes is what releases it: trying anew, again and again,
+    /// would only write the failure down each time.
+    private func releaseOverdue() async throws {
+        guard let first = held.first, ContinuousClock.now - first.since >= ClientLimits.keyPatience else { return }
+        try await release()
     }
 
     /// Emits what is held as far as it can be read or has waited long enough.

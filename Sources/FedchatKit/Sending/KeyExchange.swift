@@ -1,7 +1,7 @@
 internal import ClientEncryption
 internal import Logging
 internal import MatrixAPI
-internal import MatrixModel
+public import MatrixModel
 internal import SQLDatabase
 
 /// The calls that encryption needs. Each is made within `keyTurns`.
@@ -9,10 +9,15 @@ extension Client {
     /// Uploads keys that are due; nothing else needs to wait for it.
     func uploadKeys() async throws {
         let machine = machine
-        _ = try await upload { try machine.keyUpload(in: $0) }
+        // Read first: an upload is seldom due.
+        if try await database.read({ try machine.owesKeys(in: $0) }) {
+            _ = try await upload { try machine.keyUpload(in: $0) }
+        }
         // The second tells of the keys that were in the first.
-        if try await upload({ try machine.hybridKeyUpload(in: $0) }) {
-            _ = try await upload { try machine.hybridKeyUpload(in: $0) }
+        for _ in 0..<2 {
+            guard try await database.read({ try machine.owesHybridKeys(in: $0) }),
+                try await upload({ try machine.hybridKeyUpload(in: $0) })
+            else { return }
         }
     }
 
@@ -82,6 +87,12 @@ extension Client {
             }
             try await database.write { try machine.sent(messages, in: $0) }
         }
+    }
+
+    /// Those in the room none of whose devices could be given the key of our last messages yet.
+    public func unreachedUsers(in room: RoomID) async throws -> [UserID] {
+        let machine = machine
+        return try await database.read { try machine.unreachedUsers(of: room, in: $0) }
     }
 
     /// Gives the keys of past messages to those whose devices could not be reached then.

@@ -3,8 +3,8 @@ public import SQLDatabase
 
 /// The tables of a client's store, in numbered migrations that are never edited once released.
 public enum ClientSchema {
-    /// The oldest schema whose programs can use the newest: older ones would write rows without what is asked of them now.
-    public static let oldestCompatible = 40
+    /// The oldest schema whose programs can use the newest: older ones look for a table that is gone.
+    public static let oldestCompatible = 42
 
     /// All steps.
     public static let migrations = [
@@ -26,6 +26,7 @@ public enum ClientSchema {
         Migration(32, "post-quantum key agreement") { EncryptionSchema.hybrid($0) },
         Migration(40, "what belongs to whom") { EncryptionSchema.belongings($0) },
         Migration(41, "what is looked up often") { EncryptionSchema.lookupIndexes($0) },
+        Migration(42, "what is in the backup") { EncryptionSchema.backupMarks($0) },
         Migration(50, "what the user is told of devices") { EncryptionSchema.notices($0) },
     ]
 

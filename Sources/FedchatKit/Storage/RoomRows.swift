@@ -106,6 +106,27 @@ extension ClientStore {
         return try members(of: room.room, memberships, in: connection).map(\.user)
     }
 
+    /// The rooms that `m.direct` lists for the user, as far as we are in them. The list is the homeserver's to change.
+    /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#direct-messaging>
+    func directRooms(with user: UserID, in connection: any SQLConnection) throws -> [RoomSummary] {
+        try (value("m.direct", in: connection)?[user.text]?.elements ?? []).compactMap { listed in
+            guard let name = listed.string.flatMap({ try? RoomID($0) }),
+                let summary = try room(name, in: connection), summary.membership == "join"
+            else { return nil }
+            return summary
+        }
+    }
+
+    /// Rooms of two people with one of these memberships.
+    func roomsOfTwo(_ memberships: [String], in connection: any SQLConnection) throws -> [RoomID] {
+        try connection.query(
+            """
+            SELECT room_id FROM members WHERE membership IN \(list: memberships)
+            GROUP BY room_id HAVING COUNT(*) = 2 ORDER BY room_id
+            """
+        ).map { try RoomID(try $0.text(0)) }
+    }
+
     /// Users of a room with one of these memberships.
     func members(
         of room: RoomID, _ memberships: [String], in connection: any SQLConnection

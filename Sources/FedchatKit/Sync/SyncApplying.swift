@@ -11,6 +11,15 @@ struct SyncApplying: Sendable {
     /// Whether the sync begins anew.
     let isFirst: Bool
 
+    /// Whether the response, which came after the position `since`, holds nothing, not even another position.
+    func isIdle(_ response: JSONView, since: String?, in connection: any SQLConnection) throws -> Bool {
+        let sections = ["join", "invite", "leave", "knock"].map { response["rooms", $0]?.members.count ?? 0 }
+        guard since != nil, response["next_batch"]?.string == since, sections.allSatisfy({ $0 == 0 }),
+            response["account_data", "events"]?.elements.isEmpty ?? true
+        else { return false }
+        return try machine.knows(SyncChanges(response: response), in: connection)
+    }
+
     func apply(_ response: JSONView, in connection: any SQLConnection) throws -> ClientUpdate {
         var update = ClientUpdate()
         guard let token = response["next_batch"]?.string else {

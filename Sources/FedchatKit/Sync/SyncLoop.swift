@@ -55,16 +55,21 @@ extension Client {
             throw ClientError.server(refusal)
         }
         let missed = since == nil ? try await missedChanges(until: response) : nil
-        let update = try await database.write { connection in
-            // A first answer does not say whose devices have changed.
-            if let missed {
-                try machine.noteMissedChanges(missed, in: connection)
-            } else if since == nil {
-                try machine.noteMissedChanges(in: connection)
+        let applying = SyncApplying(store: store, machine: machine, isFirst: since == nil)
+        // Where nothing has come nothing is written.
+        let isIdle = try await database.read { try applying.isIdle(response, since: since, in: $0) }
+        let update =
+            isIdle
+            ? ClientUpdate()
+            : try await database.write { connection in
+                // A first answer does not say whose devices have changed.
+                if let missed {
+                    try machine.noteMissedChanges(missed, in: connection)
+                } else if since == nil {
+                    try machine.noteMissedChanges(in: connection)
+                }
+                return try applying.apply(response, in: connection)
             }
-            return try SyncApplying(store: store, machine: machine, isFirst: since == nil).apply(
-                response, in: connection)
-        }
         report(update.outcome)
         note(update.outcome.verification)
         if !update.outcome.secrets.isEmpty { forgetBackupCheck() }

@@ -124,7 +124,7 @@ extension Client {
     /// After each sync: secrets that others of our devices have asked for. Within `keyTurns`.
     func answerSecretRequests() async throws {
         let machine = machine
-        guard try await database.write({ try machine.owesSecrets(in: $0) }) else { return }
+        guard try await database.read({ try machine.owesSecrets(in: $0) }) else { return }
         try await claimKeys(for: [user])
         try await database.write { try machine.answerSecretRequests(in: $0) }
         try await flushToDevice()

@@ -93,7 +93,7 @@ extension Client {
     func backUp() async throws {
         let machine = machine
         let now = machine.milliseconds
-        if backupCheckedAt.map({ now - $0 > 3_600_000 || now < $0 }) ?? true { try await checkBackup() }
+        if backupCheckedAt.map({ Period.isOver(3_600_000, since: $0, at: now) }) ?? true { try await checkBackup() }
         var attempts = 0
         while attempts < 3, let upload = try await database.read({ try machine.backupUpload(in: $0) }) {
             do {

@@ -19,16 +19,16 @@ extension Client {
     func verificationRoom(with other: UserID, creating: Bool) async throws -> RoomID {
         let (store, user) = (store, user)
         let known = try await database.read { connection -> RoomID? in
-            let direct = Set(
-                (try store.value("m.direct", in: connection)?[other.text]?.elements ?? []).compactMap(\.string))
-            var alone: RoomID?
-            for summary in try store.rooms(in: connection) where summary.membership == "join" {
-                let members = try store.members(of: summary.room, ["join"], in: connection).map(\.user)
-                guard members.contains(other) else { continue }
-                if direct.contains(summary.room.text) { return summary.room }
-                if summary.isEncrypted, Set(members) == [user, other] { alone = summary.room }
+            let direct = try store.directRooms(with: other, in: connection).first {
+                try store.membership(of: other.text, in: $0.room, connection) == "join"
             }
-            return alone
+            if let direct { return direct.room }
+            return try store.roomsOfTwo(["join"], in: connection).last { room in
+                guard let summary = try store.room(room, in: connection), summary.membership == "join",
+                    summary.isEncrypted
+                else { return false }
+                return try Set(store.members(of: room, ["join"], in: connection).map(\.user)) == [user, other]
+            }
         }
         if let known { return known }
         return try await room(named: other.text, creating: creating)

@@ -102,8 +102,9 @@ struct ProfileEditing: RouteGroup {
                 throw MatrixError(.invalidParameter, "displayname is too long")
             }
         case "avatar_url":
-            guard let address = value.string, address.utf8.count <= 1_000 else {
-                throw MatrixError(.badJSON, "avatar_url is not a string, or too long")
+            guard let address = value.string else { throw MatrixError(.badJSON, "avatar_url is not a string") }
+            guard (try? MXCURI(address)) != nil else {
+                throw MatrixError(.invalidParameter, "avatar_url is no MXC URI")
             }
         case "m.tz":
             guard let zone = value.string, zone.utf8.count <= AccountLimits.nameBytes else {

@@ -23,7 +23,9 @@ struct SpaceExploring: RouteGroup {
 
     func register(on router: inout Router) {
         router.on(.getSpaceHierarchy) { request, requester in try await hierarchy(request, requester) }
-        router.onOptional(.getRoomSummary) { request, requester in try await summary(request, requester) }
+        router.onOptional(.getRoomSummary) { request, requester in .json(try await summary(request, requester)) }
+        router.onOptional(.unstableRoomSummary) { request, requester in try await unstable(request, requester) }
+        router.onOptional(.oldRoomSummary) { request, requester in try await unstable(request, requester) }
     }
 
     private static let forbidden = MatrixError(.forbidden, "You may not see this room, or it does not exist")
@@ -165,7 +167,7 @@ struct SpaceExploring: RouteGroup {
     // MARK: One room
 
     /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv1room_summaryroomidoralias>
-    private func summary(_ request: APIRequest, _ requester: Requester?) async throws -> APIResponse {
+    private func summary(_ request: APIRequest, _ requester: Requester?) async throws -> JSONValue {
         let text = request.parameter("roomIdOrAlias")
         var via = request.queryValues("via").prefix(Self.maximumServers).compactMap { try? ServerName($0) }
         let id: RoomID
@@ -192,6 +194,18 @@ struct SpaceExploring: RouteGroup {
                 try descriptions.membership(of: user, in: id, $0)
             }
             json["membership"] = membership.map { .string($0.rawValue) }
+        }
+        return json
+    }
+
+    /// The summary for clients of before: what the proposal added to a room's entry in the directory has a prefix, and the
+    /// version two names.
+    private func unstable(_ request: APIRequest, _ requester: Requester?) async throws -> APIResponse {
+        var json = try await summary(request, requester)
+        for (old, name) in [
+            ("encryption", "encryption"), ("room_version", "room_version"), ("version", "room_version"),
+        ] {
+            json["im.nheko.summary.\(old)"] = json[name]
         }
         return .json(json)
     }

@@ -1,3 +1,4 @@
+internal import Cryptography
 internal import MatrixAPI
 internal import MatrixModel
 
@@ -33,7 +34,10 @@ public struct WellKnownRoutes: RouteGroup {
             guard let support = Self.support(environment.configuration.support) else { throw none }
             return .json(support)
         }
-        router.onPublic(.getWellknownPolicy) { _ in throw none }
+        router.onPublic(.getWellknownPolicy) { _ in
+            guard let key = environment.policyServerKey?.publicKey else { throw none }
+            return .json(["public_keys": ["ed25519": .string(Base64.encode(key.bytes, .standardUnpadded))]])
+        }
         router.onPublic(.getVersion) { _ in
             .json(["server": ["name": "Fedchat", "version": .string(version)]])
         }

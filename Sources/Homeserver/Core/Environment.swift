@@ -14,6 +14,8 @@ public struct Environment: Sendable {
     public let clock: any ServerClock
     public let random: any RandomSource
     public let signingKeys: SigningKeys
+    /// What this server signs with as a policy server; nil where it is none.
+    public let policyServerKey: Ed25519.SigningKey?
     public let httpClient: any HTTPClient
     /// Sends mail; nil where no mail server is named.
     public let mailSender: (any MailSender)?
@@ -26,7 +28,8 @@ public struct Environment: Sendable {
     public init(
         serverName: ServerName, configuration: HomeserverConfiguration, database: any Database, sealer: StorageSealer,
         clock: any ServerClock, random: any RandomSource, signingKeys: SigningKeys, httpClient: any HTTPClient,
-        logger: Logger, blockingWork: BlockingWork = .ownThreads, mailSender: (any MailSender)? = nil
+        logger: Logger, blockingWork: BlockingWork = .ownThreads, mailSender: (any MailSender)? = nil,
+        policyServerKey: Ed25519.SigningKey? = nil
     ) {
         self.serverName = serverName
         self.configuration = configuration
@@ -39,6 +42,7 @@ public struct Environment: Sendable {
         self.logger = logger
         self.blockingWork = blockingWork
         self.mailSender = mailSender
+        self.policyServerKey = policyServerKey
         settings = ReloadedSettings(configuration)
     }
 

@@ -155,6 +155,8 @@ public struct HomeserverConfiguration: Sendable {
         public var keyClaims = RateLimit(burst: 100, perSecond: 10)
         public var federation = RateLimit(burst: 500, perSecond: 100)
         public var previews = RateLimit(burst: 20, perSecond: 0.5)
+        /// Events of one sender in one room that this server signs as its policy server.
+        public var policyEvents = RateLimit(burst: 60, perSecond: 1)
         /// What the spec limits and nothing above names.
         public var other = RateLimit(burst: 200, perSecond: 50)
         public init() {}
@@ -261,6 +263,7 @@ public struct HomeserverConfiguration: Sendable {
     public var rooms = Rooms()
     public var retention = Retention()
     public var federation = FederationSettings()
+    public var policyServer = PolicyServer()
     public var outbound = Outbound()
     public var email = Email()
     public var registration = Registration()

@@ -33,7 +33,8 @@ extension PDUJudgement {
                 (try? authorize(event, given: state, by: rules, create: create)) != nil,
                 policy.map({ !RoomPolicy.covers(event.type, stateKey: event.stateKey) || $0.recommends(event) }) ?? true
             else { break }
-            judged.append(JudgedPDU(pdu: event, verdict: .accepted, stateBefore: before))
+            judged.append(
+                JudgedPDU(pdu: event, verdict: .accepted, stateBefore: before, knowledge: room.knowledge))
         }
         guard judged.count > 1 else { return 0 }
         try await writer.append(judged, to: room.id)

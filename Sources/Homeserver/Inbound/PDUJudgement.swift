@@ -145,9 +145,9 @@ struct PDUJudgement: Sendable {
 
     private func judgeAndAppend(_ event: PDU, from source: Source) async throws {
         for _ in 0..<Self.judgements {
-            do { return try await judgeAndAppendOnce(event, from: source) } catch is RoomCompletenessChanged {}
+            do { return try await judgeAndAppendOnce(event, from: source) } catch is RoomKnowledgeChanged {}
         }
-        throw Unjudgeable(reason: "the room is being made whole")
+        throw Unjudgeable(reason: "more of the room becomes known all the time")
     }
 
     private func judgeAndAppendOnce(_ event: PDU, from source: Source) async throws {
@@ -156,7 +156,20 @@ struct PDUJudgement: Sendable {
         if case .rejected(let reason) = judged.verdict {
             environment.logger.info("rejected", metadata: ["event": "\(event.id)", "reason": "\(reason)"])
         }
+        let newcomer = try await newcomer(by: judged, in: room)
         try await writer.append([judged], to: room.id)
+        if let newcomer { try await writer.sendEnds(of: room.id, to: [newcomer]) }
+    }
+
+    /// The server of a user who joined, by another and as its first. It is sent what was said here and the join does not
+    /// follow: nobody did so while it was out of the room, or it took nothing in.
+    private func newcomer(by judged: JudgedPDU, in room: RoomRecord) async throws -> ServerName? {
+        let server = judged.pdu.sender.serverName
+        guard judged.verdict == .accepted, judged.pdu.type == .member, !environment.isLocal(judged.pdu.sender),
+            (try? RoomMember(judged.pdu).membership) == .join, !room.isPartial,
+            try await !reader.joinedServers(room).contains(server)
+        else { return nil }
+        return server
     }
 
     private func judge(_ event: PDU, in room: RoomRecord, from source: Source) async throws -> JudgedPDU {
@@ -174,7 +187,7 @@ struct PDUJudgement: Sendable {
                 : try await reader.stateBefore(event.prevEvents, in: room)
             return JudgedPDU(
                 pdu: event, verdict: .rejected("auth events: \(reason)"), stateBefore: before,
-                isPartial: room.isPartial)
+                knowledge: room.knowledge)
         }
         if room.isPartial {
             var judged = try await judgePartially(event, auth: auth.events, in: room, create: create.pdu)
@@ -189,21 +202,27 @@ struct PDUJudgement: Sendable {
         // By the state before it.
         let before = try await stateBefore(event, in: room, from: source)
         if let reason = try await refusal(of: event, at: before, create.pdu, rules) {
-            return JudgedPDU(pdu: event, verdict: .rejected("state before: \(reason)"), stateBefore: before)
+            return JudgedPDU(
+                pdu: event, verdict: .rejected("state before: \(reason)"), stateBefore: before,
+                knowledge: room.knowledge)
         }
         // By the current state.
         if before != room.state, let reason = try await refusal(of: event, at: room.state, create.pdu, rules) {
-            return JudgedPDU(pdu: event, verdict: .softFailed(reason), stateBefore: before)
+            return JudgedPDU(pdu: event, verdict: .softFailed(reason), stateBefore: before, knowledge: room.knowledge)
         }
         if try await isPurged(event, in: room) {
-            return JudgedPDU(pdu: event, verdict: .softFailed("older than what is kept"), stateBefore: before)
+            return JudgedPDU(
+                pdu: event, verdict: .softFailed("older than what is kept"), stateBefore: before,
+                knowledge: room.knowledge)
         }
         // By the policy server.
         guard let signed = try await recommended(event, in: room, from: source) else {
-            return JudgedPDU(pdu: event, verdict: .softFailed("the policy server did not sign"), stateBefore: before)
+            return JudgedPDU(
+                pdu: event, verdict: .softFailed("the policy server did not sign"), stateBefore: before,
+                knowledge: room.knowledge)
         }
         return JudgedPDU(
-            pdu: signed, verdict: .accepted, stateBefore: before,
+            pdu: signed, verdict: .accepted, stateBefore: before, knowledge: room.knowledge,
             destinations: try await untold(of: event, before: before, in: room))
     }
 
@@ -229,33 +248,18 @@ struct PDUJudgement: Sendable {
         guard let policy = try await reader.policy(of: room), RoomPolicy.covers(event.type, stateKey: event.stateKey),
             !policy.recommends(event)
         else { return event }
-        // Whoever is asked may take its time, which is taken outside of the room's line.
-        _ = try source.asked()
+        // Whoever else is asked may take its time, which is taken outside of the room's line.
+        if policy.server != environment.serverName { _ = try source.asked() }
         return try? await writer.recommended(event, by: policy)
     }
 
-    /// Judges an event of long ago, by its auth events and, where it is known, the state before it.
-    func judgeHistory(
-        _ event: PDU, in room: RoomRecord, from origin: ServerName, by missing: MissingEvents
-    ) async throws -> JudgedPDU {
-        guard let create = try await reader.stateEvent(room, .create) else {
-            throw Unjudgeable(reason: "the room has no create event")
-        }
-        let rules = room.version.rules
-        let before = event.prevEvents.isEmpty ? nil : try await reader.stateBefore(event.prevEvents, in: room)
-        func judged(_ verdict: Verdict) -> JudgedPDU {
-            JudgedPDU(pdu: event, verdict: verdict, stateBefore: before, isBackfilled: true)
-        }
-        if event.id == create.id { return judged(.accepted) }
-        guard !event.prevEvents.isEmpty else { return judged(.rejected("a second beginning of the room")) }
+    /// Why its auth events do not allow an event of long ago; those we lack are fetched.
+    /// - Throws: `Unjudgeable` where they cannot be had.
+    func refusalByAuthEvents(
+        of event: PDU, in room: RoomRecord, _ create: PDU, from origin: ServerName, by missing: MissingEvents
+    ) async throws -> String? {
         let auth = try await authEvents(of: event, in: room, from: Source(origin: origin, missing: missing))
-        if let reason = Self.refusal(of: event, by: auth, create.pdu, rules) {
-            return judged(.rejected("auth events: \(reason)"))
-        }
-        if let before, let reason = try await refusal(of: event, at: before, create.pdu, rules) {
-            return judged(.rejected("state before: \(reason)"))
-        }
-        return judged(.accepted)
+        return Self.refusal(of: event, by: auth, create, room.version.rules)
     }
 
     /// Why its own auth events do not allow an event.

@@ -99,15 +99,24 @@ final class RemoteHistory: RemoteBackfilling {
             return before.isEmpty ? all : before
         }
         guard !ends.isEmpty else { return false }
-        for server in try await residents(of: room) {
-            let missing = missing.within(.milliseconds(environment.configuration.timeouts.backfill))
+        let asked = try await environment.database.read { connection in
+            try reader.log(connection).missing(at: ends, limit: RoomLimits.withheldSteps)
+        }
+        let servers = try await residents(of: room)
+        let time = Duration.milliseconds(environment.configuration.timeouts.backfill)
+        for server in servers {
+            let missing = missing.within(time)
             // Of some ends perhaps nobody has the events before; those must not hide the others.
-            for start in stride(from: 0, to: min(ends.count, Self.endsAsked), by: Self.endsPerRequest) {
+            for start in stride(from: 0, to: min(asked.count, Self.endsAsked), by: Self.endsPerRequest) {
+                let part = Array(asked.dropFirst(start).prefix(Self.endsPerRequest))
                 let found = await missing.backfill(
-                    room.id, version: room.version, from: Array(ends.dropFirst(start).prefix(Self.endsPerRequest)),
-                    limit: min(max(limit, 1), Self.eventsPerRequest), at: server)
+                    room.id, version: room.version, from: part, limit: min(max(limit, 1), Self.eventsPerRequest),
+                    at: server)
                 guard !found.isEmpty else { continue }
-                if try await write(found, in: room, gap, from: server, by: missing) { return true }
+                let judging = try await HistoryJudging(
+                    room, from: server, or: servers.filter { $0 != server }, judgement: judgement,
+                    missing: missing.within(time))
+                if try await write(found, asked: part, in: room, gap, judging) { return true }
             }
         }
         return false
@@ -129,17 +138,25 @@ final class RemoteHistory: RemoteBackfilling {
 
     /// Judges events and puts them before all that is there, or into the gap, the newest first. Returns whether any was new.
     private func write(
-        _ events: [PDU], in room: RoomRecord, _ gap: HistoryGap?, from server: ServerName, by missing: MissingEvents
+        _ events: [PDU], asked: [EventID], in room: RoomRecord, _ gap: HistoryGap?, _ judging: HistoryJudging
     ) async throws -> Bool {
+        var judging = judging
         var byID = Dictionary(events.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
         let reader = reader
         let ids = Array(byID.keys)
         let known = try await environment.database.read { try reader.log($0).events(ids: ids) }
         if let gap {
-            // What lies beyond events that are here is not of this gap.
-            let placed = Set(known.values.filter { $0.position != nil }.map(\.id))
-            byID = Self.reached(from: gap.missing, in: byID.filter { !placed.contains($0.key) })
+            // What only events that are here lead to is not of this gap. Of the rest not all need be reached: what was
+            // rejected is not told.
+            let placed = known.values.filter { $0.position != nil }
+            for event in placed { byID[event.id] = nil }
+            let ofGap = Self.reached(from: gap.missing + asked, in: byID)
+            for id in Self.reached(from: placed.flatMap(\.pdu.prevEvents), in: byID).keys where ofGap[id] == nil {
+                byID[id] = nil
+            }
         }
+        // All at once where that can be; judging needs their numbers.
+        try await judgement.keep(byID.values.filter { !$0.prevEvents.isEmpty }, in: room)
         var judged: [JudgedPDU] = []
         for event in RoomImport.ordered(byID, by: \.prevEvents) {
             if let stored = known[event.id] {
@@ -147,7 +164,7 @@ final class RemoteHistory: RemoteBackfilling {
                 guard stored.flags.contains(.outlier), !stored.flags.contains(.rejected) else { continue }
             }
             do {
-                var history = try await judgement.judgeHistory(event, in: room, from: server, by: missing)
+                var history = try await judging.judge(event)
                 history.gapEnd = gap?.end
                 judged.append(history)
             } catch let error as PDUJudgement.Unjudgeable {

@@ -16,9 +16,11 @@ struct RoomImport: Sendable {
     /// - Parameters:
     ///   - resident: who told it.
     ///   - partial: where the state lacks the room's members: who told it, and the servers in the room.
+    ///   - followed: of a room that was here before, newest events that the join follows.
     func write(
         room: RoomID, version: RoomVersion, join: PDU, state: [JSONView], authChain: [JSONView],
-        from resident: ServerName, partial: (resident: ServerName, servers: [ServerName])? = nil
+        from resident: ServerName, partial: (resident: ServerName, servers: [ServerName])? = nil,
+        following followed: Set<EventID> = []
     ) async throws {
         guard state.count + authChain.count <= environment.configuration.limits.stateEventsFetched else {
             throw MatrixError(.tooLarge, "The room is too large", status: 502)
@@ -57,7 +59,7 @@ struct RoomImport: Sendable {
         }
         try await writer.importRoom(
             room, version: version, join: join, state: stateEvents, authChain: Array(accepted.values),
-            partial: partial, leftOut: (resident, stateIDs.filter { accepted[$0] == nil }))
+            partial: partial, leftOut: (resident, stateIDs.filter { accepted[$0] == nil }), following: followed)
     }
 
     /// The events that their auth events allow, judged in an order in which these come first.

@@ -32,12 +32,12 @@ extension StateCompletion {
             throw PDUJudgement.Unjudgeable(reason: "what was left out cannot be had yet")
         }
         guard let join = try await environment.database.read({ try reader.log($0).event(nid: partial.joinNID) }),
-            var state = try await knownState(before: join)
+            let told = try await state(before: join, in: record)
         else { return try await giveUp(partial, "the join is gone") }
-        for event in had {
-            if let key = StateKey(of: event.pdu), state[key] == nil { state[key] = event }
-        }
-        let before = try await reader.storeState(of: Array(state.values), room: record)
+        var found: [StateKey: Int64?] = [:]
+        for event in had { if let key = StateKey(of: event.pdu) { found[key] = event.nid } }
+        let there = try await reader.state(at: told, keys: Array(found.keys))
+        let before = try await reader.storeState(found.filter { there[$0.key] == nil }, on: told, room: record)
         var completion = RoomCompletion(joinNID: partial.joinNID, beforeJoin: before, leftOut: rest, isAmendment: true)
         while true {
             do {
@@ -45,12 +45,11 @@ extension StateCompletion {
             } catch let lacks as LacksStates {
                 // What was told of these stays as it was.
                 let stored = try await judgement.stored(lacks.events.map(\.id))
-                for event in lacks.events {
-                    guard let event = stored[event.id], let state = try await knownState(before: event) else {
-                        completion.before[event.id] = before
-                        continue
+                for id in lacks.events.map(\.id) {
+                    completion.before[id] = before
+                    if let event = stored[id], let root = try await state(before: event, in: record) {
+                        completion.before[id] = root
                     }
-                    completion.before[event.id] = try await reader.storeState(of: Array(state.values), room: record)
                 }
             } catch is TooManyToAmend {
                 return try await giveUp(partial, "too much has followed the join")
@@ -83,15 +82,11 @@ extension StateCompletion {
     }
 
     /// The state before an event that is in the log: that after it, without it. Nil where it is not known.
-    private func knownState(before event: StoredEvent) async throws -> [StateKey: StoredEvent]? {
+    private func state(before event: StoredEvent, in room: RoomRecord) async throws -> StateRoot? {
         guard let root = event.stateAfter else { return nil }
-        var state = try await judgement.reader.state(at: root)
-        guard let key = StateKey(of: event.pdu), state[key]?.nid == event.nid else { return state }
-        state[key] = nil
-        if let replaced = event.replaces {
-            let reader = judgement.reader
-            state[key] = try await environment.database.read { try reader.log($0).event(nid: replaced) }
-        }
-        return state
+        let reader = judgement.reader
+        guard let key = StateKey(of: event.pdu), try await reader.state(at: root, keys: [key])[key]?.nid == event.nid
+        else { return root }
+        return try await reader.storeState([key: event.replaces], on: root, room: room)
     }
 }

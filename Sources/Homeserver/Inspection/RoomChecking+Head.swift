@@ -25,19 +25,35 @@ extension RoomChecking {
         try compareBackwardExtremities()
     }
 
-    /// The newest: live events that none of the others refers to.
+    /// The newest: live events that none of the others refers to. What is only behind withheld events that others refer to may
+    /// be among them or not, as these came late or in time.
     private func newest() -> Set<Int64> {
-        var newest: Set<Int64> = []
+        var found: Set<Int64> = []
         var before: Set<Int64> = []
         for node in nodes.values where node.position ?? 0 > 0 {
-            newest.insert(node.nid)
+            found.insert(node.nid)
             before.formUnion(node.prev)
         }
-        let found = newest.subtracting(before)
+        found.subtract(before)
+        let stored = Set(room.extremities)
+        let late = behindWithheld(before)
+        found = found.filter { stored.contains($0) || !late.contains($0) }
         guard let purged else { return found }
         // What followed these may have been taken out.
-        let stored = Set(room.extremities)
         return found.filter { stored.contains($0) || nodes[$0]?.depth ?? 0 > purged.depth }
+    }
+
+    private func behindWithheld(_ nids: Set<Int64>) -> Set<Int64> {
+        var behind: Set<Int64> = []
+        var level = nids
+        while !level.isEmpty {
+            let withheld = level.compactMap { nodes[$0] }.filter {
+                !$0.flags.isDisjoint(with: [.rejected, .softFailed])
+            }
+            level = Set(withheld.flatMap(\.prev)).subtracting(behind)
+            behind.formUnion(level)
+        }
+        return behind
     }
 
     private mutating func compareExtremities() {

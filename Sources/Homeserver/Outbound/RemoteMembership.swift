@@ -31,19 +31,21 @@ struct RemoteMembership: RemoteJoining {
     ) async throws(MatrixError) -> RoomID {
         // Where state is resolved by version 1, depth decides; the join must come after a leave of ours that the
         // resident has not heard of yet.
-        let known = (try? await environment.database.read { try RoomStore($0).room(room)?.depth }) ?? 0
+        let depth = (try? await environment.database.read { try RoomStore($0).room(room)?.depth }) ?? 0
         return try await asking(servers) { server throws(MatrixError) in
             let template = try await template(.makeJoin, room, user, "join", at: server)
-            let event = try finish(template, room, user, "join", content, after: known)
+            let event = try finish(template, room, user, "join", content, after: depth)
             try await checkEndIsKnown(before: event, at: server)
-            // A room that is known whole is not known in part again.
-            let isKnown = try await here(room) == .whole
+            let known = try await extremities(before: event, at: server)
+            // A room that is known whole is not known in part again; and what was there is merged with a whole state only.
+            var isKnown = !known.loose.isEmpty
+            if !isKnown { isKnown = try await here(room) == .whole }
             let answer = try await call(
                 APICall(
                     .sendJoinV2, ["roomId": room.text, "eventId": event.id.text],
                     query: [("omit_members", isKnown ? "false" : "true")], body: JSONValue(event.document.root)),
                 at: server, timeout: environment.configuration.timeouts.federationJoin)
-            try await accept(answer, event, template.version, room, from: server)
+            try await accept(answer, event, template.version, room, from: server, known)
             return room
         }
     }
@@ -94,7 +96,8 @@ struct RemoteMembership: RemoteJoining {
 
     /// Checks what a `send_join` answered and writes the room.
     private func accept(
-        _ answer: JSONView, _ join: PDU, _ version: RoomVersion, _ room: RoomID, from server: ServerName
+        _ answer: JSONView, _ join: PDU, _ version: RoomVersion, _ room: RoomID, from server: ServerName,
+        _ known: Extremities
     ) async throws(MatrixError) {
         // The resident server may have signed the join (restricted rooms).
         var join = join
@@ -120,16 +123,18 @@ struct RemoteMembership: RemoteJoining {
             if try await here(room) == .part {
                 // The room is here; the join comes as an event does.
                 try await judgement.receive(join, from: server, fetches: true)
-                let reader = imports.writer.reader
-                guard try await reader.isJoined(join.sender, in: room) else {
-                    throw MatrixError(.unknown, "The join of \(server) is not acceptable", status: 502)
-                }
-                return
+            } else {
+                try await imports.write(
+                    room: room, version: version, join: join, state: answer["state"]?.elements ?? [],
+                    authChain: answer["auth_chain"]?.elements ?? [], from: server, partial: partial,
+                    following: known.followed)
+                if partial != nil { joinedInPart() }
+                if !known.loose.isEmpty { try await tellEnds(of: room) }
             }
-            try await imports.write(
-                room: room, version: version, join: join, state: answer["state"]?.elements ?? [],
-                authChain: answer["auth_chain"]?.elements ?? [], from: server, partial: partial)
-            if partial != nil { joinedInPart() }
+            // What is known here may say that the user was banned.
+            guard try await imports.writer.reader.isJoined(join.sender, in: room) else {
+                throw MatrixError(.unknown, "The join of \(server) is not acceptable", status: 502)
+            }
         } catch let error as MatrixError {
             throw error
         } catch {

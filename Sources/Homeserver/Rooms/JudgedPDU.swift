@@ -23,8 +23,8 @@ public struct JudgedPDU: Sendable {
     public var isBackfilled: Bool
     /// The position of the event behind the gap that history belongs into.
     public var gapEnd: Int64?
-    /// It was judged by a part of the room's state, since the rest is not known yet.
-    public var isPartial: Bool
+    /// How far the room's state was known when it was judged.
+    public var knowledge: RoomKnowledge
     /// The servers it is to be sent to: for events of ours that were signed elsewhere too.
     public var destinations: [ServerName]
     /// The request of ours that it was made for.
@@ -33,21 +33,20 @@ public struct JudgedPDU: Sendable {
     /// Makes a judged event.
     public init(
         pdu: PDU, verdict: Verdict, stateBefore: StateRoot?, isOutlier: Bool = false, isBackfilled: Bool = false,
-        isPartial: Bool = false, destinations: [ServerName] = []
+        knowledge: RoomKnowledge = RoomKnowledge(), destinations: [ServerName] = []
     ) {
         self.pdu = pdu
         self.verdict = verdict
         self.stateBefore = stateBefore
         self.isOutlier = isOutlier
         self.isBackfilled = isBackfilled
-        self.isPartial = isPartial
+        self.knowledge = knowledge
         self.destinations = destinations
     }
 }
 
-/// An event was judged by a part of its room's state, and the room is known whole now, or the other way round: it is to be
-/// judged again.
-struct RoomCompletenessChanged: Error {}
+/// More of a room has become known since an event was judged by its state, or it was joined anew: it is to be judged again.
+struct RoomKnowledgeChanged: Error {}
 
 /// A draft with what else is said about its sending.
 struct DraftJob: Sendable {

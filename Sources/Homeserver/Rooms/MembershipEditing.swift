@@ -79,9 +79,20 @@ public struct MembershipEditing: Sendable {
             throw MatrixError(.unknown, "The other server changed the invite", status: 502)
         }
         var judged = JudgedPDU(
-            pdu: signed, verdict: .accepted, stateBefore: built.stateBefore, destinations: built.servers)
+            pdu: signed, verdict: .accepted, stateBefore: built.stateBefore, knowledge: built.knowledge,
+            destinations: built.servers)
         judged.origin = origin
-        _ = try await writer.append([judged], to: room)
+        do {
+            _ = try await writer.append([judged], to: room)
+        } catch is RoomKnowledgeChanged {
+            // What was told the other server stands; only the state before it is another.
+            guard let record = try await reader.record(room),
+                let before = try await reader.stateBefore(signed.prevEvents, in: record)
+            else { throw MatrixError(.unknown, "The room is changing too fast", status: 503) }
+            judged.stateBefore = before
+            judged.knowledge = record.knowledge
+            _ = try await writer.append([judged], to: room)
+        }
         return signed.id
     }
 

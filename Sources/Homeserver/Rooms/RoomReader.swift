@@ -165,12 +165,19 @@ public struct RoomReader: Sendable {
 
     /// The state before an event whose previous events are `prevEvents`: theirs, merged where they differ. Nil where one is
     /// not known, or its state is not.
+    /// - Parameter after: the states after some of them, where these are not in the log.
     /// - Throws: `DatabaseError`, `CorruptState`, `ResolutionFailure`.
-    public func stateBefore(_ prevEvents: [EventID], in room: RoomRecord) async throws -> StateRoot? {
+    public func stateBefore(
+        _ prevEvents: [EventID], in room: RoomRecord, after: [EventID: StateRoot] = [:]
+    ) async throws -> StateRoot? {
         let merged: StateChange? = try await database.read { connection in
-            let found = try log(connection).events(ids: prevEvents)
+            let found = try log(connection).events(ids: prevEvents.filter { after[$0] == nil })
             var roots: [StateRoot] = []
             for id in prevEvents {
+                if let root = after[id] {
+                    roots.append(root)
+                    continue
+                }
                 guard let event = found[id], event.roomNID == room.nid, let root = event.stateAfter else { return nil }
                 roots.append(root)
             }
@@ -189,16 +196,24 @@ public struct RoomReader: Sendable {
     /// - Parameter events: state events of the room, each key once; all known to the log.
     /// - Throws: `DatabaseError`, `CorruptState`.
     public func storeState(of events: [StoredEvent], room: RoomRecord) async throws -> StateRoot {
-        let keys = events.compactMap { StateKey(of: $0.pdu) }
-        let numbers = try await numbers(of: keys)
+        var changes: [StateKey: Int64?] = [:]
+        for event in events { if let key = StateKey(of: event.pdu) { changes[key] = event.nid } }
+        return try await storeState(changes, on: .empty, room: room)
+    }
+
+    /// Stores a state with some of its events replaced.
+    /// - Parameter changes: the numbers of the events in their places; nil takes one out.
+    /// - Throws: `DatabaseError`, `CorruptState`.
+    func storeState(_ changes: [StateKey: Int64?], on root: StateRoot, room: RoomRecord) async throws -> StateRoot {
+        let numbers = try await numbers(of: Array(changes.keys))
         let change: StateChange = try await database.read { connection in
-            var changes: [Int64: Int64?] = [:]
-            for event in events {
-                if let key = StateKey(of: event.pdu), let number = numbers[key] { changes[number] = event.nid }
-            }
-            return try StateWriter(connection, states).applying(changes, to: StateChange(.empty))
+            var numbered: [Int64: Int64?] = [:]
+            for (key, nid) in changes { if let number = numbers[key] { numbered[number] = nid } }
+            return try StateWriter(connection, states).applying(numbered, to: StateChange(root))
         }
-        try await database.groupedWrite { try StateWriter($0, states).store(change, room: room.nid) }
+        if !change.isStored {
+            try await database.groupedWrite { try StateWriter($0, states).store(change, room: room.nid) }
+        }
         return change.root
     }
 

@@ -8,6 +8,8 @@ public struct BuiltEvent: Sendable {
     public var pdu: PDU
     /// The state before it, stored.
     public var stateBefore: StateRoot
+    /// How far the room was known when that was worked out.
+    public var knowledge: RoomKnowledge
     /// The other servers in the room.
     public var servers: [ServerName]
     /// What others may see of the room beside the event: the events of the stripped types.
@@ -36,7 +38,7 @@ extension RoomWriter {
         let keys = StrippedState.types.map { StateKey($0, "") } + [StateKey(.member, draft.sender.text)]
         let state = try await reader.state(at: head.record.state, keys: keys)
         return BuiltEvent(
-            pdu: pdu, stateBefore: head.base,
+            pdu: pdu, stateBefore: head.base, knowledge: head.record.knowledge,
             servers: (head.servers ?? []).filter { $0 != environment.serverName },
             describingState: keys.compactMap { state[$0]?.pdu })
     }

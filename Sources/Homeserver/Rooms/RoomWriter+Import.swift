@@ -7,7 +7,8 @@ internal import SQLDatabase
 /// Taking in a room from a server that is in it.
 extension RoomWriter {
     /// Writes a room this server joins: the state before the join and its auth chain as outliers, the join as its newest
-    /// event. A room that was here before goes on from there.
+    /// event. A room that was here before goes on from there; what was newest of it and the join does not follow stays so
+    /// beside the join, so that the next event names it, and others learn what they never got.
     /// - Parameters:
     ///   - room: the room; the version, that of its create event.
     ///   - join: the join of one of our users, signed by all who must.
@@ -15,36 +16,47 @@ extension RoomWriter {
     ///   - authChain: the auth events of all these; may overlap.
     ///   - partial: where the state lacks the room's members: who told it, and the servers in the room.
     ///   - leftOut: events of the state that could not be had, and who told them.
+    ///   - followed: of the newest events of before those that the join follows, or whoever answered it has.
     /// - Throws: `DatabaseError`, `CorruptState`; `MatrixError` when the room changes all the time.
     @discardableResult
     public func importRoom(
         _ room: RoomID, version: RoomVersion, join: PDU, state: [PDU], authChain: [PDU],
         partial: (resident: ServerName, servers: [ServerName])? = nil,
-        leftOut: (resident: ServerName, events: [EventID])? = nil
+        leftOut: (resident: ServerName, events: [EventID])? = nil, following followed: Set<EventID> = []
     ) async throws -> RoomRecord {
         let lane = lanes.lane(of: room)
         var outliers: [EventID: PDU] = [:]
         for event in authChain + state where event.id != join.id { outliers[event.id] = event }
         let events = Array(outliers.values)
+        var merges = false
+        if partial == nil, try await hasLooseEnds(room, join, followed) {
+            // States are merged by events that are in the log.
+            try await append(
+                RoomImport.inAuthOrder(outliers).map {
+                    JudgedPDU(pdu: $0, verdict: .accepted, stateBefore: nil, isOutlier: true)
+                }, to: room)
+            merges = true
+        }
         let keyNumbers = try await reader.numbers(
             of: state.compactMap { StateKey(of: $0) } + [StateKey(.member, join.stateKey ?? "")])
         let roomNumber = try await environment.database.groupedWrite {
             try NumberBlocks($0).take(.room, count: 1).lowerBound
         }
         let sealer = environment.sealer
-        let record = try await retrying(lane, room) { () async throws -> RoomRecord in
+        let record = try await retrying(lane, room) { [merges] () async throws -> RoomRecord in
             let nids = try await eventNumbers(events.count + 1)
             let (append, record) = try await environment.database.read { connection in
                 var (append, record) = try importPlan(
                     join: join, state: state, events: events, nids: nids, keyNumbers: keyNumbers,
                     newRoom: (roomNumber, version), in: connection)
+                if merges { try keepLooseEnds(join, followed, in: &append, &record, connection) }
                 append.completeness = .whole(leftOut.flatMap { lacking(append, $0.events, $0.resident) })
                 if let partial, let index = append.events.indices.last {
                     append.events[index].flags.insert(.partialState)
                     append.completeness = .partial(
                         PartialJoin(
                             nid: append.events[index].nid, resident: partial.resident, servers: partial.servers))
-                    record.isPartial = true
+                    record.knowledge.isPartial = true
                 }
                 return (append, record)
             }
@@ -114,11 +126,16 @@ extension RoomWriter {
             append.members.append(MemberChange(user: user, event: (nid, event)))
             if environment.isLocal(user) { append.concerned.append(user) }
         }
-        append.newBackwardExtremities = join.prevEvents.filter { !known.contains($0) }
+        // What is known only as part of a state has its history missing too.
+        let outliers = try log.outliers(among: join.prevEvents.compactMap { numbers[$0] })
+        append.newBackwardExtremities = join.prevEvents.filter { id in
+            !known.contains(id) || numbers[id].map(outliers.contains) ?? true
+        }
         append.closedBackwardExtremities = [join.id]
         let record = RoomRecord(
             nid: roomNID, id: join.roomID, version: append.version, headVersion: (existing?.headVersion ?? 0) + 1,
-            state: after.root, extremities: [joinNID], depth: join.depth)
+            state: after.root, extremities: [joinNID], depth: join.depth,
+            knowledge: RoomKnowledge(changes: existing.map { $0.knowledge.changes + 1 } ?? 0))
         return (append, record)
     }
 }

@@ -87,7 +87,7 @@ struct JudgedPlanning {
         guard pdu.roomID == room.id else { throw MatrixError(.notFound, "The event is of another room") }
         // An outlier and history have no part in the current state.
         let isOfTheState = !judged.isOutlier && !judged.isBackfilled
-        guard !isOfTheState || judged.isPartial == room.isPartial else { throw RoomCompletenessChanged() }
+        guard !isOfTheState || judged.knowledge == room.knowledge else { throw RoomKnowledgeChanged() }
         let existing = try added[pdu.id] ?? log.event(pdu.id)
         if let existing, judged.isOutlier || existing.stateAfter != nil || existing.position != nil {
             events.append(existing)
@@ -117,6 +117,7 @@ struct JudgedPlanning {
             // The head is compared in any case, so that the room is not made whole meanwhile.
             headMoves = true
         }
+        if isOfTheState { append.expectedKnowledge = room.knowledge }
         // What is known of a part of the room's state says nothing of its past.
         let stateBefore = judged.isBackfilled && room.isPartial ? nil : judged.stateBefore
         var replaces: Int64?
@@ -139,7 +140,8 @@ struct JudgedPlanning {
                 destinations: judged.destinations, isKnown: existing != nil))
         guard place != .none else { return }
         try link(event, isLive: place == .live)
-        try redact(event, before: judged.stateBefore ?? state)
+        try RedactionPlanning(reader: writer.reader, connection: connection, room: room)
+            .redact(event, before: judged.stateBefore ?? state, current: state, in: &append, unstored: added)
     }
 
     func finish() throws -> Plan {
@@ -270,39 +272,5 @@ struct JudgedPlanning {
         new.root = state
         append.members += try merge.members(in: new, unstored: addedByNID)
         append.concerned += append.members.map(\.user).filter(writer.environment.isLocal)
-    }
-
-    // MARK: Redactions
-
-    /// Carries out a redaction, or those that waited for this event.
-    private mutating func redact(_ event: StoredEvent, before root: StateRoot) throws {
-        if event.pdu.type == .redaction, let id = event.pdu.redacts {
-            if let target = try added[id] ?? log.event(id) {
-                try carryOut(event, on: target, root)
-            } else {
-                append.pendingRedactions.append((id, event.nid))
-            }
-        }
-        for redaction in try log.pendingRedactions(of: event.id, room: room.nid) {
-            try carryOut(redaction, on: event, state)
-            append.settledRedactions.append(event.id)
-        }
-    }
-
-    private mutating func carryOut(_ redaction: StoredEvent, on target: StoredEvent, _ root: StateRoot) throws {
-        guard target.roomNID == room.nid, target.redactedBy == nil, target.nid != redaction.nid,
-            !append.redactions.contains(where: { $0.target == target.nid })
-        else { return }
-        let applies = try redactionApplies(redaction.pdu, to: target.pdu) {
-            let keys = [StateKey(.create, ""), StateKey(.powerLevels, "")]
-            let reader = StateReader(connection, writer.reader.states, pending: append.state)
-            let nids = try reader.events(at: root, keys: keys)
-            let stored = try writer.reader.events.events(
-                nids.values.filter { addedByNID[$0] == nil }, from: log)
-            return RoomState(nids.values.compactMap { (addedByNID[$0] ?? stored[$0])?.pdu })
-        }
-        guard applies else { return }
-        append.redactions.append(
-            AppliedRedaction(target: target.nid, redacted: try target.pdu.redacted(), by: redaction.id))
     }
 }

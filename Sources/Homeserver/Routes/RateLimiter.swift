@@ -13,7 +13,7 @@ internal import Synchronization
 public final class RateLimiter: Sendable {
     /// What is limited.
     public enum Subject: String, Sendable {
-        case messages, logins, registrations, joins, invites, keyClaims, federation, previews, other
+        case messages, logins, registrations, joins, invites, keyClaims, federation, previews, policyEvents, other
 
         /// Whether it stands between somebody and a password, a token, or an account.
         var protectsSecrets: Bool { self == .logins || self == .registrations }
@@ -169,6 +169,7 @@ extension HomeserverConfiguration.RateLimits {
         case .keyClaims: keyClaims
         case .federation: federation
         case .previews: previews
+        case .policyEvents: policyEvents
         case .other: other
         }
     }

@@ -189,6 +189,12 @@ struct JoinAnswering: RouteGroup {
 
     /// Judges a membership event by the state before it and the current state, writes it and passes it on to the others.
     func accept(_ pdu: PDU, _ room: RoomRecord) async throws -> (StoredEvent, StateRoot) {
+        do { return try await acceptOnce(pdu, room) } catch is RoomKnowledgeChanged {
+            return try await acceptOnce(pdu, self.room(room.id, pdu.sender.serverName))
+        }
+    }
+
+    private func acceptOnce(_ pdu: PDU, _ room: RoomRecord) async throws -> (StoredEvent, StateRoot) {
         let rules = room.version.rules
         guard let create = try await reader.stateEvent(room, .create)?.pdu else { throw MatrixError.unknown }
         guard let before = try await reader.stateBefore(pdu.prevEvents, in: room) else {
@@ -218,7 +224,8 @@ struct JoinAnswering: RouteGroup {
         let signed = try await writer.recommended(pdu, by: try await reader.policy(of: room))
         let others = try await reader.joinedServers(room)
             .filter { $0 != environment.serverName && $0 != pdu.sender.serverName }
-        let judged = JudgedPDU(pdu: signed, verdict: .accepted, stateBefore: before, destinations: others)
+        let judged = JudgedPDU(
+            pdu: signed, verdict: .accepted, stateBefore: before, knowledge: room.knowledge, destinations: others)
         guard let event = try await writer.append([judged], to: room.id).first else { throw MatrixError.unknown }
         return (event, before)
     }

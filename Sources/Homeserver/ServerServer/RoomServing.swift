@@ -182,22 +182,29 @@ struct RoomServing: RouteGroup {
         }
     }
 
-    /// Events reached from some by their previous events, these included, newest first by depth.
+    /// Events reached from some by their previous events, these included, newest first by depth. Those that were rejected are
+    /// left out, but not what they follow: it may be reached by them alone.
     private func walk(
         back from: [EventID], in room: RoomRecord, limit: Int, stop: Set<EventID>
     ) async throws -> [StoredEvent] {
         try await environment.database.read { connection in
             let log = reader.log(connection)
             var found: [EventID: StoredEvent] = [:]
+            var passed: Set<EventID> = []
             var open = Set(from)
             while found.count < limit, !open.isEmpty {
                 let events = try log.events(ids: Array(open)).values
-                    .filter { $0.roomNID == room.nid && !$0.flags.contains(.rejected) }
+                    .filter { $0.roomNID == room.nid }
                     .sorted { ($0.pdu.depth, $0.id) > ($1.pdu.depth, $1.id) }
                 open = []
                 for event in events where found.count < limit {
-                    found[event.id] = event
-                    for id in event.pdu.prevEvents where found[id] == nil && !stop.contains(id) { open.insert(id) }
+                    if event.flags.contains(.rejected) {
+                        guard passed.count < limit, passed.insert(event.id).inserted else { continue }
+                    } else {
+                        found[event.id] = event
+                    }
+                    let earlier = event.pdu.prevEvents.filter { found[$0] == nil && !passed.contains($0) }
+                    open.formUnion(earlier.filter { !stop.contains($0) })
                 }
             }
             return found.values.sorted { ($0.pdu.depth, $0.id) > ($1.pdu.depth, $1.id) }

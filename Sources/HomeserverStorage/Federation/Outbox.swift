@@ -7,6 +7,12 @@ public struct Outbox {
     public struct PendingPDU: Sendable {
         public var position: Int64
         public var eventNID: Int64
+
+        /// A PDU by its place in the stream `events` and its number.
+        public init(position: Int64, eventNID: Int64) {
+            self.position = position
+            self.eventNID = eventNID
+        }
     }
 
     /// An EDU on its way: its JSON object.
@@ -74,6 +80,36 @@ public struct Outbox {
             _ = try connection.executeAll(statements)
         }
         try notify(destinations)
+    }
+
+    /// Puts events of ours once more in the way of a destination, which may not have taken them in. One that is catching up is
+    /// not sent them: it gets the newest of the room.
+    /// - Throws: `DatabaseError`.
+    public func enqueueAgain(_ events: [PendingPDU], roomNID: Int64, destination: String) throws {
+        guard let newest = events.map(\.position).max() else { return }
+        var statements: [SQL] = [
+            "INSERT INTO destinations (destination) VALUES (\(destination)) ON CONFLICT (destination) DO NOTHING"
+        ]
+        if connection.dialect == .postgres {
+            statements.append("SELECT 1 FROM destinations WHERE destination = \(destination) FOR KEY SHARE")
+        }
+        statements.append(
+            """
+            INSERT INTO destination_rooms (destination, room_nid, position)
+            VALUES (\(destination), \(roomNID), \(newest))
+            ON CONFLICT (destination, room_nid) DO UPDATE SET position = CASE
+                WHEN destination_rooms.position > excluded.position THEN destination_rooms.position
+                ELSE excluded.position END
+            """)
+        statements += events.map {
+            """
+            INSERT INTO outbox (destination, position, event_nid)
+            SELECT destination, CAST(\($0.position) AS BIGINT), CAST(\($0.eventNID) AS BIGINT) FROM destinations
+            WHERE destination = \(destination) AND catching_up = 0 ON CONFLICT (destination, position) DO NOTHING
+            """
+        }
+        _ = try connection.executeAll(statements)
+        try notify([destination])
     }
 
     /// Wakes the senders. The hint names some; the rest are found by looking.

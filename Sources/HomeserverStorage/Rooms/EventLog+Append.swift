@@ -23,7 +23,7 @@ extension EventLog {
 
         let newEvents = append.events.filter { $0.place == .live }.count
         // A room whose members have become known is news without an event.
-        let live = max(newEvents, append.completeness.flags == 0 ? 1 : 0)
+        let live = max(newEvents, append.completeness.isPartial == false ? 1 : 0)
         let backfilled = append.events.filter { $0.place == .backfilled }.count
         let backfillStep = backfilled > 0 ? statements.count : nil
         if backfilled > 0 { statements.append(StreamPositions.advancing("backfill", by: backfilled)) }
@@ -44,9 +44,10 @@ extension EventLog {
         if let head = append.head {
             statements.append(change(append, to: head, isMoving: live > 0))
         } else {
-            // The room may have been deleted meanwhile.
+            // The room may have been deleted meanwhile, or more of it have become known.
+            let asKnown: SQL = append.expectedKnowledge.map { "AND flags = \($0.flags)" } ?? ""
             statements.append(
-                "SELECT 1 FROM rooms WHERE room_nid = \(append.roomNID) \(raw: connection.dialect.forShare)")
+                "SELECT 1 FROM rooms WHERE room_nid = \(append.roomNID) \(asKnown) \(raw: connection.dialect.forShare)")
         }
         statements += try insertions(append, live: live, backfilled: backfilled)
         statements += members(append)
@@ -105,14 +106,14 @@ extension EventLog {
                 INSERT INTO rooms (room_nid, room_id, version, head_version, state, extremities, depth, flags,
                 last_position)
                 SELECT \(append.roomNID), \(append.roomID.text), \(append.version.text), 1, \(head.state.bytes),
-                \(RoomRecord.packed(head.extremities)), \(head.depth), \(append.completeness.flags ?? 0), \(position)
+                \(RoomRecord.packed(head.extremities)), \(head.depth), \(RoomKnowledge(isPartial: append.completeness.isPartial ?? false).flags), \(position)
                 WHERE NOT EXISTS (SELECT 1 FROM purge_jobs WHERE room_id = \(append.roomID.text) AND kind = 'room'
                     AND finished IS NULL)
                 RETURNING head_version
                 """
         }
         var moved: SQL = isMoving ? ", last_position = \(position)" : ""
-        if let flags = append.completeness.flags { moved += ", flags = \(flags)" }
+        if let isPartial = append.completeness.isPartial { moved += ", \(RoomKnowledge.changed(isPartial: isPartial))" }
         return """
             UPDATE rooms SET head_version = head_version + 1, state = \(head.state.bytes),
             extremities = \(RoomRecord.packed(head.extremities)), depth = \(head.depth)\(moved)

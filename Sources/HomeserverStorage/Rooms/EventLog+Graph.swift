@@ -1,4 +1,4 @@
-internal import MatrixModel
+public import MatrixModel
 internal import SQLDatabase
 
 /// What the graph of a room is made of, without its events' bodies.
@@ -24,14 +24,20 @@ extension EventLog {
 
     /// The events that lie behind withheld ones (rejected, or soft-failed): what these follow, through others withheld, as
     /// far as `limit` of them go. Who follows a withheld event follows what it was built on too.
-    /// - Parameter nids: events of which some may be withheld.
+    /// - Parameters:
+    ///   - nids: events of which some may be withheld.
+    ///   - judgedAnew: the flags that events will have, by number, where they differ from those in the log.
     /// - Throws: `DatabaseError`.
-    public func behindWithheld(_ nids: some Collection<Int64>, limit: Int) throws -> Set<Int64> {
+    public func behindWithheld(
+        _ nids: some Collection<Int64>, limit: Int, judgedAnew: [Int64: EventFlags] = [:]
+    ) throws -> Set<Int64> {
         var behind: Set<Int64> = []
         var seen: Set<Int64> = []
         var level = Set(nids)
         while !level.isEmpty, seen.count < limit {
-            let withheld = try self.withheld(among: level.subtracting(seen))
+            let unseen = level.subtracting(seen)
+            let withheld = try self.withheld(among: unseen.filter { judgedAnew[$0] == nil })
+                .union(unseen.filter { judgedAnew[$0]?.isDisjoint(with: [.rejected, .softFailed]) == false })
             guard !withheld.isEmpty else { break }
             seen.formUnion(withheld)
             let prev = try self.nids(try events(nids: withheld).values.flatMap(\.pdu.prevEvents))
@@ -67,5 +73,32 @@ extension EventLog {
             """
         ).map { try $0.integer(0) }
         return nids.isEmpty ? [] : Array(try events(nids: nids).values)
+    }
+
+    /// What is to be asked for where a room's history ends: the events that are not here; and where one is here but withheld,
+    /// what it follows in its place, for whoever rejected it too tells nothing of it.
+    /// - Parameters:
+    ///   - ends: backward extremities.
+    ///   - limit: withheld events that are looked through.
+    /// - Throws: `DatabaseError`.
+    public func missing(at ends: [EventID], limit: Int) throws -> [EventID] {
+        var missing: [EventID] = []
+        var seen: Set<EventID> = []
+        var passed = 0
+        var open = ends
+        while !open.isEmpty {
+            let level = open.filter { seen.insert($0).inserted }
+            open = []
+            let events = try self.events(ids: level)
+            for id in level {
+                guard let event = events[id], event.position == nil, !event.flags.contains(.outlier) else {
+                    if events[id]?.position == nil { missing.append(id) }
+                    continue
+                }
+                passed += 1
+                if passed <= limit { open += event.pdu.prevEvents }
+            }
+        }
+        return missing
     }
 }

@@ -124,7 +124,7 @@ public struct PartialRoomStore {
     public func abandon(_ nid: Int64, headVersion: Int64) throws -> Bool {
         let moved = try connection.execute(
             """
-            UPDATE rooms SET flags = 0, head_version = head_version + 1
+            UPDATE rooms SET \(RoomKnowledge.changed(isPartial: false)), head_version = head_version + 1
             WHERE room_nid = \(nid) AND head_version = \(headVersion)
             """)
         guard moved == 1 else { return false }

@@ -99,6 +99,9 @@ public struct RoomAppend: Sendable {
     public var version: RoomVersion
     /// The head this was made for; nil for a room that is new.
     public var expectedHeadVersion: Int64?
+    /// How far the room was known when its events were judged, where that must not have changed; an append with a head need
+    /// not say it.
+    public var expectedKnowledge: RoomKnowledge?
     /// The new head; nil when it stays as it is (outliers, history).
     public var head: Head?
     /// In the order of the timeline; history newest first.
@@ -154,12 +157,12 @@ public enum RoomCompleteness: Sendable {
     /// All of it, from now on, but for what could not be had.
     case whole(LeftOutState?)
 
-    /// The room's flags in the database; nil where they stay.
-    var flags: Int64? {
+    /// Whether it is partial from now on; nil where that stays.
+    var isPartial: Bool? {
         switch self {
         case .unchanged: nil
-        case .partial: RoomRecord.partialFlag
-        case .whole: 0
+        case .partial: true
+        case .whole: false
         }
     }
 }

@@ -18,16 +18,17 @@ public struct RoomRecord: Sendable, Hashable, Identifiable {
     public var lastPosition: Int64
     /// Whether it is listed in this server's room directory.
     public var isPublished: Bool
-    /// Whether its members are not all known yet: it was joined without them.
-    public var isPartial: Bool
+    /// How far its state is known.
+    public var knowledge: RoomKnowledge
 
-    /// What the row's flags hold of a room that is partial.
-    static let partialFlag: Int64 = 1
+    /// Whether its members are not all known yet: it was joined without them.
+    public var isPartial: Bool { knowledge.isPartial }
 
     /// Makes a record.
     public init(
         nid: Int64, id: RoomID, version: RoomVersion, headVersion: Int64, state: StateRoot, extremities: [Int64],
-        depth: Int64, lastPosition: Int64 = 0, isPublished: Bool = false, isPartial: Bool = false
+        depth: Int64, lastPosition: Int64 = 0, isPublished: Bool = false,
+        knowledge: RoomKnowledge = RoomKnowledge()
     ) {
         self.nid = nid
         self.id = id
@@ -38,7 +39,7 @@ public struct RoomRecord: Sendable, Hashable, Identifiable {
         self.depth = depth
         self.lastPosition = lastPosition
         self.isPublished = isPublished
-        self.isPartial = isPartial
+        self.knowledge = knowledge
     }
 
     static func packed(_ nids: [Int64]) -> [UInt8] {

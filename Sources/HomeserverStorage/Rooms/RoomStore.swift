@@ -56,7 +56,7 @@ public struct RoomStore {
             nid: try row.integer(0), id: id, version: version, headVersion: try row.integer(3), state: state,
             extremities: RoomRecord.unpacked(try row.bytes(5)), depth: try row.integer(6),
             lastPosition: try row.integer(7), isPublished: try row.bool(8),
-            isPartial: try row.integer(9) & RoomRecord.partialFlag != 0)
+            knowledge: RoomKnowledge(flags: try row.integer(9)))
     }
 
     // MARK: Members

@@ -3,8 +3,10 @@ private import Foundation
 /// Text as words, the same for both engines and for every language: without case and Latin accents, each ideograph, kana
 /// and symbol a word of its own.
 public enum SearchWords {
-    /// The words of a text in its order, at most ``Limits/wordsPerText``, each cut at ``Limits/charactersPerWord``.
-    public static func of(_ text: String) -> [String] {
+    /// The words of a text in its order, each cut at ``Limits/charactersPerWord``.
+    /// - Parameter limit: how many at most; ``Limits/wordsPerText`` where it is not said.
+    public static func of(_ text: String, limit: Int? = nil) -> [String] {
+        let limit = limit ?? Limits.wordsPerText
         var words: [String] = []
         var word = String.UnicodeScalarView()
         func end() {
@@ -17,7 +19,7 @@ public enum SearchWords {
             ? text.lowercased().unicodeScalars
             : text.decomposedStringWithCompatibilityMapping.lowercased().unicodeScalars
         for scalar in scalars {
-            guard words.count < Limits.wordsPerText else { return words }
+            guard words.count < limit else { return words }
             switch kind(of: scalar) {
             case .letter: if word.count < Limits.charactersPerWord { word.append(scalar) }
             case .alone:

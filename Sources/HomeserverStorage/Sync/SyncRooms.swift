@@ -117,7 +117,7 @@ public struct SyncRooms {
             return SyncRoom(
                 nid: try row.integer(0), id: id, version: version, membership: membership,
                 memberNID: try row.integer(4), memberPosition: try row.integer(5), lastPosition: try row.integer(6),
-                state: state, isPartial: try row.integer(8) & RoomRecord.partialFlag != 0,
+                state: state, isPartial: RoomKnowledge(flags: try row.integer(8)).isPartial,
                 completed: try row.optionalInteger(9))
         }
     }

@@ -171,6 +171,15 @@ extension Route {
     /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv1room_summaryroomidoralias>
     public static let getRoomSummary = Route(
         "getRoomSummary", .get, "/_matrix/client/v1/room_summary/{roomIdOrAlias}", .optionalAccessToken)
+    /// `getRoomSummary` as clients knew it before it was part of the specification.
+    /// Spec: MSC3266, <https://github.com/matrix-org/matrix-spec-proposals/blob/main/proposals/3266-room-summary.md>
+    public static let unstableRoomSummary = Route(
+        "unstableRoomSummary", .get, "/_matrix/client/unstable/im.nheko.summary/summary/{roomIdOrAlias}",
+        .optionalAccessToken)
+    /// The same, where the proposal's first drafts had it.
+    public static let oldRoomSummary = Route(
+        "oldRoomSummary", .get, "/_matrix/client/unstable/im.nheko.summary/rooms/{roomIdOrAlias}/summary",
+        .optionalAccessToken)
     /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3roomsroomidupgrade>
     public static let upgradeRoom = Route(
         "upgradeRoom", .post, "/_matrix/client/v3/rooms/{roomId}/upgrade", .accessToken)

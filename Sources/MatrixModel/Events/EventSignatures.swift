@@ -36,6 +36,11 @@ public enum EventSignatures {
         Redaction.canonicalJSON(of: event, rules: rules, omitting: ["signatures", "unsigned"])
     }
 
+    /// A signature of an event, in unpadded base64.
+    public static func signature(of event: PDU, by key: Ed25519.SigningKey) -> String {
+        Base64.encode(key.sign(signedBytes(of: event)), .standardUnpadded)
+    }
+
     /// Whether the server's signature by this key is there and holds. Whether the key counted at the time, the caller knows.
     public static func verify(
         _ event: PDU, server: ServerName, keyID: String, key: Ed25519.PublicKey
@@ -53,8 +58,7 @@ extension PDU {
     public func signed(
         by server: ServerName, keyID: String, key: Ed25519.SigningKey
     ) throws(MalformedEvent) -> PDU {
-        let signature = Base64.encode(key.sign(EventSignatures.signedBytes(of: self)), .standardUnpadded)
-        return try adding(signature: signature, of: server, keyID: keyID)
+        try adding(signature: EventSignatures.signature(of: self, by: key), of: server, keyID: keyID)
     }
 
     /// The event with a signature made elsewhere, such as a policy server's.

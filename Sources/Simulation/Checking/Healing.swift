@@ -40,6 +40,7 @@ struct Healing: Sendable {
                 world.records.find("\(room) cannot be looked at: \(error)")
             }
         }
+        await TableChecks(world: world, cast: cast).run()
         return events
     }
 

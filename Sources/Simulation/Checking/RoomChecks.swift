@@ -34,42 +34,13 @@ struct RoomChecks: Sendable {
             // Reading back may have fetched history.
             views.append(try await ServerView.read(room, from: database, of: server.name) ?? view)
         }
-        agree(views)
+        for difference in RoomAgreement(views: views, mute: mute).differences() { find(difference) }
         try followTheRules(views)
         for view in views { nothingIsLost(view, read[view.server] ?? [], views) }
         return Set(views.flatMap { $0.shown.keys }).count
     }
 
     private func find(_ text: String) { world.records.find("\(room): \(text)") }
-
-    // MARK: Agreement
-
-    private func agree(_ views: [ServerView]) {
-        guard let first = views.first else { return }
-        for view in views.dropFirst() {
-            let (ends, others) = (newest(first, seenBy: view), newest(view, seenBy: first))
-            if ends != others {
-                find(
-                    "\(first.server) and \(view.server) have different extremities: \(Self.difference(ends, others))")
-            }
-            for key in Set(first.state.keys).union(view.state.keys).sorted(by: { $0.description < $1.description })
-            where first.state[key] != view.state[key] {
-                find(
-                    "\(first.server) and \(view.server) disagree about \(key): "
-                        + "\(first.state[key]?.text ?? "nothing"), \(view.state[key]?.text ?? "nothing")")
-            }
-        }
-    }
-
-    /// A server's extremities as far as another shares them: what that one withheld can only be tied in by who has it.
-    private func newest(_ view: ServerView, seenBy other: ServerView) -> Set<EventID> {
-        guard mute.contains(view.server) else { return view.extremities }
-        return view.extremities.filter { other.events[$0]?.flags.contains(.softFailed) != true }
-    }
-
-    private static func difference(_ a: Set<EventID>, _ b: Set<EventID>) -> String {
-        "\(a.subtracting(b).map(\.text).sorted()) \(b.subtracting(a).map(\.text).sorted())"
-    }
 
     // MARK: Loss
 

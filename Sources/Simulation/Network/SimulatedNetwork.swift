@@ -161,19 +161,28 @@ final class SimulatedNetwork: Sendable {
                     _ = await taker.take(incoming())
                 }
             }
-            guard let response = await taker.take(incoming()) else {
+            guard let response = try await Self.answer(of: taker, to: incoming()) else {
                 return .failed(.couldNotConnect("nobody listens"))
             }
-            let body = try await response.body.collect(upTo: 64 << 20)
             try await sleep(fate.back)
             if fate.losesAnswer || isParted(host, request.host) {
                 records.count { $0.lost += 1 }
                 return .failed(.other("the connection broke"))
             }
-            return .answered(ClientResponse(status: response.status.code, fields: response.fields, body: body))
+            return .answered(response)
         } catch {
             return .failed(.cancelled)
         }
+    }
+
+    /// The bytes of an answer. What it was made of stays behind: that it is on its way must not keep a server in memory that
+    /// crashes meanwhile.
+    private static func answer(
+        of taker: any RequestTaking, to request: IncomingRequest
+    ) async throws -> ClientResponse? {
+        guard let response = await taker.take(request) else { return nil }
+        let body = try await response.body.collect(upTo: 64 << 20)
+        return ClientResponse(status: response.status.code, fields: response.fields, body: body)
     }
 
     private func sleep(_ duration: Duration) async throws {

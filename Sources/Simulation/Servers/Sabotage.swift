@@ -31,6 +31,14 @@ struct Sabotage: Sendable {
         case .lostEvent:
             guard let event = world.records.acknowledged.last(where: { $0.server == victim })?.event else { return }
             await change("DELETE FROM events WHERE event_id = \(event.text)")
+        case .keptRows:
+            await change("CREATE TRIGGER kept BEFORE DELETE ON reply_log BEGIN SELECT RAISE(IGNORE); END")
+            // More than may wait, for a destination of which the server knows nothing, and so never looks after.
+            await change(
+                """
+                INSERT INTO outbox (destination, position, event_nid)
+                SELECT 'nowhere.test', e.event_nid, e.event_nid FROM events e
+                """)
         }
     }
 

@@ -20,7 +20,12 @@ final class SimulatedServer: RequestTaking {
         var isOver = false
         /// Milliseconds until it starts again after a crash.
         var downtime = 1_000...60_000
+        /// Whether it keeps what is bounded by time for a moment only.
+        var isTidy = false
     }
+
+    /// PDUs that may wait for one destination.
+    static let outboxPerDestination = 30
 
     /// What should be gone with a life.
     private struct Remains: Sendable {
@@ -74,6 +79,15 @@ final class SimulatedServer: RequestTaking {
     /// From now on it starts again at once, and stays.
     func calm() { state.withLock { $0.downtime = 100...500 } }
 
+    /// Starts it again, with short bounds of time for what it keeps.
+    func tidy() {
+        let life = state.withLock { state in
+            state.isTidy = true
+            return state.life
+        }
+        life?.crash()
+    }
+
     /// Ends it for good.
     func stop() {
         let life = state.withLock { state in
@@ -94,7 +108,9 @@ final class SimulatedServer: RequestTaking {
             // Whatever ran of it has ended; its memory must be gone, too.
             if remains.database != nil { world.records.find("\(name): a server that crashed is still in memory") }
             let disk = state.withLock { $0.disk }
-            if disk.hasUnsynced, !state.withLock({ $0.isOver }) { world.records.count { $0.tornWrites += 1 } }
+            if disk.hasUnsynced, !state.withLock({ $0.isOver || $0.isTidy }) {
+                world.records.count { $0.tornWrites += 1 }
+            }
             let left = disk.afterPowerCut { chance.happens(500) }
             let downtime = state.withLock { state in
                 state.disk = left
@@ -149,10 +165,19 @@ final class SimulatedServer: RequestTaking {
         configuration.timeouts.federationBackoffMaximum = 5 * 60_000
         configuration.rooms.encryptByDefault = false
         // Small, so that falling behind, full caches and pages come up in a short run.
-        configuration.limits.outboxPerDestination = 30
+        configuration.limits.outboxPerDestination = Self.outboxPerDestination
         configuration.limits.eventCacheBytes = 256 << 10
         configuration.limits.stateCacheBytes = 64 << 10
         configuration.limits.roomHeadsCached = 4
+        if state.withLock({ $0.isTidy }) {
+            configuration.timeouts.repliesKept = 1_000
+            configuration.timeouts.federationAnswersKept = 1_000
+            configuration.timeouts.messageIDsKept = 1_000
+            configuration.timeouts.presenceKept = 1_000
+            configuration.timeouts.edusKept = 1_000
+            configuration.timeouts.withheldKept = 1_000
+            configuration.timeouts.retentionInterval = 60_000
+        }
         let records = world.records
         let name = name
         var logger = Logger(label: name.text) { _ in

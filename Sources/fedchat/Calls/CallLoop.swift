@@ -191,6 +191,6 @@ final class CallLoop {
                     + (report["connected_ms"]?.integer.map { ", after \($0 / 1_000) s" } ?? "")
             default: ""
             }
-        return Output.plain(text)
+        return Output.name(text)
     }
 }

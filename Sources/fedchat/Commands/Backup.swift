@@ -22,14 +22,13 @@ struct Backup: ParsableCommand {
             }
             options.show(
                 answer,
-                Output.plain(
-                    """
-                    version\t\(version)
-                    trusted\t\(answer["trust"]?.string ?? "")
-                    used\t\(answer["used"]?.bool == true ? "yes" : "NO")
-                    sessions\t\(answer["backed_up"]?.integer ?? 0) of \(answer["sessions"]?.integer ?? 0) here, \
-                    \(answer["on_server"]?.integer ?? 0) on the server
-                    """))
+                """
+                version\t\(Output.name(version))
+                trusted\t\(answer["trust"]?.string ?? "")
+                used\t\(answer["used"]?.bool == true ? "yes" : "NO")
+                sessions\t\(answer["backed_up"]?.integer ?? 0) of \(answer["sessions"]?.integer ?? 0) here, \
+                \(answer["on_server"]?.integer ?? 0) on the server
+                """)
         }
     }
 
@@ -41,7 +40,7 @@ struct Backup: ParsableCommand {
 
         func run() throws {
             let answer = try DaemonClient.connect(try options.begin()).ask("backup.create")
-            options.show(answer, Output.plain(answer["version"]?.string ?? ""))
+            options.show(answer, Output.name(answer["version"]?.string ?? ""))
         }
     }
 

@@ -17,7 +17,7 @@ struct CrossSigning: ParsableCommand {
             "private keys here\t\(answer["private_keys"]?.elements.compactMap(\.string).joined(separator: ", ") ?? "")",
             answer["changed"]?.string.map { "CHANGED\tthe identity of before was \($0)" },
         ].compactMap { $0 }
-        options.show(answer, Output.plain(lines.joined(separator: "\n")))
+        options.show(answer, lines.joined(separator: "\n"))
     }
 
     struct Status: ParsableCommand {

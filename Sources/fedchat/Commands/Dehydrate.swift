@@ -17,6 +17,6 @@ struct Dehydrate: ParsableCommand {
         let profile = try options.begin()
         let key = try SecretInput.read(keyFile, "Recovery key or passphrase")
         let answer = try DaemonClient.connect(profile).ask("dehydrate", ["key": .string(key)])
-        options.show(answer, Output.plain(answer["device_id"]?.string ?? ""))
+        options.show(answer, Output.name(answer["device_id"]?.string ?? ""))
     }
 }

@@ -44,7 +44,7 @@ struct Devices: ParsableCommand {
                 device["device_id"]?.string ?? "", device["ed25519"]?.string ?? "no keys",
                 device["display_name"]?.string ?? "", notes.joined(separator: ", "),
             ]
-            options.show(device, Output.plain(parts.joined(separator: "\t")))
+            options.show(device, parts.map(Output.name).joined(separator: "\t"))
         }
     }
 }

@@ -11,11 +11,9 @@ struct Doctor: ParsableCommand {
         let answer = try DaemonClient.connect(try options.begin()).ask("doctor")
         let checks = answer["checks"]?.elements ?? []
         for check in checks {
-            let detail = check["detail"]?.string.map { ": \($0)" } ?? ""
+            let detail = check["detail"]?.string.map { ": \(Output.name($0))" } ?? ""
             options.show(
-                check,
-                Output.plain("\(check["ok"]?.bool == true ? "ok  " : "FAIL")  \(check["check"]?.string ?? "")\(detail)")
-            )
+                check, "\(check["ok"]?.bool == true ? "ok  " : "FAIL")  \(check["check"]?.string ?? "")\(detail)")
         }
         if checks.contains(where: { $0["ok"]?.bool != true }) {
             throw Failure("a check failed", Failure.Status.server)

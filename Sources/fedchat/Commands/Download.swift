@@ -20,12 +20,13 @@ struct Download: ParsableCommand {
     var output: String?
 
     func run() throws {
+        guard (try? EventID(event)) != nil else { throw Failure("not an event id: \(event)", Failure.Status.usage) }
         let answer = try DaemonClient.connect(try options.begin()).ask(
             "download",
             .fields([
                 "room": .string(room), "event": .string(event), "file": output.map { .string(Keys.absolute($0)) },
                 "folder": .string(FileManager.default.currentDirectoryPath),
             ]))
-        options.show(answer, Output.plain(answer["file"]?.string ?? ""))
+        options.show(answer, Output.name(answer["file"]?.string ?? ""))
     }
 }

@@ -36,7 +36,8 @@ struct Listen: ParsableCommand {
         let answer = try DaemonClient.connect(profile).ask(
             "listen", ["room": .string(room), "since": .string(since), "follow": .bool(!isBrief)],
             event: { event in
-                if options.json { options.show(event, "") } else { show(event) }
+                let text = Self.text(event)
+                if options.json || text != nil { options.show(event, text ?? "") }
             },
             notice: { notice in
                 if options.json { options.show(notice, "") } else { DaemonClient.warn(notice) }
@@ -46,13 +47,14 @@ struct Listen: ParsableCommand {
         }
     }
 
-    private func show(_ event: JSONValue) {
-        let sender = event["sender"]?.string ?? ""
+    /// What is shown of an event where no JSON is wanted; nil for nothing.
+    static func text(_ event: JSONValue) -> String? {
+        let sender = Output.name(event["sender"]?.string ?? "")
         if let reason = event["undecryptable"]?.string {
-            Output.line(Array(Output.plain("\(sender): (cannot be read: \(reason))").utf8))
-        } else if event["type"]?.string == "m.room.message", let body = event["content", "body"]?.string {
-            Output.line(Array(Output.plain("\(sender)\(Self.doubt(event)): \(body)").utf8))
+            return "\(sender): (cannot be read: \(Output.name(reason)))"
         }
+        guard event["type"]?.string == "m.room.message", let body = event["content", "body"]?.string else { return nil }
+        return "\(sender)\(Output.name(doubt(event))): \(Output.body(body))"
     }
 
     /// What is not sure about the sender.

@@ -11,9 +11,9 @@ struct Rooms: ParsableCommand {
     func run() throws {
         let answer = try DaemonClient.connect(try options.begin()).ask("rooms")
         for room in answer["rooms"]?.elements ?? [] {
-            let name = room["name"]?.string ?? room["alias"]?.string ?? ""
+            let name = Output.name(room["name"]?.string ?? room["alias"]?.string ?? "")
             let note = room["membership"]?.string == "invite" ? "\tinvited" : ""
-            options.show(room, Output.plain("\(room["room_id"]?.string ?? "")\t\(name)\(note)"))
+            options.show(room, "\(Output.name(room["room_id"]?.string ?? ""))\t\(name)\(note)")
         }
     }
 }
@@ -124,7 +124,7 @@ struct Members: ParsableCommand {
         let answer = try DaemonClient.connect(try options.begin()).ask("members", ["room": .string(room)])
         for member in answer["members"]?.elements ?? [] {
             let note = member["membership"]?.string == "invite" ? "\tinvited" : ""
-            options.show(member, Output.plain("\(member["user_id"]?.string ?? "")\(note)"))
+            options.show(member, "\(Output.name(member["user_id"]?.string ?? ""))\(note)")
         }
     }
 }

@@ -11,6 +11,9 @@ struct Send: ParsableCommand {
 
             A message that cannot be sent now stays in the queue and goes out when the server is back. An encrypted \
             room with a user is made at the first message, if there is none with that user in it.
+
+            Ends with 8 if it was sent, but there is somebody in the room none of whose devices could be given its key: their \
+            server is away, say. They get the key as soon as they can be reached; with --json unreached names them.
             """)
     @OptionGroup var options: CommonOptions
 
@@ -53,28 +56,37 @@ struct Send: ParsableCommand {
                     "room": .string(room), "file": .string(Keys.absolute(file)),
                     "type": mediaType.map { .string($0) }, "thumbnail": thumbnail.map { .string(Keys.absolute($0)) },
                 ]))
-            return show(answer)
+            return try show(answer)
         }
         let text = try message ?? standardInput()
         guard !text.isEmpty else { throw Failure("there is no text", Failure.Status.usage) }
         let answer = try DaemonClient.connect(profile).askTelling(
             "send", ["room": .string(room), "body": .string(text), "msgtype": notice ? "m.notice" : "m.text"])
-        show(answer)
+        try show(answer)
     }
 
     /// The message is sent, to some devices perhaps not as it ought to be.
-    private func show(_ answer: JSONValue) {
+    private func show(_ answer: JSONValue) throws {
         options.show(answer, answer["event_id"]?.string ?? "")
         for device in answer["downgraded"]?.elements ?? [] {
             let name = "\(device["user_id"]?.string ?? "")'s device \(device["device_id"]?.string ?? "")"
-            let text = Output.plain(
+            Output.complain(
                 """
-                fedchat: \(name) did not get this under post-quantum keys, as it ought to (\
+                \(name) did not get this under post-quantum keys, as it ought to (\
                 \(device["post_quantum"]?.string ?? "")): "devices" and "doctor" tell more
-
                 """)
-            FileHandle.standardError.write(Data(text.utf8))
         }
+        if let failure = Self.partialFailure(answer) { throw failure }
+    }
+
+    /// It is sent, and some can read it on none of their devices yet.
+    static func partialFailure(_ answer: JSONValue) -> Failure? {
+        let users = answer["unreached"]?.elements.compactMap(\.string) ?? []
+        guard let first = users.first else { return nil }
+        let who = users.count == 1 ? first : "\(first) and \(users.count - 1) more"
+        return Failure(
+            "sent, but \(who) cannot read it yet: none of their devices could be given its key, which follows",
+            Failure.Status.partlySent)
     }
 
     private func standardInput() throws -> String {

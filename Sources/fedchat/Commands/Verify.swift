@@ -51,7 +51,8 @@ struct Verify: ParsableCommand {
                 "user": user.map { .string($0) }, "device": device.map { .string($0) }, "incoming": .bool(incoming),
             ])
         ) { step in
-            options.show(step, step["step"]?.string == "qr" ? drawn(step) : Output.plain(text(of: step)))
+            let isCode = step["step"]?.string == "qr"
+            options.show(step, isCode ? drawn(step) : text(of: step), isDrawn: isCode)
             do {
                 try react(to: step, answers)
             } catch {
@@ -63,21 +64,22 @@ struct Verify: ParsableCommand {
         guard answer["verified"]?.bool == true else {
             let code = answer["code"]?.string ?? ""
             throw Failure(
-                "not verified: \(Output.plain(answer["reason"]?.string ?? code))",
+                "not verified: \(answer["reason"]?.string ?? code)",
                 code == "m.timeout" ? Failure.Status.timeout : Failure.Status.untrustedKey)
         }
     }
 
     private func text(of step: JSONValue) -> String {
+        func word(_ key: String) -> String { Output.name(step[key]?.string ?? "") }
         switch step["step"]?.string {
         case "interrupted":
             return """
-                the verification with \(step["user_id"]?.string ?? "") that was under way when the background process ended \
+                the verification with \(word("user_id")) that was under way when the background process ended \
                 was cancelled
                 """
-        case "asked": return "asked \(step["user_id"]?.string ?? ""); waiting for the answer"
-        case "requested": return "\(step["user_id"]?.string ?? "") asks from \(step["device_id"]?.string ?? "")"
-        case "ready": return "\(step["user_id"]?.string ?? "") is ready on \(step["device_id"]?.string ?? "")"
+        case "asked": return "asked \(word("user_id")); waiting for the answer"
+        case "requested": return "\(word("user_id")) asks from \(word("device_id"))"
+        case "ready": return "\(word("user_id")) is ready on \(word("device_id"))"
         case "compare":
             let emoji = step["emoji"]?.elements.map { "\($0["symbol"]?.string ?? "") \($0["name"]?.string ?? "")" }
             let numbers = step["decimal"]?.elements.compactMap(\.integer).map(String.init)
@@ -88,7 +90,7 @@ struct Verify: ParsableCommand {
             return effects.contains("identity") || effects.contains("own_identity") || effects.contains("own_device")
                 ? "verified" : "the keys match, but this device cannot sign: it is remembered on this device only"
         case "done": return "done"
-        case "cancelled": return "cancelled: \(step["reason"]?.string ?? "")"
+        case "cancelled": return "cancelled: \(word("reason"))"
         default: return ""
         }
     }

@@ -20,7 +20,7 @@ struct Why: ParsableCommand {
     func run() throws {
         let answer = try DaemonClient.connect(try options.begin()).ask(
             "why", .fields(["event": .string(event), "room": room.map { .string($0) }]))
-        options.show(answer, Output.plain(Self.text(answer)))
+        options.show(answer, Self.text(answer))
         if answer["undecryptable"] != nil {
             throw Failure("the event cannot be read", Failure.Status.undecryptable)
         }
@@ -30,7 +30,7 @@ struct Why: ParsableCommand {
         guard answer["undecryptable"] != nil else { return readable(answer) }
         let remedies = (answer["remedies"]?.elements ?? []).compactMap { $0.string.flatMap(remedy) }
         let answered = answer["other_devices_answered"]?.string.map { ["Your other devices answered \($0)."] } ?? []
-        let lines = ["It cannot be read: \(answer["explanation"]?.string ?? "")."] + answered + remedies
+        let lines = ["It cannot be read: \(Output.name(answer["explanation"]?.string ?? ""))."] + answered + remedies
         return (remedies.isEmpty ? lines + ["Nothing can heal it."] : lines).joined(separator: "\n")
     }
 

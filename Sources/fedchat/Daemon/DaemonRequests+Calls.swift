@@ -11,10 +11,10 @@ extension DaemonRequests {
 
     /// Nobody else can answer a call that names whom it is for.
     private func invitee(_ params: JSONValue, _ name: String, _ room: RoomID) async throws -> UserID {
-        if name.hasPrefix("@") { return try user(params, "room") }
+        if name.hasPrefix("@") { return try params.user("room") }
         let others = try await client.members(of: room).map(\.user).filter { $0 != client.user }
         if params["to"] != nil {
-            let wanted = try user(params, "to")
+            let wanted = try params.user("to")
             guard others.contains(wanted) || wanted == client.user else {
                 throw Failure("\(wanted) is not in the room", Failure.Status.notFound)
             }

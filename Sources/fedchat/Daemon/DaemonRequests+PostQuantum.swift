@@ -18,18 +18,3 @@ extension DaemonRequests {
         ]
     }
 }
-
-extension Client {
-    /// Devices in a room that ought to be written to with post-quantum keys and are not; nil for none.
-    func downgraded(in room: RoomID) async throws -> JSONValue? {
-        let devices = try await downgradedDevices(in: room)
-        guard !devices.isEmpty else { return nil }
-        return .array(
-            devices.map {
-                [
-                    "user_id": .string($0.user.text), "device_id": .string($0.device.text),
-                    "post_quantum": .string($0.standing.rawValue),
-                ]
-            })
-    }
-}

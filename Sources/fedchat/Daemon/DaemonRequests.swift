@@ -28,7 +28,7 @@ struct DaemonRequests: Sendable {
         case "join": try await join(params)
         case "invite":
             try await named(params) { room in
-                try await client.invite(try params.requiredIdentifier("user"), to: room)
+                try await client.invite(try params.user("user"), to: room)
             }
         case "leave":
             try await named(params) { room in
@@ -73,12 +73,6 @@ struct DaemonRequests: Sendable {
         return text
     }
 
-    func user(_ params: JSONValue, _ key: String) throws -> UserID {
-        do { return try UserID(try text(params, key)) } catch is InvalidIdentifier {
-            throw Failure("not a user: @name:server is expected", Failure.Status.usage)
-        }
-    }
-
     private func named(_ params: JSONValue, _ work: (RoomID) async throws -> Void) async throws -> JSONValue {
         let room = try await client.room(named: try text(params, "room"))
         try await work(room)
@@ -91,10 +85,7 @@ struct DaemonRequests: Sendable {
             "msgtype": .string(params["msgtype"]?.string ?? "m.text"), "body": .string(try text(params, "body")),
         ]
         let event = try await client.send("m.room.message", content, to: room)
-        return .fields([
-            "event_id": .string(event.text), "room_id": .string(room.text),
-            "downgraded": try await client.downgraded(in: room),
-        ])
+        return try await client.receipt(of: event, in: room)
     }
 
     private func listen(_ params: JSONValue, _ connection: DaemonConnection) async throws -> JSONValue {
@@ -125,7 +116,7 @@ struct DaemonRequests: Sendable {
         creation.isPublic = params["public"]?.bool ?? false
         creation.isEncrypted = params["encrypted"]?.bool ?? true
         creation.invite = try (params["invite"]?.elements ?? []).map { each in
-            try user(["user": each], "user")
+            try JSONValue.object(["user": each]).user("user")
         }
         let room = try await client.create(creation)
         return ["room_id": .string(room.text)]
@@ -167,7 +158,7 @@ struct DaemonRequests: Sendable {
     }
 
     private func devices(_ params: JSONValue) async throws -> JSONValue {
-        let owner = params["user"] == nil ? nil : try user(params, "user")
+        let owner = params["user"] == nil ? nil : try params.user("user")
         return [
             "devices": .array(
                 try await client.devices(of: owner).map { device in
@@ -185,19 +176,17 @@ struct DaemonRequests: Sendable {
     }
 
     private func accept(_ params: JSONValue) async throws -> JSONValue {
-        try await client.acceptNewKeys(of: try user(params, "user"), try device(params))
+        try await client.acceptNewKeys(of: try params.user("user"), try device(params))
         return [:]
     }
 
     private func device(_ params: JSONValue) throws -> DeviceID {
-        do { return try DeviceID(try text(params, "device")) } catch is InvalidIdentifier {
-            throw Failure("not a device id", Failure.Status.usage)
-        }
+        try params.argument("device", "a device id")
     }
 
     private func block(_ params: JSONValue) async throws -> JSONValue {
         try await client.setBlocked(
-            params["blocked"]?.bool ?? true, try user(params, "user"), try device(params))
+            params["blocked"]?.bool ?? true, try params.user("user"), try device(params))
         return [:]
     }
 
@@ -212,10 +201,7 @@ struct DaemonRequests: Sendable {
     }
 
     private func why(_ params: JSONValue) async throws -> JSONValue {
-        let event: EventID
-        do { event = try EventID(try text(params, "event")) } catch is InvalidIdentifier {
-            throw Failure("not an event id", Failure.Status.usage)
-        }
+        let event: EventID = try params.argument("event", "an event id")
         var room: RoomID?
         if params["room"] != nil { room = try await client.room(named: try text(params, "room")) }
         switch try await client.why(event, in: room) {

@@ -15,16 +15,13 @@ struct FileRequests: Sendable {
             name: name, type: params["type"]?.string ?? Self.type(of: name), bytes: try read(path))
         if let thumbnail = params["thumbnail"]?.string { attachment.thumbnail = try read(thumbnail) }
         let event = try await client.send(attachment, to: room)
-        return .fields([
-            "event_id": .string(event.text), "room_id": .string(room.text),
-            "downgraded": try await client.downgraded(in: room),
-        ])
+        return try await client.receipt(of: event, in: room)
     }
 
     /// Writes beside the place, and moves it there when all of it is right.
     func download(_ params: JSONValue) async throws -> JSONValue {
         let room = try await client.room(named: try params.requiredString("room"))
-        let id: EventID = try params.requiredIdentifier("event")
+        let id: EventID = try params.argument("event", "an event id")
         let event: TimelineEvent
         switch try await client.why(id, in: room) {
         case .success(let readable): event = readable
@@ -67,8 +64,7 @@ struct FileRequests: Sendable {
     /// A name without a path, as others give it.
     private static func plainName(_ name: String) -> String {
         let last = name.split(whereSeparator: { $0 == "/" || $0 == "\\" }).last.map(String.init) ?? "file"
-        let plain = Output.plain(last).replacingOccurrences(of: "\n", with: " ")
-        let cut = String(plain.prefix(128))
+        let cut = String(Output.name(last).prefix(128))
         return cut.isEmpty || cut.hasPrefix(".") ? "file\(cut)" : cut
     }
 

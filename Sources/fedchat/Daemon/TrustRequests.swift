@@ -19,7 +19,7 @@ struct TrustRequests: Sendable {
                 try await client.bootstrapCrossSigning(
                     password: params["password"]?.string, reset: params["reset"]?.bool ?? false))
         case "cross-signing.accept":
-            try await client.acceptIdentity(of: try params.requiredIdentifier("user"))
+            try await client.acceptIdentity(of: try params.user("user"))
             return [:]
         case "recovery.create":
             return [
@@ -100,8 +100,8 @@ struct TrustRequests: Sendable {
     // MARK: Verification
 
     private func verify(_ params: JSONValue, _ connection: DaemonConnection) async throws -> JSONValue {
-        let user: UserID? = try params.optionalIdentifier("user")
-        let device: DeviceID? = try params.optionalIdentifier("device")
+        let user = params["user"] == nil ? nil : try params.user("user")
+        let device: DeviceID? = params["device"] == nil ? nil : try params.argument("device", "a device id")
         let target: VerificationTarget =
             if params["incoming"]?.bool == true {
                 .incoming(user)

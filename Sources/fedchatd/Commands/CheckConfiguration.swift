@@ -1,4 +1,5 @@
 import ArgumentParser
+import Homeserver
 
 /// `fedchatd check-config`
 struct CheckConfiguration: AsyncParsableCommand {
@@ -10,6 +11,9 @@ struct CheckConfiguration: AsyncParsableCommand {
     mutating func run() async throws {
         let loaded = try options.load()
         if Paths.exists(loaded.signingKeyFile) { _ = try SigningKeyFiles(path: loaded.signingKeyFile).load() }
+        if loaded.homeserver.policyServer.isEnabled, Paths.exists(loaded.policyServerKeyFile) {
+            _ = try SigningKeyFiles(path: loaded.policyServerKeyFile).loadPolicyServerKey()
+        }
         if let file = loaded.storageKeyFile { _ = try StorageKeyFile.keys(file) }
         print("\(options.config): ok")
     }

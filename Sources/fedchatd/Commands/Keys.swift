@@ -2,6 +2,7 @@ import ArgumentParser
 import Cryptography
 import Homeserver
 import HomeserverStorage
+import MatrixModel
 import SQLDatabase
 
 /// `fedchatd keys`
@@ -16,6 +17,10 @@ struct Keys: AsyncParsableCommand {
         mutating func run() async throws {
             let loaded = try options.load()
             Keys.report(try SigningKeyFiles(path: loaded.signingKeyFile).load())
+            if loaded.homeserver.policyServer.isEnabled {
+                let key = try SigningKeyFiles(path: loaded.policyServerKeyFile).loadPolicyServerKey().publicKey
+                print("policy_server \(RoomPolicy.keyID) \(Base64.encode(key.bytes, .standardUnpadded))")
+            }
             guard let file = loaded.storageKeyFile else { return }
             let keys = try StorageKeyFile.keys(file)
             let sealer = try Wiring.sealer(loaded, SystemRandomSource())

@@ -12,8 +12,8 @@ struct Serve: AsyncParsableCommand {
         abstract: "Runs the homeserver.",
         discussion: """
             SIGTERM and SIGINT end it. SIGHUP reads the configuration and the TLS certificates again, and takes of the \
-            configuration log.*, rate_limits.*, registration.* (but for password_hash_cost), federation.allow and \
-            federation.deny; all else is taken at the next start.
+            configuration log.*, rate_limits.*, registration.* (but for password_hash_cost), federation.allow, \
+            federation.deny and what policy_server.* refuses; all else is taken at the next start.
             """)
 
     @OptionGroup var options: ConfigurationOption
@@ -108,7 +108,7 @@ struct Serve: AsyncParsableCommand {
                 log.replace(with: loaded)
                 instance.reload(loaded.homeserver)
                 try server.reloadCertificates()
-                logger.notice("read again: certificates, log, rate limits, registration, lists of servers")
+                logger.notice("read again: certificates, log, rate limits, registration, lists of servers, policy")
             } catch {
                 logger.error("not read again", metadata: ["cause": "\(error)"])
             }

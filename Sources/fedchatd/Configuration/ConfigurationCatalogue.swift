@@ -7,7 +7,7 @@ import MatrixModel
 enum ConfigurationCatalogue {
     static var keys: [ConfigurationKey] {
         basics + storage + rooms + retention + federation + outbound + registration + terms + profiles + support
-            + rateLimits + clients + media + others + limits + timeouts + logging
+            + policyServer + rateLimits + clients + media + others + limits + timeouts + logging
     }
 
     private static var basics: [ConfigurationKey] {
@@ -171,6 +171,7 @@ enum ConfigurationCatalogue {
             + rate("registrations", \.rateLimits.registrations) + rate("joins", \.rateLimits.joins)
             + rate("invites", \.rateLimits.invites) + rate("key_claims", \.rateLimits.keyClaims)
             + rate("federation", \.rateLimits.federation) + rate("previews", \.rateLimits.previews)
+            + rate("policy_events", \.rateLimits.policyEvents)
             + rate("other", \.rateLimits.other)
     }
 

@@ -27,6 +27,7 @@ struct LoadedConfiguration {
     var databasePool: Int?
     var storageKeyFile: String?
     var signingKeyFile: String
+    var policyServerKeyFile: String
     var customCAFiles: [String] = []
     var logLevel = "info"
     var logFormat = "text"
@@ -37,6 +38,7 @@ struct LoadedConfiguration {
         folder = Paths.parent(absolute)
         dataDirectory = folder
         signingKeyFile = folder + "/federation-keys/signing.key"
+        policyServerKeyFile = folder + "/federation-keys/policy_server.key"
     }
 
     func path(_ text: String) -> String { Paths.absolute(text, from: folder) }

@@ -3,6 +3,7 @@ import Foundation
 private import Glibc
 import Homeserver
 import HomeserverStorage
+import MatrixModel
 import SQLDatabase
 
 /// What only this machine sees: listeners, certificates, clock, database, keys, disks.
@@ -192,6 +193,15 @@ struct InsideChecks {
             if let mode = Self.mode(Paths.parent(path)), mode & 0o077 != 0 {
                 found.append(
                     .warning(.keys, "others can enter \(Paths.parent(path))", mend: "chmod 700 \(Paths.parent(path))"))
+            }
+        }
+        if loaded.homeserver.policyServer.isEnabled, Paths.exists(loaded.policyServerKeyFile) {
+            let path = loaded.policyServerKeyFile
+            do throws(SigningKeyFiles.Failure) {
+                _ = try SigningKeyFiles(path: path).loadPolicyServerKey()
+                found.append(.ok(.keys, "\(path) holds \(RoomPolicy.keyID)"))
+            } catch {
+                found.append(.problem(.keys, error.description, mend: "restore it from the backup, or mend its mode"))
             }
         }
         guard let file = loaded.storageKeyFile else { return found }

@@ -151,6 +151,13 @@ class Operation:
             return False
         return all(ours.startswith("{") or ours == theirs for ours, theirs in zip(self.parts, parts))
 
+    def misfit(self, query, body):
+        """How little a request looks like one of this operation: two may share a path, and differ in what they are sent."""
+        names = {name for place, name in self.parameters if place == "query"}
+        missing = [name for (place, name), each in self.parameters.items()
+                   if place == "query" and each.get("required") and name not in query]
+        return len(missing) + len(query.keys() - names - {"access_token"}) + len(self.body_complaints(body, None))
+
     def query_complaints(self, query):
         found = []
         for (place, name), parameter in self.parameters.items():
@@ -270,8 +277,8 @@ class Witness:
 
     def __init__(self, judges_requests=True):
         self.api, self.judges_requests = Api(), judges_requests
-        self.case = "?"
-        self.module = "?"
+        self.case = "before the first case"
+        self.module = None
         self.seen = 0
         self.outside = collections.Counter()
         self.statuses = collections.defaultdict(collections.Counter)          # operation id -> status -> how many were right
@@ -304,6 +311,9 @@ class Witness:
                 self.deviation(f"{method} {path}", f"{answer.status} {answer.errcode}")
             return
         operations, methods = self.api.find(method, path)
+        if len(operations) > 1:
+            asked = urllib.parse.parse_qs(query, keep_blank_values=True)
+            operations = [min(operations, key=lambda each: each.misfit(asked, sent))]
         name = " or ".join(each.id for each in operations) or "no documented operation"
         found = [] if answer.headers.get("Access-Control-Allow-Origin") == "*" else ["the answer has no CORS header"]
         if not operations:
@@ -315,7 +325,7 @@ class Witness:
         if operations and not found:
             for each in operations:
                 self.statuses[each.id][answer.status] += 1
-                if answer.status < 400:
+                if answer.status < 400 and self.module:
                     self.proven_by[each.id][self.module] += 1
 
     def unknown(self, method, path, methods, answer):

@@ -90,7 +90,12 @@ ERROR_KEYS = {
     "M_LIMIT_EXCEEDED": {"retry_after_ms"},                 # #rate-limiting
 }
 
-# Complaints that are none: the operation or a word of the case, the complaint, and why it is right.
+# Operations that have another server asked, which may not be there.
+ASK_OTHERS = {"inviteUser", "joinRoom", "joinRoomById", "knockRoom", "leaveRoom", "getRoomIdByAlias", "getRoomSummary", "getUserProfile",
+              "getProfileField", "getPublicRooms", "queryPublicRooms"}
+_BEHIND = "#standard-error-response: of M_UNKNOWN the status tells more, and RFC 9110 has 502 for a server behind that does not answer"
+
+# Complaints that are none: the operations (names, or a word of the name or of the case), the complaint, and why it is right.
 EXCUSES = [
     ("getFilter", r"^200: .*Unevaluated properties", "#get_matrixclientv3useruseridfilterfilterid: what the client stored, whole"),
     ("getRoomKeysVersion", r"^200: /algorithm: .* is not one of",
@@ -98,16 +103,18 @@ EXCUSES = [
     ("getContent", r"^the status (206|416) ", "RFC 9110, 14: who asks for a range gets a part of the file, or learns that it has none"),
     ("getEvents", r'^200: /chunk/\d+: "(event_id|origin_server_ts|room_id|sender)" is a required',
      "#get_matrixclientv3events: the stream has presence, typing and receipts too, which are no room events"),
-    ("", r"^the status 502 \(M_UNKNOWN: .* could not be asked",
-     "#standard-error-response: of M_UNKNOWN the status tells more, and RFC 9110 has 502 for a server behind that does not answer"),
+    ("peekEvents", r'^200: /chunk/\d+: "(event_id|origin_server_ts|room_id|sender)" is a required', "#get_matrixclientv3events: as above"),
+    (ASK_OTHERS, r"^the status 502 \(M_UNKNOWN: (\S+|The user's server) could not be asked\)", _BEHIND),
+    ({"getUrlPreview", "getUrlPreviewAuthed"}, r"^the status 502 \(M_UNKNOWN: There is no preview of this URL to be had\)", _BEHIND),
     ("a full disk", r"^the status 500 \(M_UNKNOWN:", "#common-error-codes, M_UNKNOWN: the disk is full"),
     ("SIGTERM and SIGINT", r"^the status 503 \(M_UNKNOWN:", "#common-error-codes, M_UNKNOWN: the server is about to end"),
 ]
 
 
 def excuse(operation, text, case):
-    for word, pattern, clause in EXCUSES:
-        if (word in operation or word in case) and re.search(pattern, text):
+    for where, pattern, clause in EXCUSES:
+        meant = operation in where if isinstance(where, set) else where in operation or where in case
+        if meant and re.search(pattern, text):
             return clause
     return None
 

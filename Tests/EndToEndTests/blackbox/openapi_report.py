@@ -38,14 +38,19 @@ def succeeded(witness, operation):
     return any(status < 400 for status in witness.statuses[operation])
 
 
-def write_table(witness, path, server):
+def conformance(api):
+    """The rows of spec/conformance.tsv for the operations that the documents have."""
     with open(CONFORMANCE, newline="") as file:
-        rows = [row for row in csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
-                if row["api"] == "client-server" and row["operationId"] in {each.id for each in witness.api.operations}]
+        return [row for row in csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
+                if row["api"] == "client-server" and row["operationId"] in {each.id for each in api.operations}]
+
+
+def write_table(witness, path, server):
+    rows = conformance(witness.api)
     done = [row for row in rows if succeeded(witness, row["operationId"])]
     lines = [
         f"# Endpoints against the OpenAPI documents, {datetime.date.today()}", "",
-        f"`Tests/EndToEndTests/run.py --validate` on {server}: each request that was taken, and each answer, checked against",
+        f"`Tests/EndToEndTests/run.py --validate` of commit {script.commit()} on {server}: each request that was taken, and each answer, checked against",
         "its operation's schema in `spec/openapi`, which refuses properties that it does not name. What the documents leave to",
         "the prose is in `Tests/EndToEndTests/blackbox/openapi_exceptions.py`, with clauses.", "",
         f"{witness.seen} answers checked, {sum(map(len, witness.deviations.values()))} deviations. {len(done)} of {len(rows)}",
@@ -94,3 +99,21 @@ def doubt():
         "an endpoint that is none": ("GET", "/v3/nothing", None, 200, {}),
     }.items():
         expect(complaints(*arguments), f"{what} is wrong, and nobody saw it")
+    twins()
+
+
+def twins():
+    """Two operations of one path are told apart by what they are sent."""
+    def meant(method, path, sent):
+        witness, headers = Witness(), email.message.Message()
+        headers["Content-Type"], headers["Access-Control-Allow-Origin"] = "application/json", "*"
+        witness(method, "/_matrix/client/v3" + path, {}, json.dumps(sent).encode() if sent is not None else None,
+                Answer(403, headers, b'{"errcode":"M_FORBIDDEN","error":"no"}'))
+        return set(witness.statuses)
+
+    address = {"id_server": "id.example.org", "id_access_token": "x", "medium": "email", "address": "a@example.org"}
+    for path, sent, operation in (("/rooms/!a:b/invite", {"user_id": "@a:b", "reason": "x"}, "inviteUser"),
+                                  ("/rooms/!a:b/invite", {}, "inviteUser"), ("/rooms/!a:b/invite", address, "inviteBy3PID")):
+        expect(meant("POST", path, sent) == {operation}, f"{path} with {sent}: {meant('POST', path, sent)}")
+    for path, operation in (("/events?timeout=0", "getEvents"), ("/events?timeout=0&room_id=!a:b", "peekEvents")):
+        expect(meant("GET", path, None) == {operation}, f"{path}: {meant('GET', path, None)}")

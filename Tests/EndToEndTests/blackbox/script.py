@@ -68,9 +68,10 @@ def kinds(database):
 
 
 def commit():
-    """What is checked out, in short."""
-    done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
-    return done.stdout.strip() or "no commit"
+    """The commit of this checkout, shortened; with a mark when something is changed in it."""
+    root = pathlib.Path(__file__).resolve().parents[3]
+    done = subprocess.run(["git", "-C", root, "describe", "--always", "--dirty", "--abbrev=9"], capture_output=True, text=True)
+    return done.stdout.strip() or "unknown"
 
 
 def dated(path):

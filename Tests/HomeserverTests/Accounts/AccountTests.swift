@@ -82,6 +82,12 @@ import Testing
         let path = "/_matrix/client/v3/profile/@alice:a.test"
         #expect(try await server.call(.get, path).body == ["displayname": "alice"])
         #expect(try await server.call(.get, "\(path)/avatar_url").status == 404)
+        for address in ["tea", "https://example.org/a.png", "mxc://a.test", "mxc://a.test/../x"] {
+            let refused = try await server.call(
+                .put, "\(path)/avatar_url", token: alice, ["avatar_url": .string(address)])
+            #expect(refused.status == 400 && refused.errcode == "M_INVALID_PARAM")
+        }
+        #expect(try await server.call(.get, path).body == ["displayname": "alice"])
         #expect(try await server.call(.put, "\(path)/displayname", token: bob, ["displayname": "B"]).status == 403)
         let set = try await server.call(.put, "\(path)/displayname", token: alice, ["displayname": "A \"q\""])
         #expect(set.status == 200)

@@ -92,6 +92,77 @@ import Testing
         }
     }
 
+    @Test(arguments: ["1", "12"])
+    func `what nobody got while its server was apart is heard after that came back by another`(
+        version: String
+    ) async throws {
+        try await TwoServers.run { servers in
+            let room = try await servers.sharedRoom(version)
+            try await servers.agree(room)
+            servers.network.set {
+                $0.host == "a.test" && $0.pathAndQuery.contains("/federation/v1/send/") ? .swallowed : .delivered
+            }
+            let said = try await servers.bob.say("apart", room)
+            try await servers.alice.act("kick", room, on: servers.bob.user)
+            try await eventually { try await servers.b.membership(servers.bob.user, room) == .leave }
+            #expect(try await servers.a.event(said) == nil)
+
+            servers.network.set()
+            try await servers.bob.join(room, via: servers.a)
+            #expect(try await servers.b.membership(servers.bob.user, room) == .join)
+            let record = try #require(try await servers.b.reader.record(room))
+            let newest = try await servers.b.environment.database.read {
+                try EventLog($0, .plain).ids(record.extremities)
+            }
+            #expect(newest.count == 2 && newest.values.contains(said))
+            try await servers.bob.say("back", room)
+            try await eventually { try await Set(servers.a.messages(room)) == ["apart", "back"] }
+            try await servers.agree(room)
+            #expect(try await servers.b.reader.record(room)?.extremities.count == 1)
+        }
+    }
+
+    @Test func `who comes back follows nothing that its resident has`() async throws {
+        try await TwoServers.run { servers in
+            let room = try await servers.sharedRoom()
+            try await servers.bob.say("before", room)
+            try await servers.bob.act("leave", room)
+            try await eventually { try await servers.a.membership(servers.bob.user, room) == .leave }
+            try await servers.alice.say("meanwhile", room)
+            try await servers.bob.join(room, via: servers.a)
+            #expect(try await servers.b.reader.record(room)?.extremities.count == 1)
+            try await eventually { try await servers.a.state(room) == servers.b.state(room) }
+        }
+    }
+
+    @Test func `who comes in by another is sent what its join does not follow`() async throws {
+        try await HostileServerTests.play { scene in
+            let late = try HandmadeServer("late.test", on: scene.servers.network)
+            let user = try UserID("@late:late.test")
+            try await scene.servers.alice.say("apart", scene.room)
+            let auth = scene.authorizing([.create, .powerLevels, .joinRules]).filter { $0.id != scene.join.id }
+            func join(after prev: PDU) throws -> PDU {
+                try late.event(
+                    "m.room.member", by: user, stateKey: user.text, ["membership": "join"], in: scene.room,
+                    version: scene.version, after: [prev], auth: auth)
+            }
+            func sent() -> Int {
+                scene.servers.network.paths.count { $0.hasPrefix("late.test/_matrix/federation/v1/send/") }
+            }
+            let first = try join(after: scene.join)
+            try await late.send([first.canonicalJSON], to: scene.servers.a)
+            #expect(try await scene.judged(first.id).flags == [])
+            try await eventually { sent() == 1 }
+            // Who is in already is not.
+            let second = try join(after: first)
+            try await late.send([second.canonicalJSON], to: scene.servers.a)
+            #expect(try await scene.judged(second.id).flags == [])
+            try await scene.servers.alice.say("all", scene.room)
+            try await eventually { sent() >= 2 }
+            #expect(sent() == 2)
+        }
+    }
+
     @Test func `a join waits until what its server sent of the room before is judged`() async throws {
         try await HostileServerTests.play { scene in
             let lost = try scene.message("lost")

@@ -52,8 +52,11 @@ import Testing
         }
     }
 
-    static func play(_ version: String = "11", _ test: (Scene) async throws -> Void) async throws {
-        try await TwoServers.run { servers in
+    static func play(
+        _ version: String = "11", _ configure: (inout HomeserverConfiguration) -> Void = { _ in },
+        _ test: (Scene) async throws -> Void
+    ) async throws {
+        try await TwoServers.run(configure) { servers in
             let evil = try HandmadeServer("evil.test", on: servers.network)
             let mallory = try UserID("@mallory:evil.test")
             let room = try await servers.alice.createRoom(version)

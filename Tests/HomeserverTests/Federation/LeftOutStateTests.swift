@@ -1,11 +1,12 @@
 import HTTPMessages
 import HTTPTypes
-import Homeserver
 import HomeserverStorage
 import MatrixModel
 import MatrixRooms
 import SQLDatabase
 import Testing
+
+@testable import Homeserver
 
 /// A room is joined while a server of one of its members is away, so that its keys cannot be had.
 @Suite("State that could not be had when a room was joined", .serialized) struct LeftOutStateTests {
@@ -60,12 +61,7 @@ import Testing
             try await servers.bob.say("indeed", room)
             try await eventually { try await servers.b.messages(room).count == 4 }
             try await eventually { try await Set(c.messages(room)).isSuperset(of: ["all well", "indeed"]) }
-            try await eventually {
-                let nid = try #require(try await servers.b.reader.record(room)?.nid)
-                return try await servers.b.environment.database.read {
-                    try PartialRoomStore($0).roomWithLeftOut(nid) == nil
-                }
-            }
+            try await eventually { try await servers.leftOut(of: room) == nil }
         }
     }
 
@@ -91,22 +87,139 @@ import Testing
         return (Set(events.compactMap { $0["type"]?.string }), try #require(answer["next_batch"]?.string))
     }
 
+    @Test func `what had been said before a ban is shown, what was said after it is not`() async throws {
+        try await play("12") { servers, _, carol, room in
+            try await servers.askAgain(in: room, at: .max)
+            servers.network.set()
+            let early = try await carol.say("early", room)
+            try await eventually { try await servers.b.reader.event(early)?.flags.contains(.rejected) == true }
+            // Carol's server hears nothing of the ban.
+            servers.network.set { $0.host == "c.test" ? .unreachable : .delivered }
+            try await servers.alice.ask(
+                .post, "/_matrix/client/v3/rooms/\(percent(room.text))/ban", ["user_id": .string(carol.user.text)])
+            try await eventually { try await servers.b.membership(carol.user, room) == .ban }
+            let late = try await carol.say("late", room)
+            try await eventually { try await servers.b.reader.event(late)?.flags.contains(.rejected) == true }
+
+            servers.network.set()
+            try await servers.askAgain(in: room, at: 0)
+            try await eventually { try await servers.b.messages(room) == ["early"] }
+            #expect(try await servers.b.reader.event(late)?.flags == .softFailed)
+            #expect(try await servers.b.membership(carol.user, room) == .ban)
+            try await servers.bob.say("quiet now", room)
+            try await eventually { try await servers.a.messages(room).last == "quiet now" }
+            try await servers.agree(room)
+        }
+    }
+
+    @Test func `a redaction that was rejected without it is carried out`() async throws {
+        try await play("12") { servers, _, carol, room in
+            try await servers.askAgain(in: room, at: .max)
+            servers.network.set()
+            let slip = try await carol.say("a slip", room)
+            let path = "/_matrix/client/v3/rooms/\(percent(room.text))/redact/\(percent(slip.text))/1"
+            let answer = try await carol.ask(.put, path, [:])
+            let redaction = try EventID(#require(answer["event_id"]?.string))
+            try await eventually { try await servers.b.reader.event(redaction)?.flags.contains(.rejected) == true }
+
+            try await servers.askAgain(in: room, at: 0)
+            try await eventually { try await servers.b.reader.event(redaction)?.position != nil }
+            let shown = try #require(try await servers.b.reader.event(slip))
+            #expect(shown.redactedBy == redaction)
+            #expect(shown.pdu.content["body"] == nil)
+        }
+    }
+
+    @Test func `what can be had is taken in at once, and the rest later`() async throws {
+        try await play("12") { servers, _, carol, room in
+            try await servers.askAgain(in: room, at: .max)
+            let member = try #require(try await servers.a.member(carol.user, room))
+            let topic = try #require(try await servers.a.event("m.room.topic", room))
+            servers.network.set { request in
+                request.pathAndQuery.contains(percent(topic.text)) ? .unreachable : .delivered
+            }
+            try await servers.askAgain(in: room, at: 0)
+            try await eventually { try await servers.b.membership(carol.user, room) == .join }
+            #expect(try await servers.b.member(carol.user, room) == member)
+            #expect(try await servers.b.event("m.room.topic", room) == nil)
+            #expect(try await servers.leftOut(of: room) == [topic])
+
+            servers.network.set()
+            try await servers.askAgain(in: room, at: 0)
+            try await eventually { try await servers.b.event("m.room.topic", room) == topic }
+            #expect(try await servers.leftOut(of: room) == nil)
+        }
+    }
+
+    @Test func `after a day it is not asked for any more`() async throws {
+        try await play("12") { servers, _, carol, room in
+            let nid = try #require(try await servers.b.reader.record(room)?.nid)
+            try await servers.b.environment.database.write {
+                try $0.execute("UPDATE partial_rooms SET left_out_until = 1 WHERE room_nid = \(nid)")
+            }
+            servers.network.set()
+            try await servers.askAgain(in: room, at: 0)
+            try await eventually { try await servers.leftOut(of: room) == nil }
+            #expect(try await servers.b.membership(carol.user, room) == nil)
+        }
+    }
+
+    @Test func `what was judged without it and is written after it is judged again`() async throws {
+        try await play("12") { servers, _, carol, room in
+            let before = try #require(try await servers.b.reader.record(room))
+            servers.network.set()
+            try await servers.askAgain(in: room, at: 0)
+            try await eventually { try await servers.b.membership(carol.user, room) == .join }
+            let record = try #require(try await servers.b.reader.record(room))
+            #expect(record.knowledge.changes == before.knowledge.changes + 1)
+
+            let writer = RoomWriter(environment: servers.b.environment, reader: servers.b.reader)
+            let built = try await writer.build(
+                EventDraft(
+                    type: .message, sender: servers.bob.user, content: ["msgtype": "m.text", "body": "late"],
+                    roomID: room))
+            for verdict in [Verdict.accepted, .softFailed("so"), .rejected("so")] {
+                await #expect(throws: RoomKnowledgeChanged.self) {
+                    try await writer.append(
+                        [
+                            JudgedPDU(
+                                pdu: built.pdu, verdict: verdict, stateBefore: before.state, knowledge: before.knowledge
+                            )
+                        ], to: room)
+                }
+            }
+        }
+    }
+
     @Test func `a room that was left is not asked for`() async throws {
         try await play("12") { servers, _, carol, room in
             try await servers.bob.ask(.post, "/_matrix/client/v3/rooms/\(percent(room.text))/leave", [:])
             servers.network.set()
-            try await eventually {
-                let nid = try #require(try await servers.b.reader.record(room)?.nid)
-                return try await servers.b.environment.database.read {
-                    try PartialRoomStore($0).roomWithLeftOut(nid) == nil
-                }
-            }
+            try await eventually { try await servers.leftOut(of: room) == nil }
             #expect(try await servers.b.membership(carol.user, room) == nil)
         }
     }
 }
 
+extension TestHomeserver {
+    fileprivate func member(_ user: UserID, _ room: RoomID) async throws -> EventID? {
+        guard let record = try await reader.record(room) else { return nil }
+        return try await reader.stateEvent(record, .member, user.text)?.id
+    }
+
+    fileprivate func event(_ type: EventType, _ room: RoomID) async throws -> EventID? {
+        guard let record = try await reader.record(room) else { return nil }
+        return try await reader.stateEvent(record, type)?.id
+    }
+}
+
 extension TwoServers {
+    /// What `b.test` still asks for in a room.
+    fileprivate func leftOut(of room: RoomID) async throws -> [EventID]? {
+        let nid = try #require(try await b.reader.record(room)?.nid)
+        return try await b.environment.database.read { try PartialRoomStore($0).roomWithLeftOut(nid)?.leftOut }
+    }
+
     /// Sets when `b.test` asks again for what was left out of a room, milliseconds since 1970.
     fileprivate func askAgain(in room: RoomID, at time: Int64) async throws {
         let nid = try #require(try await b.reader.record(room)?.nid)

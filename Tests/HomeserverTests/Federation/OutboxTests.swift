@@ -37,6 +37,31 @@ import Testing
         #expect(try await write { try $0.destination("a")?.sentPosition } == 4)
     }
 
+    @Test func `what is sent once more comes once, and takes nothing newer out of the way`() async throws {
+        try await write { outbox in
+            for position in 1...5 {
+                try outbox.enqueue(
+                    eventNID: Int64(position * 10), position: Int64(position), roomNID: 1, destinations: ["a"])
+            }
+            try outbox.delivered("a", pdus: try outbox.pendingPDUs(for: "a", limit: 4), edus: [])
+            let again = [2, 5].map { Outbox.PendingPDU(position: Int64($0), eventNID: Int64($0 * 10)) }
+            for name in ["a", "b"] {
+                try outbox.enqueueAgain(again, roomNID: 1, destination: name)
+                try outbox.enqueueAgain([again[0]], roomNID: 1, destination: name)
+            }
+        }
+        for name in ["a", "b"] {
+            #expect(try await write { try $0.pendingPDUs(for: name, limit: 9).map(\.eventNID) } == [20, 50])
+            #expect(try await write { try $0.newest(in: 1, for: name) } == 5)
+        }
+        // Who catches up gets the newest of the room, as ever.
+        try await write { outbox in
+            try outbox.failed("b", retryAt: 0, keep: 1, keepEDUs: 1)
+            try outbox.enqueueAgain([.init(position: 2, eventNID: 20)], roomNID: 1, destination: "b")
+        }
+        #expect(try await write { try $0.pendingPDUs(for: "b", limit: 9).isEmpty })
+    }
+
     @Test func `whether something of a room still waits for a server is known, also of one that is caught up with`()
         async throws
     {

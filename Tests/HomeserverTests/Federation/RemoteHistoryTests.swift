@@ -144,6 +144,84 @@ import Testing
         }
     }
 
+    @Test(arguments: [false, true])
+    func `history that the state before it forbids is not shown, and hides nothing that it follows`(
+        wasThere: Bool
+    ) async throws {
+        try await HostileServerTests.play(
+            "11", { $0.timeouts.backfill = 200_000 }
+        ) { scene in
+            let (servers, a) = (scene.servers, scene.servers.a)
+            if wasThere {
+                try await servers.bob.join(scene.room, via: a)
+                try await servers.bob.act("leave", scene.room)
+                try await eventually { try await a.membership(servers.bob.user, scene.room) == .leave }
+            }
+            try await servers.alice.say("long ago", scene.room)
+            try await servers.alice.act("kick", scene.room, on: scene.mallory)
+            let id = try #require(try await a.state(scene.room)[.init(.member, scene.mallory.text)])
+            let kick = try #require(try await a.event(id)).pdu
+            func member(_ membership: String, after prev: PDU, auth: [PDU]) throws -> PDU {
+                try scene.evil.event(
+                    "m.room.member", by: scene.mallory, stateKey: scene.mallory.text,
+                    ["membership": .string(membership)], in: scene.room, version: scene.version, after: [prev],
+                    auth: auth)
+            }
+            // Its auth events allow it; who was kicked cannot leave.
+            let leave = try member("leave", after: kick, auth: scene.authorizing())
+            let others = scene.authorizing([.create, .powerLevels, .joinRules]).filter { $0.id != scene.join.id }
+            let back = try member("join", after: leave, auth: others + [kick])
+            for (event, flags) in [(leave, EventFlags.rejected), (back, EventFlags())] {
+                try await scene.evil.send([event.canonicalJSON], to: a)
+                #expect(try await scene.judged(event.id).flags == flags)
+            }
+            let told = [back, leave].map { JSONValue($0.document.root) }
+            scene.evil.answer(
+                "/backfill/", ["origin": "evil.test", "origin_server_ts": 1, "pdus": .array(told)])
+
+            try await servers.bob.join(scene.room, via: a)
+            servers.network.set {
+                $0.host == "a.test" && $0.pathAndQuery.contains("/backfill/") ? .unreachable : .delivered
+            }
+            #expect(try await texts(servers.bob, scene.room, limit: 5) == [])
+            let stored = try #require(try await servers.b.event(leave.id))
+            #expect(stored.flags == .rejected && stored.position == nil && stored.stateAfter != nil)
+            #expect(try await servers.b.event(back.id)?.position != nil)
+
+            servers.network.set()
+            try await eventually { try await texts(servers.bob, scene.room, limit: 5) == ["long ago"] }
+            #expect(try await servers.b.event(leave.id)?.position == nil)
+            let shown = try #require(try await servers.b.event(kick.id))
+            #expect(shown.position != nil && shown.stateAfter != nil)
+        }
+    }
+
+    @Test func `history of which nobody tells the state before it waits until somebody does`() async throws {
+        try await HostileServerTests.play(
+            "11", { $0.timeouts.backfill = 200_000 }
+        ) { scene in
+            let behind = try scene.message("behind", after: [scene.message("lost")])
+            let news = try scene.message("news", after: [behind])
+            scene.evil.answer("/get_missing_events/", ["events": []])
+            scene.evil.answer(
+                "/backfill/",
+                ["origin": "evil.test", "origin_server_ts": 1, "pdus": [JSONValue(behind.document.root)]])
+            let ids = (scene.state + [scene.join]).map { JSONValue.string($0.id.text) }
+            let told: JSONValue = ["pdu_ids": .array(ids), "auth_chain_ids": []]
+            scene.evil.answer("/state_ids/", told)
+            try await scene.evil.send([news.canonicalJSON], to: scene.servers.a)
+            #expect(try await scene.judged(news.id).flags == [])
+
+            scene.evil.answer("/state_ids/", told, refusing: 1_000)
+            #expect(try await texts(scene.servers.alice, scene.room, limit: 10) == ["news"])
+            #expect(try await scene.servers.a.event(behind.id) == nil)
+            scene.evil.answer("/state_ids/", told)
+            try await eventually {
+                try await texts(scene.servers.alice, scene.room, limit: 10) == ["news", "behind"]
+            }
+        }
+    }
+
     @Test func `a directory is shown to other servers where the operator lets it`() async throws {
         try await TwoServers.run({ $0.federation.publicRooms = true }) { servers in
             let room = try await servers.alice.createRoom("12", ["visibility": "public", "name": "Tea"])

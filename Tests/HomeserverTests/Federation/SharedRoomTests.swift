@@ -173,6 +173,42 @@ import Testing
         }
     }
 
+    @Test
+    func `a resident of which nobody may invite says that it cannot grant a restricted join, and another is asked`()
+        async throws
+    {
+        try await TwoServers.run { servers in
+            let club = try await servers.sharedRoom("11")
+            let room = try await servers.sharedRoom(
+                "12",
+                [
+                    "power_level_content_override": ["invite": 50],
+                    "initial_state": [
+                        [
+                            "type": "m.room.join_rules", "state_key": "",
+                            "content": [
+                                "join_rule": "restricted",
+                                "allow": [["type": "m.room_membership", "room_id": .string(club.text)]],
+                            ],
+                        ]
+                    ],
+                ])
+            for shared in [club, room] {
+                try await eventually { try await servers.b.reader.record(shared)?.isPartial == false }
+            }
+            // Bob's server is in both rooms, and knows that Eve is in the one; but he may not invite to the other.
+            let c = try await TestHomeserver("c.test", on: servers.network)
+            let eve = try await c.register("eve")
+            try await eve.join(club, via: servers.b)
+            try await eventually { try await servers.a.membership(eve.user, club) == .join }
+            let refused = await #expect(throws: MatrixError.self) { try await eve.join(room, via: servers.b) }
+            #expect(refused?.code == .unableToGrantJoin && refused?.status == 400)
+            try await eve.ask(
+                .post, "/_matrix/client/v3/join/\(percent(room.text))?via=b.test&via=a.test", [:])
+            #expect(try await c.membership(eve.user, room) == .join)
+        }
+    }
+
     @Test func `a knock is heard, and answered with an invite`() async throws {
         try await TwoServers.run { servers in
             let (alice, bob) = (servers.alice, servers.bob)

@@ -154,4 +154,37 @@ import Testing
             #expect(error?.code == .notFound)
         }
     }
+
+    @Test func `a restricted room's summary names the rooms that let in, and these show it elsewhere`() async throws {
+        try await TwoServers.run { servers in
+            let club = try await servers.alice.createRoom("12")
+            let room = try await servers.alice.createRoom(
+                "12",
+                [
+                    "preset": "private_chat",
+                    "initial_state": [
+                        [
+                            "type": "m.room.join_rules", "state_key": "",
+                            "content": [
+                                "join_rule": "restricted",
+                                "allow": [["type": "m.room_membership", "room_id": .string(club.text)]],
+                            ],
+                        ]
+                    ],
+                ])
+            let path = "/_matrix/client/v1/room_summary/\(percent(room.text))?via=a.test"
+            #expect(try await servers.alice.ask(.get, path)["allowed_room_ids"] == [.string(club.text)])
+            try await servers.bob.join(club, via: servers.a)
+            // Bob's server knows by these alone that he may see the room.
+            #expect(try await servers.bob.ask(.get, path)["allowed_room_ids"] == [.string(club.text)])
+            // The paths of before the summary was in the specification.
+            for old in ["summary/\(percent(room.text))", "rooms/\(percent(room.text))/summary"] {
+                let summary = try await servers.bob.ask(
+                    .get, "/_matrix/client/unstable/im.nheko.summary/\(old)?via=a.test")
+                #expect(summary["room_id"]?.string == room.text && summary["join_rule"] == "restricted")
+                #expect(summary["im.nheko.summary.room_version"] == "12" && summary["im.nheko.summary.version"] == "12")
+                #expect(summary["im.nheko.summary.encryption"] == summary["encryption"])
+            }
+        }
+    }
 }

@@ -40,7 +40,9 @@ struct TestHomeserver: Sendable {
             clock: clock, random: SystemRandomSource(),
             signingKeys: SigningKeys(
                 keyID: "ed25519:k", current: try Ed25519.SigningKey(seed: SHA256.hash(Array(name.utf8)))),
-            httpClient: network, logger: logger, mailSender: mail)
+            httpClient: network, logger: logger, mailSender: mail,
+            policyServerKey: configuration.policyServer.isEnabled
+                ? try Ed25519.SigningKey(seed: SHA256.hash(Array("policy of \(name)".utf8))) : nil)
         instance = Instance(environment, resolver: NoSRVRecords())
         handler = instance.handler(for: Resource.standard)
         network.connect(name, handler)

@@ -61,7 +61,7 @@ import Testing
         let room = try await server.room(named: "old", with: [bob])
         let first = try await server.sync(bob)
         try await server.state(.name, ["name": "newer"], room)
-        try await server.state(.topic, ["topic": "tea"], room)
+        let tea = try await server.state(.topic, ["topic": "tea"], room)
         try await server.state(.name, ["name": "newest"], room)
         for number in 1...3 { try await server.message("m\(number)", room) }
         try await server.state(.topic, ["topic": "coffee"], room)
@@ -74,6 +74,7 @@ import Testing
         #expect(contents?.contains(["topic": "tea"]) == true)
         let change = answer.room(room)?["timeline"]?["events"]?.elements.last?["unsigned"]
         #expect(change?["prev_content"] == ["topic": "tea"])
+        #expect(change?["replaces_state"]?.string == tea.id.text)
         let back = try #require(answer.room(room)?["timeline"]?["prev_batch"]?.string)
         let page = try await server.call(.get, "v3/rooms/\(room)/messages?dir=b&limit=3&from=\(back)", as: bob)
         #expect(page["chunk"]?.elements.map(Answer.name) == ["m2", "m1", "m.room.name"])

@@ -6,6 +6,7 @@ ALL = [str(number) for number in range(1, 13)]
 SAMPLE = ["1", "6", "10", "11", "12"]
 TWO = ["our room", "their room"]
 THREE = ["we create", "we pass on", "we come third"]
+REFUSED = "snake oil"       # what fedchatd, as a policy server, does not sign
 
 
 class Flow:

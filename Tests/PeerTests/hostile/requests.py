@@ -9,6 +9,8 @@ from blackbox.report import eventually, expect, expect_equal
 
 from . import expect_sober, not_shown, ours_alone, shown
 
+REFUSED = "snake oil"       # what the server under test, as a policy server, does not sign
+
 
 def ephemeral(world):
     user, room = world.room()
@@ -219,6 +221,47 @@ def policy(world):
     user.send(room.id, "on we go")
 
 
+def policing(world):
+    """What a policy server of ours is asked to sign: nothing but right events of its rooms, and each but once judged."""
+    ours_alone(world, "Synapse is no policy server")
+    user, room = world.room()
+    sign = "/_matrix/policy/v1/sign"
+
+    def asked(body, method="POST"):
+        status, answer = world.puppet.request(world.server, method, sign, body)
+        return status, answer.get("errcode", answer)
+
+    event = room.text("fine")
+    expect_equal(asked(event), (404, "M_NOT_FOUND"), "the room has no policy server")
+    keys = world.server.site.request("GET", "/.well-known/matrix/policy_server").json
+    user.set_state(room.id, "m.room.policy", {"via": world.server.name, **keys})
+    signed = asked(event)
+    expect_equal((signed[0], list(signed[1][world.server.name])), (200, ["ed25519:policy_server"]))
+    for body in ({}, {"room_id": 7}, {"room_id": "nonsense"}, {"room_id": room.id}, {**event, "depth": 2 ** 60}, {**event, "depth": -1},
+                 {**event, "auth_events": [event_id(event)] * 11}, {**event, "prev_events": "x"}, {**event, "hashes": 7}, {**event, "sender": 7},
+                 {**event, "content": {"body": "x" * 70_000}}, {**event, "content": {"x": 1.5}}, {**event, "state_key": ["x"]}):
+        expect_equal(asked(body), (400, "M_BAD_JSON"), f"{json.dumps(body)[:200]}")
+    deep = {}
+    for _ in range(200):
+        deep = {"in": deep}
+    expect_equal(asked({**event, "content": deep}), (400, "M_NOT_JSON"), "200 objects deep")
+    for body in ({**event, "content": {"body": "innocent"}}, {**event, "signatures": {}}, room.plain() | {"hashes": event["hashes"], "signatures": {}},
+                 {**event, "sender": user.id}, room.event("m.room.policy", {}, state_key=""), room.text(f"Buy {REFUSED.upper()}!"),
+                 {**event, "signatures": {world.server.name: {"ed25519:policy_server": signed[1][world.server.name]["ed25519:policy_server"]}}}):
+        expect_equal(asked(body), (400, "M_FORBIDDEN"), f"{json.dumps(body)[:200]}")
+    expect_equal(asked({**event, "room_id": "!elsewhere:" + world.server.name}), (404, "M_NOT_FOUND"))
+    expect_equal(world.puppet.request(world.server, "GET", sign)[0], 405)
+    expect_equal(world.puppet.request(world.server, "POST", sign, event, tamper=True)[0], 401)
+    for _ in range(30):
+        expect_equal(asked(event), signed, "the same again")
+    # Unsigned spam stays out, unsigned sense comes in, and its own users are held to the same.
+    room.say(room.text(f"the best {REFUSED}"), advance=False)
+    not_shown(user, room, REFUSED)
+    told = user.request("PUT", f"/rooms/{quoted(room.id)}/send/m.room.message/1", {"msgtype": "m.text", "body": REFUSED})
+    expect_equal((told.status, told.errcode), (400, "M_FORBIDDEN"))
+    world.still_there(user, room)
+
+
 def addresses(world):
     """Invites to addresses: nothing is believed without the identity server's signature, and nothing is relayed without need."""
     ours_alone(world, "Synapse has POST where the specification has PUT")
@@ -273,5 +316,6 @@ CASES = [
     ("other servers' keys are told with a second signature", notary),
     ("visitors knock, leave and invite", visitors),
     ("a policy server of ill will stops nothing but its room, until it is named no more", policy),
+    ("as a policy server, it signs right events of its rooms and nothing else", policing),
     ("invites to addresses need the identity server's signature", addresses),
 ]

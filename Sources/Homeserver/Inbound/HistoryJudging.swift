@@ -1,0 +1,91 @@
+internal import HomeserverStorage
+internal import MatrixModel
+internal import MatrixRooms
+
+/// Judges events of long ago that one server gave, earlier ones first: by their auth events and by the state before them. Where
+/// that does not follow from what is here, it is asked for, as whoever gave an event may be the only one who let it in.
+///
+/// Of a room whose members are not all known yet it is not asked for, and what it follows from is known in part.
+struct HistoryJudging {
+    /// How often a state is asked for in one turn; what would need more is left out, and comes with the next.
+    private static let statesAsked = 20
+
+    private let judgement: PDUJudgement
+    private let missing: MissingEvents
+    private let room: RoomRecord
+    private let create: StoredEvent
+    /// Who gave the events.
+    private let origin: ServerName
+    /// Who may tell a state; those that did not are asked last.
+    private var servers: [ServerName]
+    private var asked = 0
+    /// The states after the events that were judged. All are stored.
+    private var after: [EventID: StateRoot] = [:]
+
+    /// - Parameters:
+    ///   - origin: who gave the events.
+    ///   - others: who else is in the room.
+    /// - Throws: `PDUJudgement.Unjudgeable`, `DatabaseError`, `CorruptState`.
+    init(
+        _ room: RoomRecord, from origin: ServerName, or others: [ServerName], judgement: PDUJudgement,
+        missing: MissingEvents
+    ) async throws {
+        guard let create = try await judgement.reader.stateEvent(room, .create) else {
+            throw PDUJudgement.Unjudgeable(reason: "the room has no create event")
+        }
+        (self.judgement, self.missing, self.room, self.create) = (judgement, missing, room, create)
+        self.origin = origin
+        servers = [origin] + others
+    }
+
+    /// Judges an event after those that it follows.
+    /// - Throws: `PDUJudgement.Unjudgeable` where what it builds on cannot be had; `DatabaseError`, `CorruptState`,
+    ///   `ResolutionFailure`.
+    mutating func judge(_ event: PDU) async throws -> JudgedPDU {
+        if event.id == create.id {
+            after[event.id] = try await judgement.reader.storeState(of: [create], room: room)
+            return JudgedPDU(pdu: event, verdict: .accepted, stateBefore: .empty, isBackfilled: true)
+        }
+        guard !event.prevEvents.isEmpty else {
+            let verdict = Verdict.rejected("a second beginning of the room")
+            return JudgedPDU(pdu: event, verdict: verdict, stateBefore: nil, isBackfilled: true)
+        }
+        var before = try await judgement.reader.stateBefore(event.prevEvents, in: room, after: after)
+        var verdict = Verdict.accepted
+        if let reason = try await judgement.refusalByAuthEvents(
+            of: event, in: room, create.pdu, from: origin, by: missing)
+        {
+            verdict = .rejected("auth events: \(reason)")
+        } else {
+            if before == nil, !room.isPartial { before = try await told(before: event) }
+            if let before,
+                let reason = try await judgement.refusal(of: event, at: before, create.pdu, room.version.rules)
+            {
+                verdict = .rejected("state before: \(reason)")
+            }
+        }
+        if let before { after[event.id] = try await state(after: event, before, verdict) }
+        return JudgedPDU(pdu: event, verdict: verdict, stateBefore: before, isBackfilled: true)
+    }
+
+    private func state(after event: PDU, _ before: StateRoot, _ verdict: Verdict) async throws -> StateRoot {
+        guard let key = StateKey(of: event), !verdict.isRejection else { return before }
+        try await judgement.keep([event], in: room)
+        guard let stored = try await judgement.stored([event.id])[event.id] else { return before }
+        return try await judgement.reader.storeState([key: stored.nid], on: before, room: room)
+    }
+
+    /// The state before an event, as the first server tells it that does.
+    private mutating func told(before event: PDU) async throws -> StateRoot {
+        for server in servers where asked < Self.statesAsked {
+            asked += 1
+            do {
+                return try await judgement.toldState(before: event, in: room, by: missing, from: server, .told).root
+            } catch is PDUJudgement.Unjudgeable {
+                servers.removeAll { $0 == server }
+                servers.append(server)
+            }
+        }
+        throw PDUJudgement.Unjudgeable(reason: "nobody tells the state before it")
+    }
+}

@@ -1,0 +1,79 @@
+internal import HomeserverStorage
+internal import MatrixModel
+internal import SQLDatabase
+
+/// What a room's newest events were before this server came back to it by another.
+extension RoomWriter {
+    /// Whether something stays beside a join.
+    func hasLooseEnds(_ room: RoomID, _ join: PDU, _ followed: Set<EventID>) async throws -> Bool {
+        try await environment.database.read { connection in
+            guard let record = try RoomStore(connection).room(room) else { return false }
+            return try !looseEnds(of: record, join, followed, connection).isEmpty
+        }
+    }
+
+    /// Those of a room's newest events that a join does not follow, as many as an event may name beside it.
+    private func looseEnds(
+        of room: RoomRecord, _ join: PDU, _ followed: Set<EventID>, _ connection: any SQLConnection
+    ) throws -> [StoredEvent] {
+        guard !room.isPartial else { return [] }
+        let named = followed.union(join.prevEvents).union([join.id])
+        return try reader.log(connection).prevEvents(among: room.extremities, limit: RoomLimits.prevEvents - 1)
+            .filter { $0.stateAfter != nil && !$0.flags.contains(.partialState) && !named.contains($0.id) }
+            .sorted { $0.nid < $1.nid }
+    }
+
+    /// Lets what a join does not follow stay among the newest events, and merges the states.
+    /// - Parameters:
+    ///   - append: the join as the room's only newest event; it and its state's events are in the log, or in here.
+    ///   - record: the room after that.
+    func keepLooseEnds(
+        _ join: PDU, _ followed: Set<EventID>, in append: inout RoomAppend, _ record: inout RoomRecord,
+        _ connection: any SQLConnection
+    ) throws {
+        guard append.expectedHeadVersion != nil, let existing = try RoomStore(connection).room(join.roomID),
+            let inserted = append.events.last
+        else { return }
+        let ends = try looseEnds(of: existing, join, followed, connection)
+        guard !ends.isEmpty else { return }
+        let joined = StoredEvent(
+            nid: inserted.nid, pdu: join, roomNID: record.nid, position: nil, flags: [],
+            stateAfter: inserted.stateAfter,
+            replaces: inserted.replaces)
+        let merge = HeadMerge(reader: reader, connection: connection, room: record)
+        let state = try merge.state(
+            after: ends.map(\.nid) + [joined.nid], current: record.state, newest: record.state, pending: append.state,
+            unstored: [joined.nid: joined])
+        let members = try merge.members(in: state, unstored: [joined.nid: joined])
+        append.members += members
+        append.concerned += members.map(\.user).filter(environment.isLocal)
+        append.state = state
+        record.state = state.root
+        record.extremities = ends.map(\.nid) + [joined.nid]
+        append.head = RoomAppend.Head(state: state.root, extremities: record.extremities, depth: record.depth)
+    }
+
+    /// Sends servers once more those of a room's newest events that are ours, as far as they may see them: they may have come
+    /// when these were out of the room, and then nobody took them in.
+    /// - Throws: `DatabaseError`, `CorruptState`.
+    func sendEnds(of room: RoomID, to servers: [ServerName]) async throws {
+        guard environment.configuration.federation.isEnabled, let record = try await reader.record(room) else { return }
+        let ends = try await environment.database.read { connection in
+            try reader.log(connection).prevEvents(among: record.extremities, limit: RoomLimits.prevEvents)
+                .filter { environment.isLocal($0.pdu.sender) }
+        }
+        guard !ends.isEmpty else { return }
+        let serving = RoomServing(environment: environment, reader: reader)
+        for server in servers where server != environment.serverName {
+            var sent: [Outbox.PendingPDU] = []
+            for event in ends {
+                guard let position = event.position, try await serving.isVisible(event, to: server) else { continue }
+                sent.append(Outbox.PendingPDU(position: position, eventNID: event.nid))
+            }
+            let pdus = sent
+            try await environment.database.groupedWrite {
+                try Outbox($0).enqueueAgain(pdus, roomNID: record.nid, destination: server.text)
+            }
+        }
+    }
+}

@@ -1,0 +1,62 @@
+import HomeserverStorage
+import MatrixModel
+import MatrixRooms
+import Testing
+
+@testable import Simulation
+
+/// What counts as a difference between servers, and what does not.
+@Suite("Agreement about a room") struct RoomAgreementTests {
+    private let pdu: PDU
+    private let names: [ServerName]
+
+    init() throws {
+        pdu = try PDU(
+            parsing: JSONDocument(
+                Array(
+                    #"""
+                    {"type":"m.room.message","sender":"@a0:a.test","room_id":"!r:a.test","content":{"body":"x"},"depth":5,
+                    "prev_events":["$p"],"auth_events":[],"origin_server_ts":1,"hashes":{"sha256":"x"},"signatures":{}}
+                    """#.utf8)
+            ).root, version: .v11)
+        names = try ["a.test", "b.test", "c.test"].map { try ServerName($0) }
+    }
+
+    /// Views of three servers: the first has the event as its newest, the others have it with flags, or not at all.
+    private func views(_ flags: [EventFlags?]) -> [ServerView] {
+        zip(names, [EventFlags()] + flags).map { name, flags in
+            let events = flags.map { flags in
+                [
+                    pdu.id: StoredEvent(
+                        nid: 1, pdu: pdu, roomNID: 1, position: flags.isEmpty ? 1 : nil, flags: flags, stateAfter: nil,
+                        replaces: nil)
+                ]
+            }
+            return ServerView(
+                server: name, version: .v11, state: [:], extremities: flags == [] ? [pdu.id] : [],
+                events: events ?? [:], stateAfter: [:], joined: [])
+        }
+    }
+
+    @Test func `what a mute server ends in need not be known where another withheld it`() {
+        let mute = Set(names.prefix(1))
+        let withheld = views([.softFailed, nil])
+        #expect(RoomAgreement(views: withheld, mute: mute).differences() == [])
+        // Who may speak would have tied it in.
+        #expect(RoomAgreement(views: withheld, mute: []).differences().count == 2)
+        // Nobody withheld it: it is lost to the others.
+        #expect(RoomAgreement(views: views([nil, nil]), mute: mute).differences().count == 2)
+        #expect(RoomAgreement(views: views([.rejected, nil]), mute: mute).differences().count == 2)
+        #expect(RoomAgreement(views: views([EventFlags(), EventFlags()]), mute: mute).differences() == [])
+    }
+
+    @Test func `states that differ are told apart`() throws {
+        let (key, id) = (StateKey(.topic, ""), pdu.id)
+        let views = zip(names, [id, nil, id]).map { name, topic in
+            ServerView(
+                server: name, version: .v11, state: topic.map { [key: $0] } ?? [:], extremities: [], events: [:],
+                stateAfter: [:], joined: [])
+        }
+        #expect(RoomAgreement(views: views, mute: Set(names)).differences().count == 1)
+    }
+}
