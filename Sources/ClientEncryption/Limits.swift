@@ -51,6 +51,8 @@ enum Limits {
     static let messagesPerToDevice = 100
     /// Olm sessions kept per peer device: the oldest unused go.
     static let olmSessionsPerDevice = 6
+    /// Notices of new devices and identities told at once; the rest follows.
+    static let noticesAtOnce = 20
     /// Warnings of what was refused in one sync.
     static let warningsPerSync = 100
     /// Devices of a user that are gone and whose pinned keys are kept: the oldest are forgotten first.

@@ -17,7 +17,9 @@ struct CommonOptions: ParsableArguments {
     @Option(help: "End with status 124 after so many seconds.")
     var timeout: Double?
 
-    @Option(name: .customLong("ca-file"), help: "A PEM file with authorities to trust beside the system's.")
+    @Option(
+        name: .customLong("ca-file"),
+        help: "A PEM file with authorities to trust beside the system's. The session keeps it, until another is given.")
     var authorityFile: String?
 
     /// Starts the timer, and says which session is meant.

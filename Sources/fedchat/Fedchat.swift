@@ -14,6 +14,8 @@ struct Fedchat: ParsableCommand {
             FEDCHAT_PASSPHRASE_FILE names a file with a passphrase, one derived from that. A process in the background, \
             started on demand, owns the keys; it ends when nobody has used it for some minutes.
 
+            The authorities of --ca-file, or at a login of FEDCHAT_CA_FILE, are kept with the session, by the file's path.
+
             Environment: FEDCHAT_PROFILE, FEDCHAT_CONFIG_DIR, FEDCHAT_CA_FILE, FEDCHAT_PASSPHRASE_FILE, \
             FEDCHAT_IDLE_SECONDS, FEDCHAT_MEDIA.
 

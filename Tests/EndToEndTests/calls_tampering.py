@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Calls under homeservers that change what their clients see: events edited, repeated, held back, left out, made up.
+"""Calls under homeservers that change what their clients see: events edited, repeated, held back, left out, made up,
+devices added.
 
     calls_tampering.py [--only WORD] [--keep] [--table FILE]
 
@@ -27,6 +28,12 @@ class Behind:
         self.site = self.tampering
 
 
+def notice(event):
+    """What a notice is of, if it is one."""
+    keys = {True: ", which gets the keys", False: ", which gets no keys"}.get(event.get("gets_keys"), "")
+    return event.get("notice") and event["notice"] + (" of one's own" if event.get("own") else "") + keys
+
+
 class World(Callers):
     def __init__(self, folder, a, b):
         super().__init__(folder, Behind(a), Behind(b))
@@ -45,7 +52,7 @@ class World(Callers):
         """What the ends said to their people goes into the table."""
         self.told = "; ".join(
             f"{end.person.name.rstrip('0123456789')}: "
-            + (", ".join(event.get("notice") or (f"ended {event['reason']} ({event['by']})" if event["event"] == "ended" else event["event"])
+            + (", ".join(notice(event) or (f"ended {event['reason']} ({event['by']})" if event["event"] == "ended" else event["event"])
                          for event in end.events if event["event"] not in ("note", "calling", "answering", "muted")) or "nothing")
             for end in ends)
 
@@ -289,6 +296,53 @@ def drops_the_selection(world):
     world.tell(calling, answering)
 
 
+def new_device(found):
+    return found["notice"] == "new_device"
+
+
+def adds_a_device(world, identity=False):
+    """To a homeserver, adding a device is a login of its own making: what it can do with it is what this one can."""
+    alice, bob, room = world.pair()
+    if identity:
+        bob.do("cross-signing", "bootstrap", "--password-file", bob.password_file)
+        eventually(lambda: "new_identity" in {each["notice"] for each in alice.ask("send", room, "-m", "now?").get("notices", [])},
+                   "alice is told that bob has an identity now", 20)
+    added = world.device(bob, "added")
+    device = added.ask("whoami")["device_id"]
+    answering = world.end(bob, "answer")
+    calling = world.end(alice, "call", room)
+    found = calling.wait("notice", holds=new_device)
+    for end in (calling, answering):
+        end.wait("connected")
+    expect_equal((found["user_id"], found["device_id"], found["own"], found["gets_keys"]), (bob.id, device, False, not identity))
+    expect(f"--block {device}" in found["advice"] and found["explanation"] in found["detail"], f"{found}")
+    calling.type("hangup")
+    calling.ends()
+    answering.ends()
+    sent = alice.ask("send", room, "-m", "after the notice")
+    expect("notices" not in sent, "it is told twice")
+    heard = added.hear(room, lambda events: any(event["event_id"] == sent["event_id"] for event in events))
+    reads = [event for event in heard if event["event_id"] == sent["event_id"] and event["type"] == "m.room.message"]
+    expect_equal(len(reads), 0 if identity else 1, "what the added device reads")
+    world.tell(calling, answering)
+
+
+def adds_a_device_of_ones_own(world):
+    alice, bob, room = world.pair()
+    device = world.device(alice, "added").ask("whoami")["device_id"]
+    answering = world.end(bob, "answer")
+    calling = world.end(alice, "call", room)
+    found = calling.wait("notice", holds=new_device)
+    for end in (calling, answering):
+        end.wait("connected")
+    expect_equal((found["user_id"], found["device_id"], found["own"], found["gets_keys"]), (alice.id, device, True, True))
+    expect("change your password" in found["detail"], f"{found}")
+    calling.type("hangup")
+    calling.ends()
+    answering.ends()
+    world.tell(calling, answering)
+
+
 CASES = [
     ("alters an invite", edits_an_invite),
     ("alters an answer", edits_an_answer),
@@ -299,6 +353,9 @@ CASES = [
     ("holds an invite back until the caller has given up, and drops the hangup", holds_back),
     ("drops what the callee sends", drops_answers),
     ("drops what the caller sends after the invite", drops_the_selection),
+    ("adds a device to the callee, who has no cross-signing keys", adds_a_device),
+    ("adds a device to the callee, who has cross-signing keys", lambda world: adds_a_device(world, identity=True)),
+    ("adds a device to the caller's own account", adds_a_device_of_ones_own),
 ]
 
 
@@ -317,7 +374,7 @@ def main():
     status = run.close()
     if options.table:
         script.dated(options.table).write_text("\n".join(
-            ["# A homeserver that tampers with calls", "", f"{datetime.date.today()}, `Tests/EndToEndTests/calls_tampering.py`, "
+            ["# A homeserver that tampers with calls", "", f"{datetime.date.today()}, {script.commit()}, `Tests/EndToEndTests/calls_tampering.py`, "
              f"{run.passed} passed, {run.failed} failed.", "", "| the homeserver | what the people were told |", "| --- | --- |"]
             + [f"| {sentence} | {told} |" for sentence, told in world.rows]) + "\n")
     return status

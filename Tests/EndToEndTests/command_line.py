@@ -7,6 +7,7 @@ Two servers, so that messages cross a federation. $FEDCHAT and $FEDCHATD name th
 """
 import contextlib
 import json
+import shutil
 import signal
 import stat
 import sys
@@ -327,6 +328,31 @@ def servers_restart(world):
     alice.hear_texts(room, ["all there"])
 
 
+def authorities(world):
+    """The session trusts what --ca-file named last, also where the background process runs already."""
+    alice = world.person("alice", registered=False)
+    first, second, empty = alice.home / "first.pem", alice.home / "second.pem", alice.home / "empty.pem"
+    for file in (first, second):
+        shutil.copy(world.authority.certificate, file)
+    empty.write_text("no certificate\n")
+    other = Authority(alice.home / "other").certificate
+    register = ("register", "--homeserver", f"https://localhost:{world.a.federation_port}", "--user", alice.name,
+                "--password-file", alice.password_file)
+    expect_status(alice, 3, *register)
+    alice.do(*register, "--ca-file", first)
+    room = alice.ask("create", "--name", "Trust")["room_id"]
+    for file in (alice.home / "missing.pem", empty):
+        expect_status(alice, 1, "send", room, "-m", "not with this", "--ca-file", file)
+    expect_status(alice, 1, "whoami", "--ca-file", first)
+    alice.do("send", room, "-m", "what cannot be used changes nothing")
+    expect_status(alice, 124, "send", room, "-m", "it waits", "--ca-file", other, "--timeout", "4")
+    expect_status(alice, 124, "send", room, "-m", "it is kept", "--timeout", "4")
+    alice.do("send", room, "-m", "trusted again", "--ca-file", second)
+    first.unlink()
+    alice.end_daemon()
+    alice.do("send", room, "-m", "kept for the session")
+
+
 def partly_sent(world):
     """Somebody's server is away before anybody has asked it for a device: they read it later, and the sender knows."""
     alice, carol = world.person("alice"), world.person("carol", world.b)
@@ -358,6 +384,7 @@ CASES = [
     ("the daemon is killed again and again, and everything stays readable", killed_daemon),
     ("exit codes say what happened", exit_codes),
     ("an interrupted listen ends with 130", interrupted),
+    ("the authorities of --ca-file are the session's until others are given", authorities),
     ("no secret comes from an argument, goes over plain HTTP to others, or lies open on the disk", secrets_kept),
     ("a room is named by id, alias or a part of its name", names),
     ("what others have named does not reach the terminal raw, also in messages of failure", terminal),
@@ -377,8 +404,12 @@ def main():
     rooms = {"rooms": {"encrypt_by_default": True}}
     with script.folder("commandline", options.keep) as folder:
         authority = Authority(folder / "ca")
-        with (Fedchatd(folder / "a", authority, **rooms) as a, of_kind(options.server, folder / "b", authority, **rooms) as b,
+        trusted = Fedchatd(folder / "a", authority, **rooms)
+        trusted.settings["listeners"][1]["resources"].append("client")     # by TLS, too
+        trusted.write()
+        with (trusted as a, of_kind(options.server, folder / "b", authority, **rooms) as b,
               contextlib.closing(People(folder, a, b)) as world):
+            world.authority = authority
             run.pairs(CASES, world, options.only)
     return run.close()
 

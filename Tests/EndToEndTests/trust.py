@@ -33,12 +33,6 @@ class World(People):
             person.do("cross-signing", "bootstrap", "--password-file", person.password_file)
         return person
 
-    def device(self, person, name):
-        """Another device of a person, with a home of its own."""
-        other = super().person(name, person.server, registered=False)
-        other.do("login", "--homeserver", person.server.site.base_url, "--user", person.name, "--password-file", other.password_file)
-        return other
-
 
 def secret(person, text, name="secret"):
     file = person.home / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"

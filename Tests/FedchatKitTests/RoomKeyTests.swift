@@ -102,6 +102,32 @@ import Testing
         #expect(before != after)
     }
 
+    @Test func `a session ends when what is said is for those who come later, or no more`() async throws {
+        let people = try await devices("alice", "bob")
+        let (alice, bob) = (people[0], people[1])
+        var sessions: [String?] = []
+        for visibility in ["joined", "invited", "shared", "world_readable", "joined"] {
+            let settings = RoomEncryptionSettings(
+                JSONValue.object(["algorithm": "m.megolm.v1.aes-sha2"]), historyVisibility: visibility)
+            let event = try await alice.say(visibility, to: [bob.user], settings)
+            let session = event["content", "session_id"]?.string
+            sessions.append(session)
+            try await bob.sync()
+            #expect(try await bob.read(event) == visibility)
+            // What the sender keeps, and what the other was told of the key.
+            for device in [alice, bob] {
+                let isShared = try await device.write { connection in
+                    try connection.query(
+                        "SELECT shared_history FROM inbound_group_sessions WHERE session_id = \(session ?? "")"
+                    ).first?.bool(0)
+                }
+                #expect(isShared == ["shared", "world_readable"].contains(visibility), "\(visibility)")
+            }
+        }
+        #expect(sessions[0] == sessions[1] && sessions[1] != sessions[2] && sessions[2] == sessions[3])
+        #expect(Set(sessions).count == 3 && sessions[4] != sessions[0], "none is taken up again")
+    }
+
     @Test func `a room may not weaken its settings without bounds`() {
         let settings = RoomEncryptionSettings(
             JSONValue.object(["algorithm": "x", "rotation_period_ms": 1, "rotation_period_msgs": 999_999_999]))

@@ -36,10 +36,18 @@ let package = Package(
         library("PostQuantum", ["Ratchet", "Cryptography", .product(name: "Crypto", package: "swift-crypto")]),
         library("MatrixRooms", ["MatrixModel", "Cryptography", collections]),
         library("MatrixAPI", ["MatrixModel", "HTTPMessages", httpTypes]),
+        library("SQLDatabase", []),
+        library(
+            "ClientEncryption",
+            [
+                "PostQuantum", "Ratchet", "MatrixAPI", "MatrixModel", "HTTPMessages", "Cryptography", "SQLDatabase",
+                httpTypes,
+            ]),
         .executableTarget(
             name: "FuzzTargets",
             dependencies: [
                 "Cryptography", "MatrixModel", "HTTPMessages", "Ratchet", "PostQuantum", "MatrixRooms", "MatrixAPI",
+                "ClientEncryption", "SQLDatabase",
                 httpTypes, collections,
             ],
             swiftSettings: instrumented,

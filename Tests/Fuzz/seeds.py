@@ -112,7 +112,7 @@ for text in ['X-Matrix origin="a.test",destination="b.test",key="ed25519:1",sig=
     seed("x-matrix", text)
 for text in ["/_matrix/client/v3/rooms/%21a%3Ab/send/m.room.message/1?a=b&c=%20d+e", "https://x/y?z", "/a//b/", "/%zz?%"]:
     seed("path", text)
-for text in ["s1_1_2_3_4_5_6_7", "t1_-5", "t1_12", "s1_9007199254740991_0_0_0_0_0_0"]:
+for text in ["s1_1_2_3_4_5_6_7", "t1_-5", "t1_12", "s1_9007199254740991_0_0_0_0_0_0", "c1_3_9_12_s1_1_2_3_4_5_6_7"]:
     seed("sync-token", text)
 part = "--b\r\nContent-Type: application/json\r\n\r\n{}\r\n--b\r\n"
 for tail in ["Content-Type: image/png\r\nContent-Disposition: inline; filename=\"a.png\"\r\n\r\nPNG\r\n--b--\r\n",

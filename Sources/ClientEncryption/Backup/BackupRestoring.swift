@@ -60,27 +60,12 @@ extension EncryptionMachine {
         in connection: any SQLConnection
     ) throws {
         guard let key = try backupKey(in: connection) else { throw EncryptionError.wrongRecoveryKey }
-        let sealed = data["session_data"]
-        guard let ephemeral = sealed?["ephemeral"]?.string.flatMap({ Base64.decode($0) }),
-            let ciphertext = sealed?["ciphertext"]?.string.flatMap({ Base64.decode($0) }),
-            let mac = sealed?["mac"]?.string.flatMap({ Base64.decode($0) }), ciphertext.count <= Limits.payloadBytes,
-            let plaintext = try? key.open(.init(ephemeral: ephemeral, ciphertext: ciphertext, mac: mac)),
-            var content = try? JSONValue.parse(plaintext)
-        else {
-            restoration.damaged += 1
-            return
-        }
-        content["room_id"] = .string(room)
-        content["session_id"] = .string(session)
-        guard let view = try? JSONDocument(content.serialized()).root,
-            (try? InboundGroupSession(exportedKey: Base64.decode(view["session_key"]?.string ?? "") ?? []).id)
-                == session
-        else {
+        guard let opened = BackedUpSession(data, room: room, session: session, key: key) else {
             restoration.damaged += 1
             return
         }
         restoration.read += 1
-        let taken = try importRoomKeys([view], from: .backup, in: connection)
+        let taken = try importRoomKeys([opened.exported], from: .backup, in: connection)
         restoration.roomKeys += taken
         if !taken.isEmpty, let version = try backup(in: connection)?.version {
             // It need not be sent back to where it came from.

@@ -7,9 +7,9 @@ internal import SQLDatabase
 /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#cross-signing>
 extension EncryptionMachine {
     /// Takes the cross-signing keys of users in, and which of their devices those signed, whose keys were verified and taken in
-    /// before. A key that is not signed as it must be counts as missing.
+    /// before. A key that is not signed as it must be counts as missing. `met` are those who were known before.
     func takeIdentities(
-        of users: [UserID: [DeviceKeys]], _ response: JSONView, _ outcome: inout SyncOutcome,
+        of users: [UserID: [DeviceKeys]], _ met: Set<UserID>, _ response: JSONView, _ outcome: inout SyncOutcome,
         in connection: any SQLConnection
     ) throws {
         // Ours first: whether others are verified depends on it.
@@ -18,7 +18,11 @@ extension EncryptionMachine {
         }) {
             do {
                 if let view = response["master_keys"]?[user.text], view.isObject {
+                    let before = try identity(of: user, in: connection)?.master
                     try takeIdentity(of: user, view, response, &outcome, in: connection)
+                    if met.contains(user), try identity(of: user, in: connection)?.master != before {
+                        try noteNewIdentity(of: user, in: connection)
+                    }
                 }
                 try takeSignatures(of: user, devices, response["device_keys"]?[user.text], in: connection)
             } catch let error as EncryptionError {

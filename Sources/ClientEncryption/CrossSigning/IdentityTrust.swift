@@ -70,6 +70,7 @@ extension EncryptionMachine {
     public func acceptIdentity(of user: UserID, in connection: any SQLConnection) throws {
         try connection.execute(
             "UPDATE user_identities SET pinned = master, verified = NULL WHERE user_id = \(user.text)")
+        try forgetNotice(of: user, nil, in: connection)
         // Who is verified all the same stays so.
         try latchVerified(in: connection)
     }

@@ -5,8 +5,8 @@ public import SQLDatabase
 
 /// What is kept of devices: the keys that each showed first.
 extension EncryptionMachine {
-    /// Pins a device at its first sight; refuses other keys afterwards.
-    func keep(_ keys: DeviceKeys, in connection: any SQLConnection) throws -> ChangedKey? {
+    /// Pins a device at its first sight; refuses other keys afterwards. If its owner `isMet`, it is a new one.
+    func keep(_ keys: DeviceKeys, isMet: Bool, in connection: any SQLConnection) throws -> ChangedKey? {
         let curve = Base64.encode(keys.curve25519.bytes)
         let ed = Base64.encode(keys.ed25519.bytes)
         if keys.user == user, keys.device == device {
@@ -23,6 +23,7 @@ extension EncryptionMachine {
                 VALUES (\(keys.user.text), \(keys.device.text), \(curve), \(ed), 0, 0, \(keys.displayName), \(now()), 0,
                     \(try isWedged(keys.user, curve, in: connection)), 0)
                 """)
+            if isMet { try noteNewDevice(keys, in: connection) }
             // It was perhaps there already when the last messages were sent.
             try oweRecentMessages(to: keys.user, in: connection)
             return nil
@@ -71,6 +72,7 @@ extension EncryptionMachine {
     public func acceptNewKeys(of user: UserID, _ device: DeviceID, in connection: any SQLConnection) throws {
         try connection.execute(
             "DELETE FROM devices WHERE user_id = \(user.text) AND device_id = \(device.text)")
+        try forgetNotice(of: user, device, in: connection)
         try track([user], in: connection)
         try noteChangedUsers([user], in: connection)
     }
@@ -91,6 +93,7 @@ extension EncryptionMachine {
                         first_seen DESC, device_id
                     LIMIT \(Limits.goneDevicesPerUser))
             """)
+        try forgetNoticesOfForgottenDevices(of: user, in: connection)
     }
 
     /// Nothing is sent to a blocked device: it is told `m.blacklisted`.

@@ -102,6 +102,7 @@ extension EncryptionMachine {
     ) throws -> SyncOutcome {
         var outcome = SyncOutcome()
         var answered: [UserID: [DeviceKeys]] = [:]
+        var met: Set<UserID> = []
         let failed = Set((response["failures"]?.members ?? []).map(\.key))
         for server in failed.intersection(query.users.keys.map(\.serverName.text)) {
             try notReached(server, in: connection)
@@ -113,12 +114,14 @@ extension EncryptionMachine {
             }
             guard let row = try trackedRow(user, in: connection), try row.integer(0) < generation else { continue }
             try reached(user.serverName.text, in: connection)
+            let isMet = try isMet(user, in: connection)
+            if isMet { met.insert(user) }
             var present: [DeviceKeys] = []
             for (name, view) in devices.members.prefix(Limits.devicesPerUser) {
                 do {
                     let keys = try DeviceKeys(view, of: user, device: try DeviceID(name))
                     present.append(keys)
-                    if let changed = try keep(keys, in: connection) {
+                    if let changed = try keep(keys, isMet: isMet, in: connection) {
                         outcome.changedKeys.append(changed)
                     } else if try takeOffer(of: keys, in: connection) == .withdrawn {
                         outcome.warnings.append(Self.withdrawal(of: user, keys.device))
@@ -132,7 +135,7 @@ extension EncryptionMachine {
             answered[user] = present
             try finishQuery(of: user, generation, present: Set(present.map(\.device.text)), in: connection)
         }
-        try takeIdentities(of: answered, response, &outcome, in: connection)
+        try takeIdentities(of: answered, met, response, &outcome, in: connection)
         return outcome
     }
 

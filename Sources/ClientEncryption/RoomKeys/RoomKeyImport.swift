@@ -17,7 +17,8 @@ extension EncryptionMachine {
     ) throws -> [SyncOutcome.RoomKey] {
         var taken: [SyncOutcome.RoomKey] = []
         for view in keys {
-            guard let key = try? importable(view, from: source, vouchedBy: vouchedBy), room == nil || key.room == room
+            guard let key = try? ImportedRoomKey(view, from: source, vouchedBy: vouchedBy),
+                room == nil || key.room == room
             else { continue }
             do {
                 if try keep(key.session, room: key.room, key.origin, in: connection) {
@@ -29,30 +30,6 @@ extension EncryptionMachine {
             }
         }
         return taken
-    }
-
-    private func importable(
-        _ view: JSONView, from source: RoomKeySource, vouchedBy: String?
-    ) throws -> (room: RoomID, session: InboundGroupSession, origin: RoomKeyOrigin) {
-        guard view["algorithm"]?.string == Algorithm.megolm else {
-            throw EncryptionError.unknownAlgorithm(String((view["algorithm"]?.string ?? "").prefix(64)))
-        }
-        guard let room = view["room_id"]?.string.flatMap({ try? RoomID($0) }),
-            let bytes = view["session_key"]?.string.flatMap({ Base64.decode($0) }),
-            let curve = view["sender_key"]?.string, let curveBytes = Base64.decode(curve), curveBytes.count == 32
-        else { throw EncryptionError.malformed(path: "room key") }
-        let session = try EncryptionError.wrapping { () throws(RatchetError) in
-            try InboundGroupSession(exportedKey: bytes)
-        }
-        guard view["session_id"]?.string == session.id else {
-            throw EncryptionError.mismatch(rule: "session_id is the session's")
-        }
-        let claimed = view["sender_claimed_keys", "ed25519"]?.string ?? view["sender_claimed_ed25519_key"]?.string
-        let origin = RoomKeyOrigin(
-            owner: nil, curve25519: Base64.encode(curveBytes), ed25519: String((claimed ?? "").prefix(64)),
-            source: source, vouchedBy: vouchedBy,
-            sharesHistory: source == .bundle || view["shared_history"]?.bool ?? false)
-        return (room, session, origin)
     }
 
     /// A session as it is handed on.

@@ -80,5 +80,6 @@ public enum EncryptionSchema {
         Migration(40, "what belongs to whom") { belongings($0) },
         Migration(41, "what is looked up often") { lookupIndexes($0) },
         Migration(42, "what is in the backup") { backupMarks($0) },
+        Migration(50, "what the user is told of devices") { notices($0) },
     ]
 }

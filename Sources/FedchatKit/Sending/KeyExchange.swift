@@ -50,6 +50,8 @@ extension Client {
             guard let query = try await database.read({ try machine.keyQuery(for: users, in: $0) }) else { return }
             let answer = try await call(query.call)
             report(try await database.write { try machine.queried(query, response: answer, in: $0) })
+            // Whoever waits for something looks again: there may be notices.
+            for listener in listeners.values { listener.yield(ClientUpdate()) }
         }
     }
 

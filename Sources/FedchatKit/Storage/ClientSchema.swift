@@ -27,6 +27,7 @@ public enum ClientSchema {
         Migration(40, "what belongs to whom") { EncryptionSchema.belongings($0) },
         Migration(41, "what is looked up often") { EncryptionSchema.lookupIndexes($0) },
         Migration(42, "what is in the backup") { EncryptionSchema.backupMarks($0) },
+        Migration(50, "what the user is told of devices") { EncryptionSchema.notices($0) },
     ]
 
     private static func initial(_ dialect: Dialect) -> [SQL] {

@@ -57,6 +57,10 @@ final class CallLoop {
             if message["method"]?.string == "event", let params = message["params"] {
                 if let report = params["report"] { show(report) }
                 if let line = params["media"] { try tellMedia(line) }
+            } else if message["method"]?.string == "notice", var notice = message["params"] {
+                notice["event"] = "notice"
+                notice["detail"] = .string(DaemonClient.text(of: notice))
+                show(notice)
             } else if message["id"]?.integer == id {
                 if let result = message["result"] { return Int32(clamping: result["status"]?.integer ?? 2) }
                 throw DaemonClient.failure(message)

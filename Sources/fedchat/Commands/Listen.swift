@@ -11,7 +11,10 @@ struct Listen: ParsableCommand {
             explains it). sender_standing says how sure its sender is: verified, cross_signed, not_cross_signed (its owner's \
             server could have made the device), unknown_device or key_handed_on; in plain text the last three are told \
             after the sender's name. in_the_clear marks a message of an encrypted room that is not encrypted: the \
-            homeserver could have written it. key_source and key_from say where the key was had.
+            homeserver could have written it. key_source and key_from say where the key was had. A line with notice (new_device, \
+            new_identity) and without event_id tells of a device that its owner has not signed, or of an identity, that came up \
+            after its owner was met; explanation and advice say what it means and what to do. In plain text such go to standard \
+            error.
             """)
     @OptionGroup var options: CommonOptions
 
@@ -31,11 +34,14 @@ struct Listen: ParsableCommand {
     func run() throws {
         let profile = try options.begin()
         let answer = try DaemonClient.connect(profile).ask(
-            "listen", ["room": .string(room), "since": .string(since), "follow": .bool(!isBrief)]
-        ) { event in
-            let text = Self.text(event)
-            if options.json || text != nil { options.show(event, text ?? "") }
-        }
+            "listen", ["room": .string(room), "since": .string(since), "follow": .bool(!isBrief)],
+            event: { event in
+                let text = Self.text(event)
+                if options.json || text != nil { options.show(event, text ?? "") }
+            },
+            notice: { notice in
+                if options.json { options.show(notice, "") } else { DaemonClient.warn(notice) }
+            })
         if answer["undecryptable"]?.bool == true {
             throw Failure("some messages could not be decrypted", Failure.Status.undecryptable)
         }

@@ -101,7 +101,11 @@ struct WhoAmI: ParsableCommand {
     @OptionGroup var options: CommonOptions
 
     func run() throws {
-        let session = try SessionFile(of: try options.begin())
+        let profile = try options.begin()
+        guard profile.givenAuthorityFile == nil else {
+            throw Failure("whoami asks no server: --ca-file does nothing here", Failure.Status.usage)
+        }
+        let session = try SessionFile(of: profile)
         options.show(
             [
                 "user_id": .string(session.user.text), "device_id": .string(session.device.text),

@@ -6,6 +6,9 @@ struct Send: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Send a message, and print its event id.",
         discussion: """
+            New devices that their owner has not signed, and new identities, are told of on standard error, once, and with --json \
+            also in notices.
+
             A message that cannot be sent now stays in the queue and goes out when the server is back. An encrypted \
             room with a user is made at the first message, if there is none with that user in it.
 
@@ -47,7 +50,7 @@ struct Send: ParsableCommand {
     func run() throws {
         let profile = try options.begin()
         if let file {
-            let answer = try DaemonClient.connect(profile).ask(
+            let answer = try DaemonClient.connect(profile).askTelling(
                 "send.file",
                 .fields([
                     "room": .string(room), "file": .string(Keys.absolute(file)),
@@ -57,7 +60,7 @@ struct Send: ParsableCommand {
         }
         let text = try message ?? standardInput()
         guard !text.isEmpty else { throw Failure("there is no text", Failure.Status.usage) }
-        let answer = try DaemonClient.connect(profile).ask(
+        let answer = try DaemonClient.connect(profile).askTelling(
             "send", ["room": .string(room), "body": .string(text), "msgtype": notice ? "m.notice" : "m.text"])
         try show(answer)
     }

@@ -17,15 +17,23 @@ final class DaemonClient {
 
     /// Connects. Throws `notLoggedIn`, or why the process does not start.
     static func connect(_ profile: Profile) throws -> DaemonClient {
-        _ = try SessionFile(of: profile)
+        let wanted = profile.givenAuthorityFile
+        let session = try SessionFile(of: profile)
+        if let wanted, wanted != session.authorityFile {
+            try StoreOpening(profile: profile).check(authorityFile: wanted)
+        }
         let end = Date().addingTimeInterval(20)
         var spawnLock: FileLock?
         var spawned: pid_t?
         while Date() < end {
             if let descriptor = UnixSocket.connect(profile.socket) {
                 let client = DaemonClient(descriptor)
-                if let hello = try? client.ask("hello"), hello["version"]?.integer == RPC.version { return client }
-                // Of another version: it makes room for ours.
+                if let hello = try? client.ask("hello"), hello["version"]?.integer == RPC.version,
+                    wanted == nil || hello["ca_file"]?.string == wanted
+                {
+                    return client
+                }
+                // Of another version, or it trusts other authorities: it makes room for ours.
                 _ = try? client.ask("stop")
             }
             if spawnLock == nil { spawnLock = try FileLock.take(profile.spawnLockFile) }
@@ -54,15 +62,20 @@ final class DaemonClient {
             code == 0 ? Failure.Status.unexpected : code)
     }
 
-    /// One request and its answer; `event` gets what comes in between.
+    /// One request and its answer; `event` gets what comes in between, `notice` what the user should know besides.
     @discardableResult
-    func ask(_ method: String, _ params: JSONValue = [:], event: (JSONValue) -> Void = { _ in }) throws -> JSONValue {
+    func ask(
+        _ method: String, _ params: JSONValue = [:], event: (JSONValue) -> Void = { _ in },
+        notice: (JSONValue) -> Void = DaemonClient.warn
+    ) throws -> JSONValue {
         nextID += 1
         guard UnixSocket.write(RPC.request(nextID, method, params), to: descriptor) else { throw Self.lost }
         while let line = reader.next() {
             let message = try JSONValue.parse(line)
             if message["method"]?.string == "event", let params = message["params"] {
                 event(params)
+            } else if message["method"]?.string == "notice", let params = message["params"] {
+                notice(params)
             } else if message["id"]?.integer == nextID {
                 if let result = message["result"] { return result }
                 throw Self.failure(message)

@@ -40,6 +40,7 @@ final class DaemonConnection: Sendable {
                 } catch {
                     answer = RPC.failure(id, Failure(error))
                 }
+                await requests.tellNotices(after: method, self)
                 _ = await self.write(answer)
                 requests.afterAnswer(method)
             }

@@ -1,5 +1,6 @@
 import FedchatKit
 import Foundation
+import HTTPMessages
 import Synchronization
 
 /// The one process that owns a profile's keys: it keeps the client in step with the server and answers commands.
@@ -16,14 +17,10 @@ final class DaemonProcess: Sendable {
         _ = chdir("/")
         try profile.makeFolders()
         guard let lock = try FileLock.take(profile.lockFile) else { return }
-        let session = try SessionFile(of: profile)
         let opening = StoreOpening(profile: profile)
+        let (session, http) = try trust(opening)
         let client = try await Client.open(
-            opening.parts(
-                try await opening.database(), try opening.key(),
-                try opening.http(
-                    authorityFile: session.authorityFile)),
-            homeserver: session.homeserver)
+            opening.parts(try await opening.database(), try opening.key(), http), homeserver: session.homeserver)
         let listener = try UnixSocket.listen(profile.socket)
         let socket = profile.socket
         let end: @Sendable () -> Void = {
@@ -34,7 +31,8 @@ final class DaemonProcess: Sendable {
         let terminating = DispatchSource.makeSignalSource(signal: SIGTERM, queue: .global())
         terminating.setEventHandler { end() }
         terminating.resume()
-        let requests = DaemonRequests(client: client, opening: opening, end: end)
+        let requests = DaemonRequests(
+            client: client, opening: opening, authorityFile: session.authorityFile, end: end)
         Thread.detachNewThread { self.accept(listener, requests) }
         let syncing = Task { try await client.run() }
         while true {
@@ -46,6 +44,17 @@ final class DaemonProcess: Sendable {
         unlink(profile.socket)
         withExtendedLifetime(lock) {}
         exit(0)
+    }
+
+    /// The session as it is from now on: authorities that are given and can be used take the place of those that it kept.
+    /// Only who holds the profile's lock changes it.
+    private func trust(_ opening: StoreOpening) throws -> (SessionFile, any HTTPClient) {
+        var session = try SessionFile(of: profile)
+        let kept = session.authorityFile
+        session.authorityFile = profile.givenAuthorityFile ?? kept
+        let http = try opening.http(authorityFile: session.authorityFile)
+        if session.authorityFile != kept { try session.write(to: profile) }
+        return (session, http)
     }
 
     private func accept(_ listener: Int32, _ requests: DaemonRequests) {

@@ -46,7 +46,7 @@ extension DaemonRequests {
             // If nobody reads it, the call is hung up when its commands end.
             _ = await connection.write(RPC.notification("event", params))
         }
-        let end = try await session.run(connection.callCommands)
+        let end = try await tellingNotices(connection) { try await session.run(connection.callCommands) }
         return ["status": .integer(Int64(end.map(Self.status) ?? 0))]
     }
 

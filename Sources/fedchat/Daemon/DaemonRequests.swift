@@ -8,13 +8,18 @@ import MatrixModel
 struct DaemonRequests: Sendable {
     let client: Client
     let opening: StoreOpening
+    /// The authorities that the session trusts beside the system's.
+    let authorityFile: String?
     let end: @Sendable () -> Void
     private let verifications = ActiveVerifications()
 
     func answer(_ method: String, _ params: JSONValue, _ connection: DaemonConnection) async throws -> JSONValue {
         switch method {
         case "hello":
-            ["version": .integer(RPC.version), "user_id": .string(client.user.text)]
+            .fields([
+                "version": .integer(RPC.version), "user_id": .string(client.user.text),
+                "ca_file": authorityFile.map { .string($0) },
+            ])
         case "send": try await send(params)
         case "listen": try await listen(params, connection)
         case "call": try await call(params, connection)
@@ -95,8 +100,10 @@ struct DaemonRequests: Sendable {
             }
             guard await connection.write(RPC.notification("event", json)) else { throw CancellationError() }
         }
-        try await timeline.run(
-            fromStart: params["since"]?.string == "start", following: params["follow"]?.bool ?? true)
+        try await tellingNotices(connection) {
+            try await timeline.run(
+                fromStart: params["since"]?.string == "start", following: params["follow"]?.bool ?? true)
+        }
         return ["undecryptable": .bool(await timeline.hasFailures)]
     }
 

@@ -22,7 +22,7 @@ enum DaemonSpawning {
 
         var words = ["fedchat", "daemon", "--profile", profile.name]
         if let folder = profile.folder { words += ["--config-dir", folder] }
-        if let authority = profile.authorityFile { words += ["--ca-file", authority] }
+        if let authority = profile.givenAuthorityFile { words += ["--ca-file", authority] }
         var arguments: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) } + [nil]
         defer { for argument in arguments { free(argument) } }
         var process = pid_t()

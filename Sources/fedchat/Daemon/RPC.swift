@@ -3,7 +3,7 @@ import MatrixModel
 /// JSON-RPC 2.0, one message a line, between a command and the process that owns the keys.
 enum RPC {
     /// Both ends must have the same: a command ends a background process of another version and starts its own.
-    static let version: Int64 = 3
+    static let version: Int64 = 4
     /// Bytes of a line.
     static let maximumLine = 4 << 20
     /// Commands connected at once.

@@ -16,7 +16,10 @@ struct Profile: Sendable {
     let socket: String
     /// The folder that was given for all of it.
     let folder: String?
+    /// What logging in trusts: the option's, or else FEDCHAT_CA_FILE; a session keeps it.
     let authorityFile: String?
+    /// The option's, which a session takes instead of what it kept.
+    let givenAuthorityFile: String?
     let passphraseFile: String?
     let idleSeconds: Double
 
@@ -32,7 +35,8 @@ struct Profile: Sendable {
         else { throw Failure("a profile's name is letters, digits, '.', '_' and '-'", Failure.Status.usage) }
         self.name = name
         self.folder = (folder ?? variable("FEDCHAT_CONFIG_DIR")).map(Self.absolute)
-        self.authorityFile = (authorityFile ?? variable("FEDCHAT_CA_FILE")).map(Self.absolute)
+        givenAuthorityFile = authorityFile.map(Self.absolute)
+        self.authorityFile = givenAuthorityFile ?? variable("FEDCHAT_CA_FILE").map(Self.absolute)
         passphraseFile = variable("FEDCHAT_PASSPHRASE_FILE").map(Self.absolute)
         idleSeconds = variable("FEDCHAT_IDLE_SECONDS").flatMap(Double.init) ?? 300
         let home = variable("HOME") ?? NSHomeDirectory()

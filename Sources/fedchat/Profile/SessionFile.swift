@@ -7,7 +7,7 @@ struct SessionFile: Sendable {
     let homeserver: Homeserver
     let user: UserID
     let device: DeviceID
-    let authorityFile: String?
+    var authorityFile: String?
 
     init(homeserver: Homeserver, user: UserID, device: DeviceID, authorityFile: String?) {
         self.homeserver = homeserver

@@ -41,6 +41,13 @@ struct StoreOpening {
         return database
     }
 
+    /// Whether a file of authorities can be used. Throws why not.
+    func check(authorityFile: String) throws {
+        do { _ = try http(authorityFile: authorityFile) } catch let error as HTTPClientError {
+            throw Failure("--ca-file \(authorityFile) cannot be used: \(error)", Failure.Status.usage)
+        }
+    }
+
     func http(authorityFile: String?) throws -> CurlClient {
         var configuration = CurlClient.Configuration()
         configuration.customAuthorityFiles = [authorityFile ?? profile.authorityFile].compactMap { $0 }

@@ -18,12 +18,15 @@ struct FaultCase: Sendable, CustomTestStringConvertible {
         case cause(Undecryptable.Cause)
         /// Nothing is sent; this is said.
         case refused(String)
+        /// All is read, and the user is told this.
+        case told(String)
 
         var description: String {
             switch self {
             case .decrypted: "decrypted"
             case .cause(let cause): "cause named: `\(cause.rawValue)`"
             case .refused(let why): "nothing sent: \(why)"
+            case .told(let what): "decrypted, and told: \(what)"
             }
         }
     }
@@ -40,7 +43,7 @@ struct FaultCase: Sendable, CustomTestStringConvertible {
 
     var testDescription: String { name }
 
-    static let all = lost + sessions + devices + trusted + hostile
+    static let all = lost + sessions + devices + trusted + hostile + added
 }
 
 /// Alice and Bob in an encrypted room over two servers.

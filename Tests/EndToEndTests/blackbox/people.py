@@ -85,7 +85,8 @@ class Person:
                         raise AssertionError(f"{self.name}: listen ended with {process.returncode}: {problem[-1000:]}")
                     buffered += part
                     *lines, buffered = buffered.split(b"\n")
-                    events += [json.loads(line) for line in lines if line.strip()]
+                    # Notices of devices come in between.
+                    events += [event for event in map(json.loads, filter(str.strip, map(bytes.decode, lines))) if "event_id" in event]
             return events
         finally:
             if process.poll() is None:
@@ -144,6 +145,12 @@ class People:
         person = Person(f"{name}{self.count}", server or self.a, self.folder / "people")
         self.people.append(person)
         return person.register() if registered else person
+
+    def device(self, person, name):
+        """Another device of a person, with a home of its own."""
+        other = People.person(self, name, person.server, registered=False)
+        other.do("login", "--homeserver", person.server.site.base_url, "--user", person.name, "--password-file", other.password_file)
+        return other
 
     def pair(self, *options):
         """Two people of two servers in one room, which is encrypted unless the options of `create` say otherwise."""

@@ -84,7 +84,7 @@ public func initialize(
 ) -> CInt {
     guard let folder = getenv("FEDCHAT_FUZZ_SEEDS").map({ String(cString: $0) }) else { return 0 }
     do {
-        for (target, seeds) in try encryptionSeeds() {
+        for (target, seeds) in try encryptionSeeds().merging(try clientKeySeeds(), uniquingKeysWith: +) {
             mkdir("\(folder)/\(target)", 0o755)
             for (number, seed) in seeds.enumerated() {
                 guard let file = fopen("\(folder)/\(target)/made-\(number)", "w") else { fatalError("cannot write") }

@@ -19,6 +19,8 @@ let parsers: [String: @Sendable ([UInt8]) -> Void] = [
     "megolm-message": fuzzMegolmMessage,
     "foreign-pickle": fuzzForeignPickle, "dehydrated-device": fuzzDehydratedDevice, "hybrid-message": fuzzHybridMessage,
     "session-key": fuzzSessionKey, "pickle": fuzzPickle, "key-export": fuzzKeyExport, "recovery-key": fuzzRecoveryKey,
+    "qr-payload": fuzzQRPayload, "key-bundle": fuzzKeyBundle, "backup-session": fuzzBackupSession,
+    "shown-keys": fuzzShownKeys,
 ]
 
 /// What libFuzzer calls with every input.

@@ -43,6 +43,9 @@ func fuzzSyncToken(_ bytes: [UInt8]) {
     if let token = try? TimelineToken(name) {
         hold((try? TimelineToken(token.description)) == token, "a token reads itself")
     }
+    if let position = SlidingPosition(name) {
+        hold(SlidingPosition(position.description) == position, "a position reads itself")
+    }
 }
 
 /// A Content-Type, a line's end, a body of media over federation.

@@ -1,0 +1,1 @@
+../../../../../Sources/Homeserver/Sync/Sliding/SlidingPosition.swift
