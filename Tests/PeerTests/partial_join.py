@@ -110,7 +110,7 @@ def came_partially(server, room):
     link = sqlite3.connect(f"file:{file}?mode=ro", uri=True)
     try:
         return link.execute("SELECT COUNT(*) FROM partial_rooms p JOIN rooms r ON r.room_nid = p.room_nid "
-                            "WHERE r.room_id = ? AND p.completed IS NOT NULL AND r.flags = 0", (room,)).fetchone()[0] == 1
+                            "WHERE r.room_id = ? AND p.completed IS NOT NULL AND r.flags & 1 = 0", (room,)).fetchone()[0] == 1
     finally:
         link.close()
 

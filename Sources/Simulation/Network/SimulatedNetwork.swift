@@ -76,7 +76,11 @@ final class SimulatedNetwork: Sendable {
         }
     }
 
-    func stop() { doAside.finish() }
+    /// Ends `run`, and lets go of the hosts, which hold this network.
+    func stop() {
+        doAside.finish()
+        state.withLock { $0.takers = [:] }
+    }
 
     private func isParted(_ a: String, _ b: String) -> Bool {
         state.withLock { state in

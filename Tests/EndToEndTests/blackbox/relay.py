@@ -1,10 +1,13 @@
 """Something that listens in front of servers and passes connections on."""
+import select
 import socket
+import ssl
 import threading
 
 
 class Relay:
-    """Plain TCP on loopback, each connection and each of its ways in a thread. A subclass says where a connection leads."""
+    """Plain TCP on loopback, each connection in a thread of its own. A subclass says where a connection leads, and may put
+    TLS on its ends; the one thread has both ways, as two may not read and write one TLS connection at the same time."""
 
     def listen(self, port):
         self._listener = socket.create_server(("127.0.0.1", port))
@@ -34,22 +37,35 @@ class Relay:
         except OSError:
             plain.close()
             return
-        other = threading.Thread(target=self._pass_on, args=(far, near), daemon=True)
-        other.start()
-        self._pass_on(near, far)
-        other.join(60)
-        for each in (near, far):
-            each.close()
-
-    def _pass_on(self, source, sink):
+        sinks = {near: far, far: near}
         try:
-            while part := source.recv(65536):
-                self.passed(part)
-                sink.sendall(part)
+            while all(self._pass_on(source, sinks[source]) for source in self._readable(near, far)):
+                pass
         except OSError:
             pass
-        for each in (source, sink):
+        for each in (near, far):
             try:
                 each.shutdown(socket.SHUT_RDWR)
             except OSError:
                 pass
+            each.close()
+
+    @staticmethod
+    def _readable(*ends):
+        """Those that have bytes; of TLS, some may have been read from the socket before."""
+        return ([each for each in ends if isinstance(each, ssl.SSLSocket) and each.pending()]
+                or select.select(ends, [], [], 600)[0])
+
+    def _pass_on(self, source, sink):
+        """Whether more may come."""
+        source.settimeout(0)
+        try:
+            part = source.recv(65536)
+        except (BlockingIOError, ssl.SSLWantReadError):     # of TLS it was a message of its own, a session ticket
+            return True
+        finally:
+            source.settimeout(60)
+        if part:
+            self.passed(part)
+            sink.sendall(part)
+        return bool(part)

@@ -69,9 +69,10 @@ import Testing
         try await play("12") { servers, c, carol, room in
             // Carol, who was away, named the room before Bob came.
             let (_, first) = try await synced(servers.bob, room, since: nil)
-            try await servers.askAgain(in: room, at: 0)
             servers.network.set()
+            try await servers.askAgain(in: room, at: 0)
             try await eventually { try await servers.b.membership(carol.user, room) == .join }
+            try await eventually { try await servers.leftOut(of: room) == nil }
             let (state, _) = try await synced(servers.bob, room, since: first)
             #expect(state.contains("m.room.topic"))
         }
@@ -170,8 +171,9 @@ import Testing
             servers.network.set()
             try await servers.askAgain(in: room, at: 0)
             try await eventually { try await servers.b.membership(carol.user, room) == .join }
+            try await eventually { try await servers.leftOut(of: room) == nil }
             let record = try #require(try await servers.b.reader.record(room))
-            #expect(record.knowledge.changes == before.knowledge.changes + 1)
+            #expect(record.knowledge.changes > before.knowledge.changes, "once for each part that could be had")
 
             let writer = RoomWriter(environment: servers.b.environment, reader: servers.b.reader)
             let built = try await writer.build(
