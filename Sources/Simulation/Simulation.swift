@@ -21,8 +21,9 @@ public enum Simulation {
         let counts = world.records.counts
         return SimulationOutcome(
             plan: plan, findings: world.records.findings, events: events,
-            acknowledged: world.records.acknowledged.count, requests: counts.requests, refused: counts.refused,
-            partitions: counts.partitions, crashes: counts.crashes, tornWrites: counts.tornWrites,
+            acknowledged: world.records.acknowledged.count, requests: counts.requests, syncs: counts.syncs,
+            refused: counts.refused, partitions: counts.partitions, crashes: counts.crashes,
+            tornWrites: counts.tornWrites,
             disturbed: counts.lost + counts.repeated + counts.parted, byzantine: counts.byzantine,
             virtualSeconds: clock.now.offset / .seconds(1),
             realSeconds: started.duration(to: .now) / .seconds(1), traceHash: world.trace.hash,
@@ -40,9 +41,12 @@ public enum Simulation {
                 let rooms = await beginning(cast, world, chance)
                 let sabotage = Sabotage(world: world, cast: cast)
                 await sabotage.begin()
+                let clients = SyncingClient.some(of: cast.users, in: world)
+                for client in clients { group.addTask { await client.run() } }
                 await chaos(cast, rooms, world, chance)
                 await sabotage.end()
-                let events = await Healing(world: world, cast: cast, rooms: rooms).run()
+                let events = await Healing(world: world, cast: cast, rooms: rooms, clients: clients).run()
+                for client in clients { client.stop() }
                 for server in cast.hostile { server.stop() }
                 for server in cast.servers { server.stop() }
                 world.network.stop()

@@ -10,6 +10,8 @@ public struct SimulationOutcome: Sendable {
     /// Events that clients were told are sent.
     public let acknowledged: Int
     public let requests: Int
+    /// Those of the requests that were syncs.
+    public let syncs: Int
     public let refused: Int
     public let partitions: Int
     public let crashes: Int

@@ -16,6 +16,12 @@ public struct SimulationPlan: Sendable, Hashable {
         case keptRows = "kept-rows"
         /// What a server was made of stays in memory when it crashed.
         case keptServer = "kept-server"
+        /// A message is left out of a sync's timeline.
+        case untoldEvent = "untold-event"
+        /// An event stands in a sync's timeline twice.
+        case repeatedEvent = "repeated-event"
+        /// Syncs tell no state beside timelines.
+        case untoldState = "untold-state"
     }
 
     /// All that happens follows from this.
@@ -32,6 +38,8 @@ public struct SimulationPlan: Sendable, Hashable {
     public var steps: Int
     /// Whether the network is bad, and servers crash.
     public var hasFaults = true
+    /// Whether some of the users have clients that sync. Without, seeds do what they did before there were any.
+    public var syncs = true
     public var sabotage: Sabotage?
     /// Whether the lines of the trace are kept, not just their hash.
     public var keepsTrace = false

@@ -22,6 +22,7 @@ import Simulation
     @Option(help: "Rooms.") var rooms: Int?
     @Option(help: "What the users do, all together.") var steps: Int?
     @Flag(help: "A good network, and no crashes.") var noFaults = false
+    @Flag(help: "Nobody syncs: a seed does what it did before anybody could.") var noSyncs = false
     @Option(
         help: "Something wrong on purpose: \(Self.sabotages.joined(separator: ", ")).",
         transform: Self.sabotage)
@@ -98,6 +99,7 @@ import Simulation
         if let rooms { plan.rooms = rooms }
         if let steps { plan.steps = steps }
         if noFaults { plan.hasFaults = false }
+        if noSyncs { plan.syncs = false }
         plan.sabotage = sabotage
         plan.keepsTrace = trace != nil
         return plan

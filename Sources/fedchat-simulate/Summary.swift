@@ -50,7 +50,8 @@ struct Summary {
         return text([
             "seed": plan.seed, "good": found.isEmpty, "trace_hash": outcome.traceHash, "servers": plan.servers,
             "byzantine_servers": plan.byzantine, "rooms": plan.rooms, "steps": plan.steps, "events": outcome.events,
-            "acknowledged": outcome.acknowledged, "requests": outcome.requests, "refused": outcome.refused,
+            "acknowledged": outcome.acknowledged, "requests": outcome.requests, "syncs": outcome.syncs,
+            "refused": outcome.refused,
             "partitions": outcome.partitions, "crashes": outcome.crashes, "torn_writes": outcome.tornWrites,
             "disturbed": outcome.disturbed, "byzantine": outcome.byzantine,
             "virtual_seconds": outcome.virtualSeconds, "real_seconds": outcome.realSeconds,

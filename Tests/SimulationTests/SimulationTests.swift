@@ -35,6 +35,7 @@ import Testing
         #expect(outcome.findings == [])
         #expect(outcome.acknowledged > 20)
         #expect(outcome.disturbed > 0)
+        #expect(outcome.syncs > 20)
     }
 
     /// The program as it is run by hand; it starts itself again with deterministic hashing.
@@ -122,6 +123,9 @@ extension SimulationPlan.Sabotage {
         case .lostEvent: finding.contains("does not have")
         case .keptRows: finding.contains("keeps too much")
         case .keptServer: finding.contains("still in memory")
+        case .untoldEvent: finding.contains("never told")
+        case .repeatedEvent: finding.contains("twice")
+        case .untoldState: finding.contains(" told ") && finding.contains(", and has ")
         }
     }
 }

@@ -157,7 +157,9 @@ struct SyncAssembly {
     /// Device lists and the keys that are left.
     /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#e2e-extensions-to-sync>
     private mutating func writeDevices(into writer: inout JSONWriter) throws {
-        var lists: (changed: Set<UserID>, left: Set<UserID>) = ([], [])
+        // A first sync names the user: what changed of their own list while it was answered is told by no later one, and the
+        // client may have asked for the list before.
+        var lists: (changed: Set<UserID>, left: Set<UserID>) = ([request.user], [])
         if let since = request.since {
             lists = try companions.deviceLists(
                 of: request.user, after: since.deviceLists, upTo: current.deviceLists)

@@ -13,6 +13,7 @@ struct Healing: Sendable {
     let world: World
     let cast: Cast
     let rooms: [RoomID]
+    let clients: [SyncingClient]
 
     /// Gives the number of events in the rooms.
     func run() async -> Int {
@@ -31,6 +32,9 @@ struct Healing: Sendable {
                 for room in rooms where await !speak(server, in: room) { mute[room, default: []].insert(server.name) }
                 guard await settle("after word \(round) of \(server.name)") else { return 0 }
             }
+        }
+        do { try await SyncChecks(world: world, rooms: rooms, clients: clients).run() } catch {
+            world.records.find("what syncs told cannot be looked at: \(error)")
         }
         var events = 0
         for room in rooms {

@@ -61,10 +61,15 @@ final class SimulatedServer: RequestTaking {
 
     func take(_ request: IncomingRequest) async -> OutgoingResponse? {
         guard let life = state.withLock({ $0.life }) else { return nil }
-        let response = await life.take(request)
+        var response = await life.take(request)
         if let response, response.status.code == 500, !life.hasEnded {
             let path = request.target.path
             world.records.find("\(name) answered 500 to \(request.method.rawValue) \(path)")
+        }
+        if let tampering = SyncTampering(world.plan.sabotage), request.target.path == "/_matrix/client/v3/sync",
+            let body = try? await response?.body.collect(upTo: 64 << 20)
+        {
+            response?.body = HTTPBody(tampering.changed(body))
         }
         return response
     }

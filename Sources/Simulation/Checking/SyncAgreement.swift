@@ -1,0 +1,65 @@
+internal import HomeserverStorage
+internal import MatrixModel
+internal import MatrixRooms
+
+/// Whether what a client was told of a room by its syncs is what its server has.
+struct SyncAgreement: Sendable {
+    let told: ToldRoom
+    let view: ServerView
+    /// Events that no server may show, and why.
+    let forbidden: [EventID: String]
+
+    /// What they differ in, in words.
+    func differences() -> [String] { lost() + withheld() + stateDifferences() }
+
+    private var user: UserID { told.user }
+
+    /// All that came behind the beginning must have been told. Not what was fetched into gaps of the server's own: it may have
+    /// come after the client went by.
+    private func lost() -> [String] {
+        let start = told.beginning.flatMap { view.events[$0]?.position } ?? .min
+        return view.shown.values.sorted { $0.id < $1.id }.compactMap { event in
+            guard let position = event.position, position > start, position > 0,
+                position % StreamPositions.eventStep == 0, !told.events.contains(event.id)
+            else { return nil }
+            return "\(view.server) never told \(user) of \(event.id) (\(event.pdu.type)), which it shows"
+        }
+    }
+
+    /// What was told must be what the server shows.
+    private func withheld() -> [String] {
+        told.events.sorted().compactMap { id in
+            if let why = forbidden[id] { return "\(view.server) told \(user) of \(id): \(why)" }
+            guard let event = view.events[id] else {
+                return "\(view.server) told \(user) of \(id), and does not have it"
+            }
+            if event.flags.contains(.rejected) { return "\(view.server) told \(user) of \(id), which it rejected" }
+            if event.flags.contains(.softFailed) { return "\(view.server) told \(user) of \(id), which it soft-failed" }
+            return event.position == nil ? "\(view.server) told \(user) of \(id), which has no place" : nil
+        }
+    }
+
+    /// The state that was told must be the current one. That a key is no longer set cannot be told.
+    private func stateDifferences() -> [String] {
+        view.state.sorted { $0.key.description < $1.key.description }.compactMap { key, current in
+            let known = told.state[key]
+            if known == current { return nil }
+            if let known, !told.hasStateAfter, isFork(known, current) { return nil }
+            let name = known.map(\.text) ?? "nothing"
+            return "\(view.server) told \(user) of \(name) for \(key), and has \(current)"
+        }
+    }
+
+    /// Whether an event stood in a timeline and not on the way to the one that holds its place: a fork was decided against it,
+    /// which the state before a timeline cannot tell. Proposal: <https://github.com/matrix-org/matrix-spec-proposals/pull/4222>
+    private func isFork(_ known: EventID, _ current: EventID) -> Bool {
+        guard told.events.contains(known) else { return false }
+        var seen: Set<EventID> = [current]
+        var open = [current]
+        while let id = open.popLast() {
+            if id == known { return false }
+            for next in view.events[id]?.pdu.prevEvents ?? [] where seen.insert(next).inserted { open.append(next) }
+        }
+        return true
+    }
+}
