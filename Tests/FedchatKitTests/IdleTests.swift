@@ -2,7 +2,6 @@ import ClientEncryption
 import MatrixModel
 import PostQuantum
 import SQLDatabase
-import SQLiteEngine
 import Synchronization
 import Testing
 
@@ -13,12 +12,7 @@ import Testing
 
     /// A client of a room with an encrypted message in it, and its database.
     private func settled(isHybrid: Bool = false) async throws -> (client: Client, database: CountingDatabase) {
-        let found = Mutex<CountingDatabase?>(nil)
-        let (alice, _) = try await server.open("alice") { inner in
-            let database = CountingDatabase(inner)
-            found.withLock { $0 = database }
-            return database
-        }
+        let (alice, database) = try await server.openCounting("alice")
         try await PretendServer.running(alice) {
             let room = try await alice.create(RoomCreation())
             _ = try await alice.send("m.room.message", ["msgtype": "m.text", "body": "x"], to: room)
@@ -31,7 +25,7 @@ import Testing
             try await alice.syncOnce(holding: 0)
             try await alice.keepUpOnce()
         }
-        return (alice, try #require(found.withLock { $0 }))
+        return (alice, database)
     }
 
     @Test(arguments: [false, true]) func `an idle sync writes nothing, nor does the upkeep after it`(

@@ -6,6 +6,8 @@ import Logging
 import MatrixModel
 import SQLDatabase
 import SQLiteEngine
+import Synchronization
+import Testing
 
 /// Real clients of a pretended server.
 extension PretendServer {
@@ -31,6 +33,19 @@ extension PretendServer {
             homeserver: try Homeserver("https://a"))
         try await client.publishKeys()
         return (client, database)
+    }
+
+    /// Opens a new client, of whose database it is counted how often it writes.
+    func openCounting(
+        _ name: String, clock: PretendClock = PretendClock()
+    ) async throws -> (Client, CountingDatabase) {
+        let found = Mutex<CountingDatabase?>(nil)
+        let (client, _) = try await open(name, clock: clock) { inner in
+            let database = CountingDatabase(inner)
+            found.withLock { $0 = database }
+            return database
+        }
+        return (client, try #require(found.withLock { $0 }))
     }
 
     /// Runs clients while `work` goes on.

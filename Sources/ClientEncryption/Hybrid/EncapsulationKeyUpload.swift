@@ -12,20 +12,12 @@ extension EncryptionMachine {
     /// is switched off, device keys that do not, and then no new keys. Those that were published stay readable: the server may
     /// still give them to somebody with an older list of devices, and has no way to take them back.
     public func hybridKeyUpload(in connection: any SQLConnection) throws -> KeyUpload? {
-        guard
-            let row = try connection.query("SELECT uploaded, hybrid_offered, hybrid_offer_at FROM olm_account").first
-        else { throw EncryptionError.damagedStore(what: "the account") }
-        guard try row.bool(0) else { return nil }
-        let (isOffered, wantsOffer) = (try row.bool(1), try wantsOffer(in: connection))
-        if try isOffered || wantsOffer || hybridPolicy(in: connection) != .off,
-            let upload = try encapsulationKeyUpload(in: connection)
-        {
-            return upload
-        }
-        guard isOffered != wantsOffer, isDue(try row.integer(2), at: now()) else { return nil }
-        if wantsOffer, try !isPublished(in: connection) { return nil }
+        guard let offer = try ownOffer(in: connection) else { return nil }
+        if offer.needsKeys, let upload = try encapsulationKeyUpload(in: connection) { return upload }
+        guard offer.isDue else { return nil }
+        if offer.isWanted, try !isPublished(in: connection) { return nil }
         let account = try account(in: connection)
-        var keys = deviceKeys(account, offersHybrid: wantsOffer)
+        var keys = deviceKeys(account, offersHybrid: offer.isWanted)
         // The signature on the keys before does not fit these: better those than keys that nobody has signed.
         if try isSignedByUs(in: connection) {
             guard let signer = try signingKey(.selfSigning, in: connection) else { return nil }
@@ -34,20 +26,38 @@ extension EncryptionMachine {
         }
         return KeyUpload(
             call: APICall(.uploadKeys, body: ["device_keys": keys]), mark: account.uploadMark, hasFallbackKey: false,
-            hasOneTimeKeys: false, kind: .offer(wantsOffer, keys: keys))
+            hasOneTimeKeys: false, kind: .offer(offer.isWanted, keys: keys))
     }
 
     /// Whether ``hybridKeyUpload(in:)`` may have something to do.
     public func owesHybridKeys(in connection: any SQLConnection) throws -> Bool {
+        guard let offer = try ownOffer(in: connection) else { return false }
+        if offer.isDue { return true }
+        guard offer.needsKeys else { return false }
+        return try connection.query("SELECT 1 FROM encapsulation_keys").isEmpty
+            || encapsulationKeysDue(in: connection) != nil
+    }
+
+    /// What this device's keys should say, and what is to be done for it.
+    private struct OwnOffer {
+        let isWanted: Bool
+        /// Whether device keys that say so are to be published.
+        let isDue: Bool
+        /// Whether the server is to have encapsulation keys.
+        let needsKeys: Bool
+    }
+
+    /// nil as long as the device's keys have not been uploaded.
+    private func ownOffer(in connection: any SQLConnection) throws -> OwnOffer? {
         guard
             let row = try connection.query("SELECT uploaded, hybrid_offered, hybrid_offer_at FROM olm_account").first
         else { throw EncryptionError.damagedStore(what: "the account") }
-        guard try row.bool(0) else { return false }
-        let (isOffered, wantsOffer) = (try row.bool(1), try wantsOffer(in: connection))
-        if isOffered != wantsOffer, isDue(try row.integer(2), at: now()) { return true }
-        guard try isOffered || wantsOffer || hybridPolicy(in: connection) != .off else { return false }
-        return try connection.query("SELECT 1 FROM encapsulation_keys").isEmpty
-            || encapsulationKeysDue(in: connection) != nil
+        guard try row.bool(0) else { return nil }
+        let (isOffered, isWanted) = (try row.bool(1), try wantsOffer(in: connection))
+        let isTime = isDue(try row.integer(2), at: now())
+        return OwnOffer(
+            isWanted: isWanted, isDue: isOffered != isWanted && isTime,
+            needsKeys: try isOffered || isWanted || hybridPolicy(in: connection) != .off)
     }
 
     private func isPublished(in connection: any SQLConnection) throws -> Bool {

@@ -88,6 +88,6 @@ extension Client {
         uncountedRoomKeys += keys.count
         var update = ClientUpdate()
         update.roomKeys = keys
-        for listener in listeners.values { listener.yield(update) }
+        announce(update)
     }
 }

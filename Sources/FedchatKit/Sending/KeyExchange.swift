@@ -51,7 +51,7 @@ extension Client {
             let answer = try await call(query.call)
             report(try await database.write { try machine.queried(query, response: answer, in: $0) })
             // Whoever waits for something looks again: there may be notices.
-            for listener in listeners.values { listener.yield(ClientUpdate()) }
+            announce(ClientUpdate())
         }
     }
 

@@ -76,7 +76,7 @@ extension Client {
         uncountedRoomKeys += update.roomKeys.count
         hasSynced = true
         recent.take(update, at: now())
-        for listener in listeners.values { listener.yield(update) }
+        announce(update)
     }
 
     /// Whose devices have changed since the position that the server did not know any more for a sync; nil where it does not
@@ -185,6 +185,11 @@ extension Client {
 
     func stopUpdates(_ id: Int) {
         listeners.removeValue(forKey: id)?.finish()
+    }
+
+    /// Tells those who listen.
+    func announce(_ update: ClientUpdate) {
+        for listener in listeners.values { listener.yield(update) }
     }
 
     /// Waits until the first sync since the start is taken in. Throws `timedOut` or `notLoggedIn`.

@@ -1,4 +1,5 @@
 internal import HomeserverStorage
+internal import Logging
 internal import MatrixModel
 internal import MatrixRooms
 
@@ -38,17 +39,29 @@ struct HistoryJudging {
         servers = [origin] + others
     }
 
-    /// Judges an event after those that it follows.
-    /// - Throws: `PDUJudgement.Unjudgeable` where what it builds on cannot be had; `DatabaseError`, `CorruptState`,
-    ///   `ResolutionFailure`.
-    mutating func judge(_ event: PDU) async throws -> JudgedPDU {
+    /// Judges events, each after those that it follows. One of which what it builds on cannot be had is left out.
+    /// - Throws: `DatabaseError`, `CorruptState`, `ResolutionFailure`.
+    mutating func judge(_ events: [PDU]) async throws -> [JudgedPDU] {
+        // All at once where that can be: the states after them need their numbers.
+        try await judgement.keep(events.filter { !$0.prevEvents.isEmpty }, in: room)
+        var found: [JudgedPDU] = []
+        for event in events {
+            do { found.append(try await judge(event)) } catch let error as PDUJudgement.Unjudgeable {
+                judgement.environment.logger.info(
+                    "history left out", metadata: ["event": "\(event.id)", "cause": "\(error.reason)"])
+            }
+        }
+        return found
+    }
+
+    /// Judges an event after those that it follows. Throws `PDUJudgement.Unjudgeable` too.
+    private mutating func judge(_ event: PDU) async throws -> JudgedPDU {
         if event.id == create.id {
             after[event.id] = try await judgement.reader.storeState(of: [create], room: room)
-            return JudgedPDU(pdu: event, verdict: .accepted, stateBefore: .empty, isBackfilled: true)
+            return judged(event, .accepted, at: .empty)
         }
         guard !event.prevEvents.isEmpty else {
-            let verdict = Verdict.rejected("a second beginning of the room")
-            return JudgedPDU(pdu: event, verdict: verdict, stateBefore: nil, isBackfilled: true)
+            return judged(event, .rejected("a second beginning of the room"), at: nil)
         }
         var before = try await judgement.reader.stateBefore(event.prevEvents, in: room, after: after)
         var verdict = Verdict.accepted
@@ -65,11 +78,16 @@ struct HistoryJudging {
             }
         }
         if let before { after[event.id] = try await state(after: event, before, verdict) }
-        return JudgedPDU(pdu: event, verdict: verdict, stateBefore: before, isBackfilled: true)
+        return judged(event, verdict, at: before)
+    }
+
+    private func judged(_ event: PDU, _ verdict: Verdict, at before: StateRoot?) -> JudgedPDU {
+        JudgedPDU(pdu: event, verdict: verdict, stateBefore: before, isBackfilled: true)
     }
 
     private func state(after event: PDU, _ before: StateRoot, _ verdict: Verdict) async throws -> StateRoot {
         guard let key = StateKey(of: event), !verdict.isRejection else { return before }
+        // One whose auth events have come only now was not kept with the others.
         try await judgement.keep([event], in: room)
         guard let stored = try await judgement.stored([event.id])[event.id] else { return before }
         return try await judgement.reader.storeState([key: stored.nid], on: before, room: room)

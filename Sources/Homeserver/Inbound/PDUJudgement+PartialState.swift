@@ -15,7 +15,7 @@ extension PDUJudgement {
         if let reason = try await refusal(of: event, at: before, create, room.version.rules) {
             verdict = .rejected("state before: \(reason)")
         }
-        return JudgedPDU(pdu: event, verdict: verdict, stateBefore: before, knowledge: room.knowledge)
+        return judged(event, verdict, at: before, in: room)
     }
 
     /// How much of a told state must be had.

@@ -33,8 +33,7 @@ extension PDUJudgement {
                 (try? authorize(event, given: state, by: rules, create: create)) != nil,
                 policy.map({ !RoomPolicy.covers(event.type, stateKey: event.stateKey) || $0.recommends(event) }) ?? true
             else { break }
-            judged.append(
-                JudgedPDU(pdu: event, verdict: .accepted, stateBefore: before, knowledge: room.knowledge))
+            judged.append(self.judged(event, .accepted, at: before, in: room))
         }
         guard judged.count > 1 else { return 0 }
         try await writer.append(judged, to: room.id)

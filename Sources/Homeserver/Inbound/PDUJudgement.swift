@@ -186,9 +186,7 @@ struct PDUJudgement: Sendable {
                 room.isPartial
                 ? try await reader.partialStateBefore(event, auth: [], in: room)
                 : try await reader.stateBefore(event.prevEvents, in: room)
-            return JudgedPDU(
-                pdu: event, verdict: .rejected("auth events: \(reason)"), stateBefore: before,
-                knowledge: room.knowledge)
+            return judged(event, .rejected("auth events: \(reason)"), at: before, in: room)
         }
         if room.isPartial {
             var judged = try await judgePartially(event, auth: auth.events, in: room, create: create.pdu)
@@ -203,28 +201,27 @@ struct PDUJudgement: Sendable {
         // By the state before it.
         let before = try await stateBefore(event, in: room, from: source)
         if let reason = try await refusal(of: event, at: before, create.pdu, rules) {
-            return JudgedPDU(
-                pdu: event, verdict: .rejected("state before: \(reason)"), stateBefore: before,
-                knowledge: room.knowledge)
+            return judged(event, .rejected("state before: \(reason)"), at: before, in: room)
         }
         // By the current state.
         if before != room.state, let reason = try await refusal(of: event, at: room.state, create.pdu, rules) {
-            return JudgedPDU(pdu: event, verdict: .softFailed(reason), stateBefore: before, knowledge: room.knowledge)
+            return judged(event, .softFailed(reason), at: before, in: room)
         }
         if try await isPurged(event, in: room) {
-            return JudgedPDU(
-                pdu: event, verdict: .softFailed("older than what is kept"), stateBefore: before,
-                knowledge: room.knowledge)
+            return judged(event, .softFailed("older than what is kept"), at: before, in: room)
         }
         // By the policy server.
         guard let signed = try await recommended(event, in: room, from: source) else {
-            return JudgedPDU(
-                pdu: event, verdict: .softFailed("the policy server did not sign"), stateBefore: before,
-                knowledge: room.knowledge)
+            return judged(event, .softFailed("the policy server did not sign"), at: before, in: room)
         }
-        return JudgedPDU(
-            pdu: signed, verdict: .accepted, stateBefore: before, knowledge: room.knowledge,
-            destinations: try await untold(of: event, before: before, in: room))
+        var accepted = judged(signed, .accepted, at: before, in: room)
+        accepted.destinations = try await untold(of: event, before: before, in: room)
+        return accepted
+    }
+
+    /// An event as it was judged by what is known of its room.
+    func judged(_ event: PDU, _ verdict: Verdict, at before: StateRoot?, in room: RoomRecord) -> JudgedPDU {
+        JudgedPDU(pdu: event, verdict: verdict, stateBefore: before, knowledge: room.knowledge)
     }
 
     /// Whom nobody else may have told of a removal: the server of a user who has joined since the state before it. The server

@@ -155,24 +155,14 @@ final class RemoteHistory: RemoteBackfilling {
                 byID[id] = nil
             }
         }
-        // All at once where that can be; judging needs their numbers.
-        try await judgement.keep(byID.values.filter { !$0.prevEvents.isEmpty }, in: room)
-        var judged: [JudgedPDU] = []
-        for event in RoomImport.ordered(byID, by: \.prevEvents) {
-            if let stored = known[event.id] {
-                // Part of the state, whose place is found now; all else is where it belongs.
-                guard stored.flags.contains(.outlier), !stored.flags.contains(.rejected) else { continue }
-            }
-            do {
-                var history = try await judging.judge(event)
-                history.gapEnd = gap?.end
-                judged.append(history)
-            } catch let error as PDUJudgement.Unjudgeable {
-                environment.logger.info(
-                    "history left out", metadata: ["event": "\(event.id)", "cause": "\(error.reason)"])
-            }
+        let history = RoomImport.ordered(byID, by: \.prevEvents).filter { event in
+            // Of what is here, what is part of the state finds its place now; all else is where it belongs.
+            guard let stored = known[event.id] else { return true }
+            return stored.flags.contains(.outlier) && !stored.flags.contains(.rejected)
         }
+        var judged = try await judging.judge(history)
         guard !judged.isEmpty else { return false }
+        for index in judged.indices { judged[index].gapEnd = gap?.end }
         _ = try await writer.append(judged.reversed(), to: room.id)
         return true
     }

@@ -37,6 +37,8 @@ enum RoomLimits {
     static let prevEvents = EventLimits.prevEvents
     /// Different states after a room's extremities that are resolved all at once.
     static let statesResolved = 40
+    /// Servers that are sent in one write what is newest of a room, at most `prevEvents` events each.
+    static let serversToldAtOnce = 50
     /// Withheld events, one behind the other, that are looked through for what an event follows.
     static let withheldSteps = 100
 }

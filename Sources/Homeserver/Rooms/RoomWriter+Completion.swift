@@ -28,8 +28,9 @@ struct RoomCompletion: Sendable {
     /// - Throws: `TooManyToAmend`.
     func events(_ log: EventLog, _ room: Int64) throws -> [StoredEvent] {
         guard isAmendment else { return try log.partialEvents(room: room) }
-        let since = try log.events(since: joinNID, room: room, limit: RoomLimits.eventsAmended + 1)
-        guard since.count <= RoomLimits.eventsAmended else { throw TooManyToAmend() }
+        let nids = try log.nids(since: joinNID, room: room, limit: RoomLimits.eventsAmended + 1)
+        guard nids.count <= RoomLimits.eventsAmended else { throw TooManyToAmend() }
+        let since = try log.events(nids: nids).values
         // Only what builds on the join has its state by it.
         var following: [EventID: StoredEvent] = [:]
         let byID = Dictionary(since.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })

@@ -64,15 +64,26 @@ extension RoomWriter {
         }
         guard !ends.isEmpty else { return }
         let serving = RoomServing(environment: environment, reader: reader)
-        for server in servers where server != environment.serverName {
-            var sent: [Outbox.PendingPDU] = []
-            for event in ends {
-                guard let position = event.position, try await serving.isVisible(event, to: server) else { continue }
-                sent.append(Outbox.PendingPDU(position: position, eventNID: event.nid))
+        // In one order everywhere, so that two writers seldom wait for each other.
+        let others = servers.filter { $0 != environment.serverName }.sorted()
+        for part in others.chunked(into: RoomLimits.serversToldAtOnce) {
+            var told: [(server: String, pdus: [Outbox.PendingPDU])] = []
+            for server in part {
+                var pdus: [Outbox.PendingPDU] = []
+                for event in ends {
+                    guard let position = event.position, try await serving.isVisible(event, to: server) else {
+                        continue
+                    }
+                    pdus.append(Outbox.PendingPDU(position: position, eventNID: event.nid))
+                }
+                told.append((server.text, pdus))
             }
-            let pdus = sent
-            try await environment.database.groupedWrite {
-                try Outbox($0).enqueueAgain(pdus, roomNID: record.nid, destination: server.text)
+            let sent = told
+            try await environment.database.groupedWrite { connection in
+                let outbox = Outbox(connection)
+                for (server, pdus) in sent {
+                    try outbox.enqueueAgain(pdus, roomNID: record.nid, destination: server)
+                }
             }
         }
     }

@@ -193,16 +193,15 @@ public struct PartialRoomStore {
 }
 
 extension EventLog {
-    /// The events of a room that came after one, or have no place in its timeline; without outliers.
+    /// The numbers of a room's events that came after one, or have no place in its timeline; without outliers.
     /// - Throws: `DatabaseError`.
-    public func events(since nid: Int64, room: Int64, limit: Int) throws -> [StoredEvent] {
-        let nids = try connection.query(
+    public func nids(since nid: Int64, room: Int64, limit: Int) throws -> [Int64] {
+        try connection.query(
             """
             SELECT event_nid FROM events WHERE room_nid = \(room) AND (flags & 1) = 0 AND (position IS NULL
             OR position >= (SELECT position FROM events WHERE event_nid = \(nid))) LIMIT \(limit)
             """
         ).map { try $0.integer(0) }
-        return Array(try events(nids: nids).values)
     }
 
     /// The events of a room that were judged by a part of its state, as they came.

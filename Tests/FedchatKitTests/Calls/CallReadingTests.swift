@@ -1,7 +1,5 @@
 import ClientEncryption
 import MatrixModel
-import SQLDatabase
-import SQLiteEngine
 import Synchronization
 import Testing
 
@@ -10,18 +8,25 @@ import Testing
 @Suite("Calls: what is read for them") struct CallReadingTests {
     let server = PretendServer()
 
-    private func open(_ name: String, _ clock: PretendClock) async throws -> (Client, CountingDatabase) {
-        let found = Mutex<CountingDatabase?>(nil)
-        let (client, _) = try await server.open(name, clock: clock) { inner in
-            let database = CountingDatabase(inner)
-            found.withLock { $0 = database }
-            return database
-        }
-        return (client, try #require(found.withLock { $0 }))
+    /// What is read for Alice, with an event of a room that waits for its key.
+    private struct Waiting {
+        let room: RoomID
+        let clock: PretendClock
+        let database: CountingDatabase
+        let reading: CallReading
     }
 
-    /// An event whose key has not come.
-    private func unread(_ name: String, at time: Int64) throws -> JSONView {
+    private func waiting() async throws -> Waiting {
+        let (room, clock) = (try RoomID("!room:a"), PretendClock())
+        let (alice, database) = try await server.openCounting("alice", clock: clock)
+        let reading = CallReading(alice, of: nil)
+        let update = try unread("one", in: room, at: clock.now)
+        #expect(try await reading.take(update, inCall: []).isEmpty)
+        return Waiting(room: room, clock: clock, database: database, reading: reading)
+    }
+
+    /// What a sync brings: an event whose key has not come.
+    private func unread(_ name: String, in room: RoomID, at time: Int64) throws -> ClientUpdate {
         let event: JSONValue = [
             "type": "m.room.encrypted", "sender": "@bob:a", "event_id": .string("$\(name)"),
             "origin_server_ts": .integer(time),
@@ -29,19 +34,16 @@ import Testing
                 "algorithm": "m.megolm.v1.aes-sha2", "session_id": "unknown", "ciphertext": "AwgA", "sender_key": "x",
             ],
         ]
-        return try JSONDocument(event.serialized()).root
+        var update = ClientUpdate()
+        update.timelines[room] = ClientUpdate.Timeline(events: [try JSONDocument(event.serialized()).root], gap: nil)
+        return update
     }
 
     @Test func `an event that waits for its key is decrypted anew when one comes, and when its time is over`()
         async throws
     {
-        let clock = PretendClock()
-        let (alice, database) = try await open("alice", clock)
-        let room = try RoomID("!room:a")
-        let reading = CallReading(alice, of: nil)
-        var update = ClientUpdate()
-        update.timelines[room] = ClientUpdate.Timeline(events: [try unread("one", at: clock.now)], gap: nil)
-        #expect(try await reading.take(update, inCall: []).isEmpty)
+        let waiting = try await waiting()
+        let (clock, database, reading) = (waiting.clock, waiting.database, waiting.reading)
         let before = database.writes
 
         for _ in 0..<20 { #expect(try await reading.release().isEmpty) }
@@ -52,7 +54,7 @@ import Testing
         keys.roomKeys = [SyncOutcome.RoomKey(room: try RoomID("!other:a"), session: "other")]
         _ = try await reading.take(keys, inCall: [])
         #expect(database.writes == before)
-        keys.roomKeys = [SyncOutcome.RoomKey(room: room, session: "other")]
+        keys.roomKeys = [SyncOutcome.RoomKey(room: waiting.room, session: "other")]
         _ = try await reading.take(keys, inCall: [])
         #expect(database.writes > before)
 
@@ -66,15 +68,10 @@ import Testing
     }
 
     @Test func `what comes behind an event that waits is in its turn`() async throws {
-        let clock = PretendClock()
-        let (alice, _) = try await open("alice", clock)
-        let room = try RoomID("!room:a")
-        let reading = CallReading(alice, of: nil)
-        var update = ClientUpdate()
-        update.timelines[room] = ClientUpdate.Timeline(events: [try unread("one", at: clock.now)], gap: nil)
-        _ = try await reading.take(update, inCall: [])
+        let waiting = try await waiting()
+        let (clock, reading) = (waiting.clock, waiting.reading)
         clock.advance(by: 2_000)
-        update.timelines[room] = ClientUpdate.Timeline(events: [try unread("two", at: clock.now)], gap: nil)
+        let update = try unread("two", in: waiting.room, at: clock.now)
         #expect(try await reading.take(update, inCall: []).isEmpty)
         clock.advance(by: 1_000)
         #expect(try await reading.release().count == 1)
@@ -83,15 +80,9 @@ import Testing
     }
 
     @Test func `a clock that goes back holds nothing for as long as it was ahead`() async throws {
-        let clock = PretendClock()
-        let (alice, _) = try await open("alice", clock)
-        let room = try RoomID("!room:a")
-        let reading = CallReading(alice, of: nil)
-        var update = ClientUpdate()
-        update.timelines[room] = ClientUpdate.Timeline(events: [try unread("one", at: clock.now)], gap: nil)
-        _ = try await reading.take(update, inCall: [])
-        clock.advance(by: -86_400_000)
-        #expect(try await reading.release().count == 1)
+        let waiting = try await waiting()
+        waiting.clock.advance(by: -86_400_000)
+        #expect(try await waiting.reading.release().count == 1)
     }
 
     @Test func `a room that is slow to be read back keeps no call waiting`() async throws {

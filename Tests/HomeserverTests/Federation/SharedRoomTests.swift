@@ -148,20 +148,7 @@ import Testing
     {
         try await TwoServers.run { servers in
             let club = try await servers.alice.createRoom("11")
-            let room = try await servers.alice.createRoom(
-                version,
-                [
-                    "preset": "private_chat",
-                    "initial_state": [
-                        [
-                            "type": "m.room.join_rules", "state_key": "",
-                            "content": [
-                                "join_rule": "restricted",
-                                "allow": [["type": "m.room_membership", "room_id": .string(club.text)]],
-                            ],
-                        ]
-                    ],
-                ])
+            let room = try await servers.alice.restricted(to: club, version)
             await #expect(throws: MatrixError.self) { try await servers.bob.join(room, via: servers.a) }
             try await servers.bob.join(club, via: servers.a)
             try await servers.bob.join(room, via: servers.a)
@@ -179,20 +166,9 @@ import Testing
     {
         try await TwoServers.run { servers in
             let club = try await servers.sharedRoom("11")
-            let room = try await servers.sharedRoom(
-                "12",
-                [
-                    "power_level_content_override": ["invite": 50],
-                    "initial_state": [
-                        [
-                            "type": "m.room.join_rules", "state_key": "",
-                            "content": [
-                                "join_rule": "restricted",
-                                "allow": [["type": "m.room_membership", "room_id": .string(club.text)]],
-                            ],
-                        ]
-                    ],
-                ])
+            let room = try await servers.alice.restricted(
+                to: club, "12", ["power_level_content_override": ["invite": 50]])
+            try await servers.bob.join(room, via: servers.a)
             for shared in [club, room] {
                 try await eventually { try await servers.b.reader.record(shared)?.isPartial == false }
             }

@@ -38,20 +38,7 @@ import Testing
             let open = try await alice.createRoom("12", ["name": "open"])
             let secret = try await alice.createRoom("12", ["name": "secret", "preset": "private_chat"])
             let deep = try await alice.createRoom("12", ["name": "deep"])
-            let club = try await alice.createRoom(
-                "12",
-                [
-                    "name": "club", "preset": "private_chat",
-                    "initial_state": [
-                        [
-                            "type": "m.room.join_rules", "state_key": "",
-                            "content": [
-                                "join_rule": "restricted",
-                                "allow": [["type": "m.room_membership", "room_id": .string(open.text)]],
-                            ],
-                        ]
-                    ],
-                ])
+            let club = try await alice.restricted(to: open, "12", ["name": "club"])
             try await add(open, to: root, by: alice, via: "a.test", order: "b")
             try await add(inner, to: root, by: alice, via: "a.test", order: "a", suggested: true)
             try await add(secret, to: root, by: alice, via: "a.test")
@@ -158,20 +145,7 @@ import Testing
     @Test func `a restricted room's summary names the rooms that let in, and these show it elsewhere`() async throws {
         try await TwoServers.run { servers in
             let club = try await servers.alice.createRoom("12")
-            let room = try await servers.alice.createRoom(
-                "12",
-                [
-                    "preset": "private_chat",
-                    "initial_state": [
-                        [
-                            "type": "m.room.join_rules", "state_key": "",
-                            "content": [
-                                "join_rule": "restricted",
-                                "allow": [["type": "m.room_membership", "room_id": .string(club.text)]],
-                            ],
-                        ]
-                    ],
-                ])
+            let room = try await servers.alice.restricted(to: club)
             let path = "/_matrix/client/v1/room_summary/\(percent(room.text))?via=a.test"
             #expect(try await servers.alice.ask(.get, path)["allowed_room_ids"] == [.string(club.text)])
             try await servers.bob.join(club, via: servers.a)

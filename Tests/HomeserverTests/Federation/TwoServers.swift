@@ -77,6 +77,19 @@ struct TestHomeserver: Sendable {
             return try RoomID(answer["room_id"]?.string ?? "")
         }
 
+        /// A room that lets in who is in another.
+        func restricted(
+            to club: RoomID, _ version: String = "12", _ more: [String: JSONValue] = [:]
+        ) async throws -> RoomID {
+            let rule: JSONValue = [
+                "join_rule": "restricted", "allow": [["type": "m.room_membership", "room_id": .string(club.text)]],
+            ]
+            var body = more
+            body["preset"] = "private_chat"
+            body["initial_state"] = [["type": "m.room.join_rules", "state_key": "", "content": rule]]
+            return try await createRoom(version, body)
+        }
+
         func join(_ room: RoomID, via server: TestHomeserver) async throws {
             let path =
                 "/_matrix/client/v3/join/\(percent(room.text))?server_name=\(server.name.text)&via=\(server.name.text)"
