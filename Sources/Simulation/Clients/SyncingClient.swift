@@ -1,3 +1,4 @@
+internal import HTTPTypes
 internal import HTTPMessages
 internal import MatrixModel
 internal import Synchronization
