@@ -1,5 +1,5 @@
-internal import HTTPTypes
 internal import HTTPMessages
+internal import HTTPTypes
 internal import MatrixModel
 internal import Synchronization
 
@@ -131,6 +131,7 @@ final class SyncingClient: Sendable {
                         timeline: section["timeline"],
                         state: section[manner.stateAfter?.key ?? "state"]?["events"]?.elements ?? [], since: since)
                     found += told.takeRepeated().map { (name, $0) }
+                    note(section, of: name, isJoined)
                     state.rooms[room] = isJoined ? told : nil
                 }
             }
@@ -138,6 +139,17 @@ final class SyncingClient: Sendable {
         }
         for (room, event) in found { world.records.find("\(room): \(user.user) is told \(event) twice") }
         return !left.isEmpty || !joined.isEmpty
+    }
+
+    /// What was told of a room, for who reads a trace.
+    private func note(_ section: JSONValue, of room: String, _ isJoined: Bool) {
+        let told = [section["timeline"], section[manner.stateAfter?.key ?? "state"]].map { part in
+            (part?["events"]?.elements ?? []).map { $0["event_id"]?.string?.prefix(8) ?? "" }.joined(separator: " ")
+        }
+        let isLimited = section["timeline"]?["limited"]?.bool == true
+        world.trace.note(
+            "\(user.user) told of \(isJoined ? "" : "leaving ")\(room)\(isLimited ? " limited" : ""): \(told[0]); \(told[1])"
+        )
     }
 
     /// Pages through what timelines of a room left out, the newest first.
