@@ -165,6 +165,28 @@ import Testing
         }
     }
 
+    @Test func `where too much has followed the join it is given up, and nothing else`() async throws {
+        try await play("12") { servers, _, carol, room in
+            let nid = try #require(try await servers.b.reader.record(room)?.nid)
+            try await servers.bob.say("before", room)
+            try await servers.b.environment.database.write {
+                try $0.execute(
+                    """
+                    INSERT INTO events (event_nid, room_nid, event_id, type, sender, depth, origin_server_ts, flags, body)
+                    WITH RECURSIVE numbers (number) AS (
+                        SELECT 1 UNION ALL SELECT number + 1 FROM numbers WHERE number <= \(Int64(RoomLimits.eventsAmended)))
+                    SELECT 1000000000 + number, room_nid, event_id || number, type, sender, depth, origin_server_ts, 0, body
+                    FROM events CROSS JOIN numbers WHERE room_nid = \(nid) AND type = 'm.room.message'
+                    """)
+            }
+            servers.network.set()
+            try await servers.askAgain(in: room, at: 0)
+            try await eventually { try await servers.leftOut(of: room) == nil }
+            #expect(try await servers.b.membership(carol.user, room) == nil)
+            #expect(try await servers.b.messages(room) == ["before"])
+        }
+    }
+
     @Test func `what was judged without it and is written after it is judged again`() async throws {
         try await play("12") { servers, _, carol, room in
             let before = try #require(try await servers.b.reader.record(room))
