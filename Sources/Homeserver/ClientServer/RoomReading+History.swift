@@ -13,6 +13,8 @@ extension RoomReading {
         var room: RoomRecord
         /// The history that goes on behind the page, and that this server does not hold.
         var gap: HistoryGap?
+        /// Whether the gap comes before the page, which is not read yet.
+        var beginsInGap = false
     }
 
     /// Gaps looked into for one page.
@@ -51,6 +53,9 @@ extension RoomReading {
             if !came { lost.formUnion(gap.missing) }
             found = try await page(paging, requester, without: lost)
         }
+        if found.beginsInGap, let gap = found.gap {
+            found = try await page(paging, requester, without: lost.union(gap.missing))
+        }
         return .json(bytes: found.body)
     }
 
@@ -78,6 +83,9 @@ extension RoomReading {
                 return Page(
                     body: JSONValue.object(["start": .string(start.description), "chunk": [], "state": []])
                         .serialized(), count: 0, room: access.room)
+            }
+            if let from = paging.from, let gap = try gap(above: from, in: access.room, gaps, connection) {
+                return Page(body: [], count: 0, room: access.room, gap: gap, beginsInGap: true)
             }
             let (after, upTo): (Int64?, Int64) =
                 paging.isBackward
@@ -116,6 +124,20 @@ extension RoomReading {
             writer.endObject()
             return Page(body: writer.bytes, count: found.entries.count, room: access.room, gap: gap)
         }
+    }
+
+    /// The gap before the event behind which a page begins: a timeline, or the page before, ended at it.
+    private func gap(
+        above start: TimelineToken, in room: RoomRecord, _ gaps: Set<EventID>, _ connection: any SQLConnection
+    ) throws -> HistoryGap? {
+        guard !gaps.isEmpty else { return nil }
+        let log = rooms.log(connection)
+        let place = try log.places(
+            room: room.nid, after: start.position, upTo: start.position + 1, limit: 1, newestFirst: true
+        ).first
+        guard let place, let event = try rooms.events.events([place.nid], from: log)[place.nid] else { return nil }
+        let missing = event.pdu.prevEvents.filter(gaps.contains)
+        return missing.isEmpty ? nil : HistoryGap(missing: missing, end: place.position)
     }
 
     /// The membership events of those who sent some events, as of the newest of them.

@@ -25,20 +25,25 @@ extension SyncAssembly {
         if !isAfter, let first = window.entries.first {
             point = try StatePoint(before: first.event, at: first.position, log)
         }
+        // These the timeline goes on from its begin; all else is as at its end, for a filter may have left it out, and the
+        // timeline may begin in a fork that knew less.
+        let told = isAfter ? [] : Set(window.entries.compactMap { StateKey(of: $0.event.pdu) })
         var changes: [StateKey: Int64] = [:]
         var haveMembersChanged = false
         if let known = span.known {
             let all = try span.end.changes(since: known, states)
-            // What is told after the timeline is all that there is; before it, what a gap left out.
-            if isAfter { changes = all } else if window.isLimited { changes = try point.changes(since: known, states) }
             haveMembersChanged = all.contains { $0.key.type == .member }
-            if !isAfter {
-                // What the timeline does not tell: a filter left it out, or a fork was decided so.
-                let told = Set(window.entries.compactMap { StateKey(of: $0.event.pdu) })
-                changes.merge(all.filter { !told.contains($0.key) }) { first, _ in first }
+            changes = all.filter { !told.contains($0.key) }
+            if window.isLimited, !told.isEmpty {
+                changes.merge(try point.changes(since: known, states).filter { told.contains($0.key) }) { $1 }
             }
         }
-        if span.isFull { changes.merge(try point.all(states)) { first, _ in first } }
+        if span.isFull {
+            var all = try span.end.all(states)
+            for key in told { all[key] = nil }
+            if !told.isEmpty { all.merge(try point.events(Array(told), states)) { $1 } }
+            changes.merge(all) { first, _ in first }
+        }
         if request.filter.lazyLoadsMembers {
             try loadMembersLazily(&changes, room, window, span, at: point, haveMembersChanged)
         }

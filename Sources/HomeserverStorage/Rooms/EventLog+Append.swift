@@ -124,11 +124,14 @@ extension EventLog {
     private func insertions(_ append: RoomAppend, live: Int, backfilled: Int) throws -> [SQL] {
         var statements: [SQL] = []
         var (liveIndex, backfilledIndex) = (0, 0)
+        let newest = append.events.last { $0.place == .live }
         for event in append.events {
             let position: SQL
+            var headState: StateRoot?
             switch event.place {
             case .live:
                 liveIndex += 1
+                if event.nid == newest?.nid, append.head?.state != event.stateAfter { headState = append.head?.state }
                 let back = Int64(live - liveIndex) * StreamPositions.eventStep
                 position = "(SELECT position FROM streams WHERE name = 'events') - \(back)"
             case .backfilled:
@@ -158,7 +161,8 @@ extension EventLog {
                 statements.append(
                     """
                     UPDATE events SET position = \(position), flags = \(event.flags.rawValue),
-                    state_after = \(event.stateAfter?.bytes), replaces = \(event.replaces)
+                    state_after = \(event.stateAfter?.bytes), replaces = \(event.replaces),
+                    head_state = \(headState?.bytes)
                     WHERE event_nid = \(event.nid)
                     """)
                 continue
@@ -167,11 +171,11 @@ extension EventLog {
             statements.append(
                 """
                 INSERT INTO events (event_nid, room_nid, event_id, type, state_key, sender, depth, origin_server_ts,
-                position, flags, state_after, replaces, sender_device, transaction_id, body)
+                position, flags, state_after, replaces, head_state, sender_device, transaction_id, body)
                 VALUES (\(event.nid), \(append.roomNID), \(pdu.id.text), \(StoredText.stored(pdu.type.text)),
                 \(pdu.stateKey.map(StoredText.stored)), \(pdu.sender.text), \(pdu.depth),
                 \(pdu.originServerTimestamp), \(position), \(event.flags.rawValue), \(event.stateAfter?.bytes),
-                \(event.replaces), \(event.origin?.device?.text), \(event.origin?.transactionID), \(body))
+                \(event.replaces), \(headState?.bytes), \(event.origin?.device?.text), \(event.origin?.transactionID), \(body))
                 """)
         }
         return statements

@@ -71,13 +71,13 @@ public struct EventLog {
         try connection.query("SELECT position FROM events WHERE event_id = \(id.text)").first?.optionalInteger(0)
     }
 
-    /// The state of a room at a position of its timeline: that after its last event at or before it. Nil before the first
-    /// event, or where the state is not known.
+    /// The state of a room at a position of its timeline: what its newest events resolved to when the last event at or before
+    /// it had come. Nil before the first event, or where the state is not known.
     /// - Throws: `DatabaseError`.
     public func stateRoot(room: Int64, at position: Int64) throws -> StateRoot? {
         try connection.query(
             """
-            SELECT state_after FROM events WHERE room_nid = \(room) AND position IS NOT NULL
+            SELECT COALESCE(head_state, state_after) FROM events WHERE room_nid = \(room) AND position IS NOT NULL
             AND position <= \(position) ORDER BY position DESC LIMIT 1
             """
         ).first?.optionalBytes(0).flatMap { StateRoot($0) }

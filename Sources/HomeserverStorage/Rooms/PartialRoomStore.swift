@@ -139,7 +139,8 @@ public struct PartialRoomStore {
     /// Takes the states away that are known in part.
     private static func clearingEvents(_ nid: Int64) -> SQL {
         """
-        UPDATE events SET flags = flags - 8, state_after = NULL WHERE room_nid = \(nid) AND (flags & 8) <> 0
+        UPDATE events SET flags = flags - 8, state_after = NULL, head_state = NULL
+        WHERE room_nid = \(nid) AND (flags & 8) <> 0
         """
     }
 

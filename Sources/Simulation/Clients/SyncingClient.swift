@@ -28,7 +28,7 @@ final class SyncingClient: Sendable {
     }
 
     /// How many of a thousand users have such a client.
-    private static let share = 350
+    private static let share = 500
     /// Pages of one gap before the next sync.
     private static let pagesAtOnce = 20
     /// Syncs to the end of what is new.
