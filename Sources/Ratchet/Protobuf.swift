@@ -41,7 +41,7 @@ package struct ProtobufReader {
     }
 
     private mutating func take(_ count: Int) throws(RatchetError) -> ArraySlice<UInt8> {
-        guard count >= 0, count <= rest.count else { throw Self.tooShort }
+        guard count <= rest.count else { throw Self.tooShort }
         defer { rest = rest.dropFirst(count) }
         return rest.prefix(count)
     }

@@ -95,6 +95,15 @@ import Testing
         var (pair, other) = (try OlmPair.acquainted(), try OlmPair())
         let message = try other.alice.encrypt([1], random: random)
         #expect(throws: RatchetError.wrongSession) { try pair.alice.decrypt(message) }
+        _ = try pair.alice.encrypt([], random: random)
+        #expect(throws: RatchetError.wrongSession) { try pair.alice.decrypt(message) }
+        // Nor is a message of this session read under the keys that began another.
+        let answer = try pair.bob.encrypt([2], random: random)
+        let renamed = PreKeyMessage.encoded(other.alice.keys, message: answer.bytes)
+        #expect(throws: RatchetError.wrongSession) {
+            try pair.alice.decrypt(OlmMessage(type: .preKey, bytes: renamed))
+        }
+        #expect(try pair.alice.decrypt(answer) == [2])
     }
 
     @Test func `a session of short codes reads a whole one`() throws {
@@ -199,6 +208,14 @@ import Testing
         }
         #expect(throws: RatchetError.malformed(rule: "a recovery key has 35 bytes")) {
             try RecoveryKey.decode(String(text.dropLast(2)))
+        }
+        // The same key after 8B 02 and after 8C 01, the parity byte right.
+        for other in [
+            "EsULWwc8kmYE83wuV6No7UNvJwRL3bGSjewEMNtFdzear2i4", "EyEgjA4f57yP32aeNWntLTCTRvE78MAEDKRAA2LJm2vavWSQ",
+        ] {
+            #expect(throws: RatchetError.malformed(rule: "a recovery key starts with 8B 01")) {
+                try RecoveryKey.decode(other)
+            }
         }
         #expect(throws: RatchetError.malformed(rule: "a recovery key has 48 characters")) {
             try RecoveryKey.decode(String(repeating: "z", count: 65))

@@ -34,6 +34,21 @@ import Testing
         }
     }
 
+    @Test func `a fallback key counts as published where it is the only key`() throws {
+        var device = OlmAccount(random: random)
+        device.generateFallbackKey(random: random)
+        let fallbackKey = try #require(device.unpublishedFallbackKey).publicKey
+        var awake = try DehydratedDevice(device, key: key, random: random).account(key: key)
+        #expect(awake.unpublishedFallbackKey == nil)
+        #expect(awake.uploadMark == 1)
+        let sender = OlmAccount(random: random)
+        var session = try sender.outboundSession(
+            identityKey: device.curve25519Key, oneTimeKey: fallbackKey, random: random)
+        let message = try PreKeyMessage(session.encrypt([7], random: random).bytes)
+        #expect(
+            try awake.inboundSession(identityKey: sender.curve25519Key, preKeyMessage: message).plaintext == [7])
+    }
+
     @Test func `it is laid out as vodozemac does`() throws {
         let device = account()
         let sealed = try DehydratedDevice(device, key: key, random: random)
@@ -71,6 +86,8 @@ import Testing
                 try DehydratedDevice(pickle: Array(sealed.pickle.prefix(index)), nonce: sealed.nonce).account(key: key)
             }
         }
+        let longest = DehydratedDevice(pickle: [UInt8](repeating: 0, count: 1 << 20), nonce: sealed.nonce)
+        #expect(throws: RatchetError.cannotOpen) { try longest.account(key: key) }
         let long = DehydratedDevice(pickle: [UInt8](repeating: 0, count: (1 << 20) + 1), nonce: sealed.nonce)
         #expect(throws: RatchetError.malformed(rule: "a pickle has at most 1 MiB")) { try long.account(key: key) }
     }

@@ -97,12 +97,45 @@ import Testing
         }
     }
 
-    @Test func `a key file that asks for four billion rounds is refused at once`() {
-        let bytes = [1] + [UInt8](repeating: 0, count: 32) + [255, 255, 255, 255] + [UInt8](repeating: 0, count: 40)
-        let file =
-            "-----BEGIN MEGOLM SESSION DATA-----\n\(Base64.encode(bytes))\n-----END MEGOLM SESSION DATA-----\n"
-        #expect(throws: RatchetError.outOfRange(rule: "1 to 10,000,000 PBKDF2 rounds")) {
+    @Test func `a key file that asks for more than ten million rounds is refused at once`() {
+        for rounds in [[255, 255, 255, 255], [0, 0x98, 0x96, 0x81]] as [[UInt8]] {
+            let bytes = [1] + [UInt8](repeating: 0, count: 32) + rounds + [UInt8](repeating: 0, count: 40)
+            let file =
+                "-----BEGIN MEGOLM SESSION DATA-----\n\(Base64.encode(bytes))\n-----END MEGOLM SESSION DATA-----\n"
+            #expect(throws: RatchetError.outOfRange(rule: "1 to 10,000,000 PBKDF2 rounds")) {
+                try KeyExport.open(file, passphrase: "a")
+            }
+        }
+        #expect(throws: RatchetError.outOfRange(rule: "1 to 10,000,000 PBKDF2 iterations")) {
+            try SecretStorageKey(passphrase: "a", salt: "b", iterations: 10_000_001)
+        }
+        #expect(KeyExport.standardRounds == 500_000)
+    }
+
+    @Test func `a key file has at most 1 GiB`() {
+        // Memory that nothing was written to: zeros that take up no room.
+        let count = (1 << 30) + 1
+        let file = String(unsafeUninitializedCapacity: count) { _ in count }
+        #expect(throws: RatchetError.malformed(rule: "a key file has at most 1 GiB")) {
             try KeyExport.open(file, passphrase: "a")
         }
+    }
+
+    /// All bits set.
+    private struct Ones: RandomSource {
+        func bytes(_ count: Int) -> [UInt8] { [UInt8](repeating: 0xff, count: count) }
+    }
+
+    @Test func `bit 63 of the first counter block is zero, and only that`() throws {
+        let ones = [UInt8](repeating: 0xff, count: 16)
+        let block = ones.prefix(8) + [0x7f] + ones.suffix(7)
+        let key = try SecretStorageKey(ones + ones)
+        #expect(try key.seal([1], name: "m.one", random: Ones()).iv == Array(block))
+        #expect(try key.check(random: Ones()).iv == Array(block))
+        let file = try KeyExport.seal([1], passphrase: "a", rounds: 1, random: Ones())
+        let text = file.split(separator: "\n").dropFirst().dropLast().joined()
+        let bytes = try #require(Base64.decode(text))
+        // After version and salt.
+        #expect(bytes[17..<33] == block)
     }
 }

@@ -176,7 +176,7 @@ import Testing
         let body = SecretBytes(Array("{\"a\":[1,2],\"b\":{\"7\":true,\"3\":null},\"c\":\"V1\"}".utf8), placement: .heap)
         let json = try PickleJSON(body)
         #expect(try json["a"].secret(2).bytes == [1, 2])
-        #expect(try json["b"].numbered(upTo: 2).map(\.number) == [3, 7])
+        #expect(try json["b"].numbered(upTo: 2).map(\.number).sorted() == [3, 7])
         #expect(throws: RatchetError.self) { try json["b"].numbered(upTo: 1) }
         #expect(throws: RatchetError.self) { try json["a"].secret(3) }
         #expect(try json["c"].text == "V1")
@@ -207,10 +207,17 @@ import Testing
         let third = try OlmAccount(libolmPickle: pickle(3, entry(5, true, present) + entry(6, true, before)), key: key)
         #expect(third.fallback?.publicKey == present.publicKey)
         #expect(third.previousFallback?.publicKey == before.publicKey)
+        let once = try OlmAccount(libolmPickle: pickle(3, entry(5, true, present) + entry(0, false, nil)), key: key)
+        #expect(once.fallback?.publicKey == present.publicKey && once.previousFallback == nil)
         let none = try OlmAccount(libolmPickle: pickle(3, entry(0, false, nil) + entry(0, false, nil)), key: key)
         #expect(none.fallback == nil && none.previousFallback == nil)
         let fourth = try OlmAccount(libolmPickle: pickle(4, [1] + entry(5, false, present)), key: key)
         #expect(fourth.unpublishedFallbackKey?.publicKey == present.publicKey)
+        // Whatever the number says, there are two.
+        let three = try OlmAccount(
+            libolmPickle: pickle(4, [3] + entry(5, false, present) + entry(6, true, before)), key: key)
+        #expect(three.fallback?.publicKey == present.publicKey)
+        #expect(three.previousFallback?.publicKey == before.publicKey)
         for (version, fallbacks) in [(1, []), (5, [0])] as [(UInt8, [UInt8])] {
             #expect(throws: RatchetError.unsupportedVersion(version)) {
                 try OlmAccount(libolmPickle: pickle(version, fallbacks), key: key)
@@ -226,10 +233,27 @@ import Testing
         }
     }
 
-    @Test func `unpublished keys before published ones get new numbers, so that none is published twice`() {
-        func key(_ number: UInt64, _ isPublished: Bool) -> OlmAccount.ImportedKey {
-            OlmAccount.ImportedKey(number: number, isPublished: isPublished, secret: .generate(random))
+    private func key(_ number: UInt64, _ isPublished: Bool) -> OlmAccount.ImportedKey {
+        OlmAccount.ImportedKey(number: number, isPublished: isPublished, secret: .generate(random))
+    }
+
+    @Test func `an unpublished key keeps its number unless a published one has it, or a higher one`() {
+        func account(_ keys: [OlmAccount.ImportedKey], nextNumber: UInt64) -> OlmAccount {
+            OlmAccount(
+                imported: keys, fallbacks: [], nextNumber: nextNumber, signingKey: .generate(random),
+                identitySecret: .generate(random))
         }
+        let alone = account([key(1, false)], nextNumber: 2)
+        #expect(alone.unpublishedOneTimeKeys.map(\.number) == [1])
+        #expect(alone.nextNumber == 2)
+        let keys = [key(5, true), key(5, false)]
+        let both = account(keys, nextNumber: 6)
+        #expect(both.unpublishedOneTimeKeys.map(\.number) == [6])
+        #expect(both.unpublishedOneTimeKeys.map(\.publicKey) == [keys[1].secret.publicKey])
+        #expect((both.oneTimeKeyCount, both.nextNumber) == (2, 7))
+    }
+
+    @Test func `unpublished keys before published ones get new numbers, so that none is published twice`() {
         let keys = [key(5, true), key(2, false), key(7, false), key(1, true)]
         let account = OlmAccount(
             imported: keys, fallbacks: [key(3, true), key(2, true)], nextNumber: 4, signingKey: .generate(random),

@@ -94,6 +94,26 @@ import Testing
         #expect(account.oneTimeKeyCount == 53)
     }
 
+    @Test func `keys are named by numbers in a row from one, whatever they are for`() {
+        var account = OlmAccount(random: random)
+        account.generateOneTimeKeys(2, random: random)
+        account.generateFallbackKey(random: random)
+        account.renameFallbackKey()
+        account.generateOneTimeKeys(1, random: random)
+        // Eight bytes, the highest first, in base64.
+        #expect(account.unpublishedOneTimeKeys.map(\.id) == ["AAAAAAAAAAE", "AAAAAAAAAAI", "AAAAAAAAAAU"])
+        #expect(account.unpublishedFallbackKey?.id == "AAAAAAAAAAQ")
+    }
+
+    @Test func `a server is to hold fifty one-time keys, and none are made where none are asked for`() {
+        #expect(OlmAccount.maximumOneTimeKeys == 50)
+        var account = OlmAccount(random: random)
+        for count in [0, -1, .min] {
+            account.generateOneTimeKeys(count, random: random)
+            #expect(account.oneTimeKeyCount == 0)
+        }
+    }
+
     @Test func `at most 5,000 one-time keys are kept, the newest ones`() {
         var account = OlmAccount(random: random)
         account.generateOneTimeKeys(2, random: random)

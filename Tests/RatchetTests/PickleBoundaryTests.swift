@@ -8,11 +8,14 @@ import Testing
     private let key = [UInt8](repeating: 5, count: 32)
     private let malformed = RatchetError.malformed(rule: "a pickle is as we wrote it")
 
-    /// The inside of a pickle of ours, changed.
-    private func changed(_ pickle: [UInt8], _ change: (inout [UInt8]) -> Void) throws -> [UInt8] {
-        let header = Array(pickle.prefix(2))
-        var body = try XChaCha20Poly1305.open(Array(pickle.dropFirst(2)), key: key, additionalData: header)
+    /// The inside of a pickle of ours, changed, and its version and kind, if they are given.
+    private func changed(
+        _ pickle: [UInt8], header: [UInt8]? = nil, _ change: (inout [UInt8]) -> Void
+    ) throws -> [UInt8] {
+        let own = Array(pickle.prefix(2))
+        var body = try XChaCha20Poly1305.open(Array(pickle.dropFirst(2)), key: key, additionalData: own)
         change(&body)
+        let header = header ?? own
         return header + (try XChaCha20Poly1305.seal(body, key: key, additionalData: header, random: random))
     }
 
@@ -42,6 +45,49 @@ import Testing
                 try read(Array(pickle.prefix(2)) + [UInt8](repeating: 0, count: (1 << 20) - 2))
             }
             #expect(throws: RatchetError.cannotOpen) { try read(Array(pickle.prefix(2))) }
+        }
+    }
+
+    @Test func `what is sealed as another kind is not read, though it is laid out alike`() throws {
+        let pickle = try OutboundGroupSession(random: random).pickle(key: key, random: random)
+        let kind = PickleKind.inboundGroupSession.rawValue
+        let renamed = try changed(pickle, header: [2, kind]) { _ in }
+        #expect(throws: malformed) { try OutboundGroupSession(pickle: renamed, key: key) }
+    }
+
+    @Test func `version 1 had seeds only, and is still read`() throws {
+        let account = OlmAccount(random: random)
+        // Its first byte says what kind of signing key follows.
+        let old = try changed(
+            account.pickle(key: key, random: random), header: [1, PickleKind.account.rawValue]
+        ) { $0.removeFirst() }
+        #expect(try OlmAccount(pickle: old, key: key).sign([1]) == account.sign([1]))
+        let group = OutboundGroupSession(random: random, form: .full)
+        // That byte follows the index and the ratchet; the form is the last.
+        let oldGroup = try changed(
+            group.pickle(key: key, random: random), header: [1, PickleKind.outboundGroupSession.rawValue]
+        ) {
+            $0.remove(at: 8 + MegolmRatchet.size)
+            $0.removeLast()
+        }
+        let read = try OutboundGroupSession(pickle: oldGroup, key: key)
+        #expect(read.sessionKey == group.sessionKey && read.form == .truncated)
+    }
+
+    @Test func `a session's pickle holds no more chains and skipped keys than a session`() throws {
+        let (alice, secret) = (try OlmPair.acquainted().alice, SecretBytes(key, placement: .pooled))
+        func session(chains: Int, skipped: Int) -> OlmSession {
+            let chain = ReceiverChain(
+                ratchetKey: alice.keys.baseKey, chain: ChainKey(secret, index: 99),
+                skipped: (0..<skipped).map { ReceiverChain.SkippedKey(index: UInt64($0), key: secret) })
+            return OlmSession(
+                keys: alice.keys, turn: alice.turn, receiving: Array(repeating: chain, count: chains), form: alice.form)
+        }
+        let full = session(chains: 5, skipped: 40)
+        #expect(try OlmSession(pickle: full.pickle(key: key, random: random), key: key) == full)
+        for more in [session(chains: 6, skipped: 40), session(chains: 5, skipped: 41)] {
+            let pickle = try more.pickle(key: key, random: random)
+            #expect(throws: malformed) { try OlmSession(pickle: pickle, key: key) }
         }
     }
 
@@ -135,6 +181,9 @@ import Testing
         #expect(throws: RatchetError.unsupportedVersion(2)) { try outbound(2, signing.publicKey.bytes) }
         #expect(throws: asLibolm) { try outbound(1, other.publicKey.bytes) }
         #expect(throws: asLibolm) { try outbound(1, signing.publicKey.bytes, tail: [0]) }
+        #expect(throws: RatchetError.unsupportedVersion(9)) {
+            try OutboundGroupSession(libolmPickle: libolm([0, 0, 0, 9]), key: key)
+        }
         for short in [[], [0, 0, 0]] as [[UInt8]] {
             #expect(throws: asLibolm) { try OutboundGroupSession(libolmPickle: libolm(short), key: key) }
         }

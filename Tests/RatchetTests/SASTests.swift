@@ -24,6 +24,7 @@ import Testing
         // Each bit lands in its own place: 0b000001 000010 … and 13 bits each.
         #expect(SASCode([0x04, 0x20, 0xc4, 0x14, 0x61, 0xc0]).emojiNumbers == [1, 2, 3, 4, 5, 6, 7])
         #expect(SASCode([0x00, 0x08, 0x00, 0x80, 0x06, 0x00]).decimals == [1001, 1002, 1003])
+        #expect(SASCode([0x04]) == SASCode([0x04, 0, 0, 0, 0, 0]))
     }
 
     @Test func `both sides see the same, and another info gives another code`() throws {
@@ -39,6 +40,16 @@ import Testing
         #expect(!theirs.verify("", of: "key", info: "i"))
         #expect(ours.legacyMAC(of: "key", info: "i") == theirs.legacyMAC(of: "key", info: "i"))
         #expect(ours.legacyMAC(of: "key", info: "i") != mac)
+    }
+
+    @Test func `codes are those of libolm, also in its wrong base64`() throws {
+        // The keys of RFC 7748, section 6.1; the message, the info and the deprecated code of libolm's own test.
+        let secret = try #require(Hex.decode("77076d0a7318a57d3c16c17251b26645df4c2f87ebc0992ab177fba51db92c2a"))
+        let other = try #require(Base64.decode("3p7bfXt9wbTTW2HC7OQ1Nz+DQ8hbeGdNrfx+FG+IK08"))
+        let sas = try SAS(secret: Curve25519.PrivateKey(secret)).established(with: Curve25519.PublicKey(other))
+        #expect(sas.mac(of: "Hello world!", info: "MAC") == "2nSMU3M+FMBTCWQg5IoIUoEErFZOjniAZTdqNhf+Dmo")
+        #expect(sas.legacyMAC(of: "Hello world!", info: "MAC") == "2nSMTXM+TStTU3RUVTNSVVZUTlNWVlpVVGxOV1ZscFY")
+        #expect(sas.code(info: "SAS") == SASCode([0x39, 0x87, 0xa8, 0x72, 0xe7, 0xb9]))
     }
 
     @Test func `a key of low order is refused`() throws {

@@ -52,6 +52,37 @@ import Testing
         }
     }
 
+    @Test func `fields that a message does not have are skipped, as are those of another type`() throws {
+        let key = Curve25519.PrivateKey.generate(random).publicKey
+        let code = [UInt8](repeating: 7, count: 8)
+        func foreign(_ writer: inout ProtobufWriter, bytes: [UInt8], integers: [UInt8]) {
+            for tag in bytes { writer.write([9, 9], tag: tag) }
+            for tag in integers { writer.write(300, tag: tag) }
+        }
+        var normal = ProtobufWriter(version: 3, capacity: 64)
+        normal.write(key.bytes, tag: 0x0a)
+        normal.write(2, tag: 0x10)
+        normal.write([1], tag: 0x22)
+        // The second and the third as bytes, the sixth; the first and the fourth as integers, the fifth.
+        foreign(&normal, bytes: [0x12, 0x1a, 0x32], integers: [0x08, 0x20, 0x28])
+        let message = try NormalMessage(parsing: (normal.bytes + code)[...])
+        #expect(message.ratchetKey == key && message.index == 2 && Array(message.ciphertext) == [1])
+
+        var megolm = ProtobufWriter(version: 3, capacity: 64)
+        megolm.write(5, tag: 0x08)
+        megolm.write([1], tag: 0x12)
+        foreign(&megolm, bytes: [0x0a, 0x1a], integers: [0x10, 0x18])
+        let group = try MegolmMessage(megolm.bytes + code + [UInt8](repeating: 7, count: 64))
+        #expect(group.index == 5 && Array(group.ciphertext) == [1])
+
+        let keys = SessionKeys(identityKey: key, baseKey: key, oneTimeKey: key)
+        var preKey = ProtobufWriter(version: 3, capacity: 64)
+        preKey.append(PreKeyMessage.encoded(keys, message: [1]).dropFirst())
+        foreign(&preKey, bytes: [0x2a], integers: [0x08, 0x10, 0x18, 0x20])
+        let first = try PreKeyMessage(preKey.bytes)
+        #expect(first.keys == keys && Array(first.message) == [1])
+    }
+
     @Test func `a Megolm ratchet wraps as published`() throws {
         for vector in try Vectors.read("megolm/ratchet.json").elements("megolm_ratchet") {
             var ratchet = try MegolmRatchet(bytes: vector.hex("start_hex"), index: 0)

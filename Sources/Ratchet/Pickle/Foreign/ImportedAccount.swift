@@ -31,7 +31,7 @@ extension OlmAccount {
             key.isPublished ? OneTimeKey(number: 0, secret: key.secret) : renumbered(key)
         }
         self.init(
-            signingKey: signingKey, identitySecret: identitySecret, nextNumber: max(next, 1),
+            signingKey: signingKey, identitySecret: identitySecret, nextNumber: next,
             oneTimeKeys: published.map { OneTimeKey(number: $0.number, secret: $0.secret) } + unpublished,
             // A published fallback key has the number 0, which must lie below.
             publishedBelow: max(mark, 1), fallback: fallback,

@@ -3,7 +3,8 @@ internal import Cryptography
 /// Reads what libolm wrote: integers of four bytes, big endian; lists with their number first; keys as they are.
 struct LibolmReader {
     private let body: SecretBytes
-    private var position = 0
+    /// After the version.
+    private var position = 4
 
     /// The number in front, by which libolm changed its layouts.
     let version: UInt32
@@ -18,7 +19,6 @@ struct LibolmReader {
         self.body = body
         guard body.count >= 4 else { throw Self.malformed }
         version = body.withBytes { $0.prefix(4).reduce(0) { $0 << 8 | UInt32($1) } }
-        position = 4
     }
 
     mutating func integer() throws(RatchetError) -> UInt32 {

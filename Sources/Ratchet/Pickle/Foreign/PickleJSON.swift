@@ -51,7 +51,7 @@ indirect enum PickleJSON {
         return values
     }
 
-    /// The members of an object whose names are numbers, by number.
+    /// The members of an object whose names are numbers, in any order.
     func numbered(upTo limit: Int) throws(RatchetError) -> [(number: UInt64, value: PickleJSON)] {
         guard case .object(let members) = self, members.count <= limit else { throw Self.malformed }
         var found: [(number: UInt64, value: PickleJSON)] = []
@@ -59,7 +59,7 @@ indirect enum PickleJSON {
             guard let number = UInt64(name), number < UInt64(Int64.max) else { throw Self.malformed }
             found.append((number, value))
         }
-        return found.sorted { $0.number < $1.number }
+        return found
     }
 
     /// A list of `count` bytes.
