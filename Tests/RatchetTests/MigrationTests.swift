@@ -246,6 +246,9 @@ import Testing
         let alone = account([key(1, false)], nextNumber: 2)
         #expect(alone.unpublishedOneTimeKeys.map(\.number) == [1])
         #expect(alone.nextNumber == 2)
+        let first = account([key(0, false)], nextNumber: 1)
+        #expect(first.unpublishedOneTimeKeys.map(\.number) == [1], "0 counts as published")
+        #expect(first.nextNumber == 2)
         let keys = [key(5, true), key(5, false)]
         let both = account(keys, nextNumber: 6)
         #expect(both.unpublishedOneTimeKeys.map(\.number) == [6])

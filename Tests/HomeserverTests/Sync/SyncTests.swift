@@ -31,7 +31,8 @@ import Testing
         #expect(joined["unread_notifications"] == ["highlight_count": 0, "notification_count": 0])
         #expect(answer["device_one_time_keys_count"] == ["signed_curve25519": 0])
         #expect(answer["device_unused_fallback_key_types"] == [])
-        #expect(answer["device_lists"] == ["changed": ["@alice:test"], "left": []], "what changed meanwhile no later sync tells")
+        // What changed meanwhile no later sync tells.
+        #expect(answer["device_lists"] == ["changed": ["@alice:test"], "left": []])
         #expect(answer["to_device"]?["events"] == [])
         #expect(answer["account_data"]?["events"]?.elements.map { $0["type"] } == ["m.push_rules"])
         let last = joined["timeline"]?["events"]?.elements.last

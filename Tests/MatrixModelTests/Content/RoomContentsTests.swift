@@ -17,6 +17,21 @@ import Testing
         #expect(HistoryVisibility(try event(.historyVisibility, [:])) == .shared)
     }
 
+    @Test func `a topic's plain text is the first representation of it, or the old field where there is none`() throws {
+        func topic(_ representations: JSONValue) throws -> String? {
+            let content: JSONValue = ["topic": "old", "m.topic": ["m.text": representations]]
+            return RoomTopic(try event(.topic, content).content).plainText
+        }
+        let (html, plain): (JSONValue, JSONValue) = (
+            ["mimetype": "text/html", "body": "<b>new</b>"], ["mimetype": "text/plain", "body": "new"]
+        )
+        #expect(try topic([html, plain]) == "new")
+        #expect(try topic([html, ["body": "unnamed"], plain]) == "unnamed")
+        #expect(try topic([html]) == nil)
+        #expect(try topic([]) == "old")
+        #expect(RoomTopic(try event(.topic, ["topic": "old"]).content).plainText == "old")
+    }
+
     @Test func `encryption has an algorithm, and periods if they are not said`() throws {
         #expect(RoomEncryption(try event(.encryption, [:])) == nil)
         let plain = try #require(RoomEncryption(try event(.encryption, ["algorithm": "m.megolm.v1.aes-sha2"])))

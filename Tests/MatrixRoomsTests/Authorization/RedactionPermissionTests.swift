@@ -41,6 +41,11 @@ import Testing
         let elsewhere = TestRoom(.v12, createContent: ["x": 1])
         let foreign = elsewhere.event(.redaction, by: .alice, redacts: message.id)
         #expect(!redactionApplies(foreign, to: message) { room })
+        // Nor where nobody knows whose room it is.
+        let own = room.event(.redaction, by: .alice, redacts: message.id)
+        #expect(redactionApplies(own, to: message) { RoomState() }, "of the same server it is not asked")
+        let others = room.event(.redaction, by: .bob, redacts: message.id)
+        #expect(!redactionApplies(others, to: message) { RoomState() })
         // A level that cannot be read redacts nothing.
         room.setPowerLevels(["redact": "x"])
         room.join(.bob)

@@ -21,10 +21,10 @@ extension OlmAccount {
             defer { next += 1 }
             return OneTimeKey(number: next, secret: key.secret)
         }
-        let top = published.last?.number
+        // vodozemac counts from 0, which here is the number of a published fallback key.
+        let top = published.last?.number ?? 0
         let unpublished = sorted.filter { !$0.isPublished }.map { key in
-            if let top, key.number <= top { return renumbered(key) }
-            return OneTimeKey(number: key.number, secret: key.secret)
+            key.number <= top ? renumbered(key) : OneTimeKey(number: key.number, secret: key.secret)
         }.sorted { $0.number < $1.number }
         let mark = unpublished.first?.number ?? next
         let fallback = fallbacks.first.map { key in
@@ -33,8 +33,7 @@ extension OlmAccount {
         self.init(
             signingKey: signingKey, identitySecret: identitySecret, nextNumber: next,
             oneTimeKeys: published.map { OneTimeKey(number: $0.number, secret: $0.secret) } + unpublished,
-            // A published fallback key has the number 0, which must lie below.
-            publishedBelow: max(mark, 1), fallback: fallback,
+            publishedBelow: mark, fallback: fallback,
             previousFallback: fallbacks.dropFirst().first.map { OneTimeKey(number: 0, secret: $0.secret) })
     }
 }
