@@ -2,6 +2,7 @@ internal import HomeserverStorage
 internal import Logging
 internal import MatrixModel
 internal import MatrixRooms
+internal import SQLDatabase
 
 /// Judges events of long ago that one server gave, earlier ones first: by their auth events and by the state before them. Where
 /// that does not follow from what is here, it is asked for, as whoever gave an event may be the only one who let it in.
@@ -20,6 +21,8 @@ struct HistoryJudging {
     /// Who may tell a state; those that did not are asked last.
     private var servers: [ServerName]
     private var asked = 0
+    /// Whether more of the room's state is still to come.
+    private let lacksState: Bool
     /// The states after the events that were judged. All are stored.
     private var after: [EventID: StateRoot] = [:]
 
@@ -35,6 +38,9 @@ struct HistoryJudging {
             throw PDUJudgement.Unjudgeable(reason: "the room has no create event")
         }
         (self.judgement, self.missing, self.room, self.create) = (judgement, missing, room, create)
+        lacksState = try await judgement.environment.database.read {
+            try room.isPartial || PartialRoomStore($0).roomWithLeftOut(room.nid) != nil
+        }
         self.origin = origin
         servers = [origin] + others
     }
@@ -74,6 +80,8 @@ struct HistoryJudging {
             if let before,
                 let reason = try await judgement.refusal(of: event, at: before, create.pdu, room.version.rules)
             {
+                // What is still to come may allow it, and nothing judges history again.
+                guard !lacksState else { throw PDUJudgement.Unjudgeable(reason: reason) }
                 verdict = .rejected("state before: \(reason)")
             }
         }
@@ -98,7 +106,10 @@ struct HistoryJudging {
         for server in servers where asked < Self.statesAsked {
             asked += 1
             do {
-                return try await judgement.toldState(before: event, in: room, by: missing, from: server, .told).root
+                // Without what is still to come it would be taken for whole, and what follows be judged by it.
+                return try await judgement.toldState(
+                    before: event, in: room, by: missing, from: server, lacksState ? .all : .told
+                ).root
             } catch is PDUJudgement.Unjudgeable {
                 servers.removeAll { $0 == server }
                 servers.append(server)

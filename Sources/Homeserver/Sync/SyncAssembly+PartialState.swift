@@ -10,17 +10,15 @@ extension SyncAssembly {
     /// Whether a room is not shown yet.
     func isHidden(_ room: SyncRoom) -> Bool { room.isPartial && hidesPartial }
 
-    /// Whether a room's members became known since the last sync.
-    func isCompleted(_ room: SyncRoom) -> Bool {
-        guard let since = request.since, let completed = room.completed else { return false }
-        return completed > since.events && !room.isPartial
-    }
+    /// Whether a room's members became known since the last sync, or state that had been left out.
+    func isWholeNow(_ room: SyncRoom) -> Bool { request.since.map { room.becameWhole(after: $0.events) } ?? false }
 
     /// Whether the user was joined to a room at the last sync, and shown it.
     func wasJoined(_ room: SyncRoom) throws -> Bool {
         guard let since = request.since, try history.membership(in: room, at: since.events) == .join else {
             return false
         }
-        return !(isCompleted(room) && hidesPartial)
+        let wasHidden = hidesPartial && room.completed.map { $0 > since.events } ?? false
+        return !wasHidden
     }
 }

@@ -98,7 +98,7 @@ extension SyncAssembly {
     private mutating func addJoined(_ room: SyncRoom, _ extras: RoomExtras) throws {
         var extras = extras
         let since = request.since
-        let isWholeNow = isCompleted(room)
+        let isWholeNow = self.isWholeNow(room)
         let wasJoined = try self.wasJoined(room)
         let known = wasJoined ? since : nil
         if !wasJoined {

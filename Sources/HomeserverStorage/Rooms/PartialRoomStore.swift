@@ -158,7 +158,8 @@ public struct PartialRoomStore {
                 INSERT INTO partial_rooms (room_nid, join_nid, resident)
                 VALUES (\(nid), \(join.nid), \(join.resident.text))
                 ON CONFLICT (room_nid) DO UPDATE SET join_nid = excluded.join_nid, resident = excluded.resident,
-                failures = 0, retry_at = 0, lease_until = 0, completed = NULL, left_out = NULL
+                failures = 0, retry_at = 0, lease_until = 0, completed = NULL, amended = NULL,
+                left_out = NULL
                 """,
             ]
             for start in stride(from: 0, to: servers.count, by: Limits.bindsPerStatement / 2) {
@@ -172,8 +173,10 @@ public struct PartialRoomStore {
             return [
                 clearingEvents(nid), forgetting,
                 """
-                UPDATE partial_rooms SET completed = (SELECT position FROM streams WHERE name = 'events'),
-                lease_until = 0, left_out = NULL
+                UPDATE partial_rooms SET lease_until = 0, left_out = NULL,
+                completed = COALESCE(completed, (SELECT position FROM streams WHERE name = 'events')),
+                amended = CASE WHEN completed IS NULL THEN NULL
+                    ELSE (SELECT position FROM streams WHERE name = 'events') END
                 WHERE room_nid = \(nid) AND (completed IS NULL OR left_out IS NOT NULL)
                 """,
             ] + (leftOut.map { [noting($0, nid, now: append.now)] } ?? [])

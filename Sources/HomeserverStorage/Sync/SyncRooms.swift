@@ -20,6 +20,13 @@ public struct SyncRoom: Sendable {
     public var isPartial: Bool
     /// The position of the stream `events` since which they are, if once they were not.
     public var completed: Int64?
+    /// The position since which state is known that was left out when the room was joined.
+    public var amended: Int64?
+
+    /// Whether all of its state came to be known after a position, or more of it than was known then.
+    public func becameWhole(after position: Int64) -> Bool {
+        !isPartial && [completed, amended].contains { $0.map { $0 > position } ?? false }
+    }
 }
 
 /// Finds the rooms that a sync has something to say about.
@@ -106,8 +113,9 @@ public struct SyncRooms {
         let statement: SQL =
             """
             SELECT m.room_nid, r.room_id, r.version, m.membership, m.event_nid, m.position, r.last_position, r.state,
-            r.flags, (SELECT p.completed FROM partial_rooms p WHERE p.room_nid = m.room_nid)
-            FROM room_members m JOIN rooms r ON r.room_nid = m.room_nid \(clause)
+            r.flags, p.completed, p.amended
+            FROM room_members m JOIN rooms r ON r.room_nid = m.room_nid
+            LEFT JOIN partial_rooms p ON p.room_nid = m.room_nid \(clause)
             \(includingForgotten ? SQL() : notForgotten)
             """
         return try connection.query(statement).map { row in
@@ -118,7 +126,7 @@ public struct SyncRooms {
                 nid: try row.integer(0), id: id, version: version, membership: membership,
                 memberNID: try row.integer(4), memberPosition: try row.integer(5), lastPosition: try row.integer(6),
                 state: state, isPartial: RoomKnowledge(flags: try row.integer(8)).isPartial,
-                completed: try row.optionalInteger(9))
+                completed: try row.optionalInteger(9), amended: try row.optionalInteger(10))
         }
     }
 

@@ -78,6 +78,45 @@ import Testing
         }
     }
 
+    @Test func `clients are told of it, and of nothing twice`() async throws {
+        try await play("12") { servers, _, carol, room in
+            func timeline(_ answer: JSONValue) -> [String] {
+                (answer["rooms"]?["join"]?[room.text]?["timeline"]?["events"]?.elements ?? []).compactMap {
+                    $0["event_id"]?.string
+                }
+            }
+            let first = try await servers.b.sync(servers.bob, lazy: false)
+            #expect(!timeline(first).isEmpty)
+            servers.network.set()
+            try await servers.askAgain(in: room, at: 0)
+            try await eventually { try await servers.leftOut(of: room) == nil }
+            let next = try #require(first["next_batch"]?.string)
+            let second = try await servers.b.sync(servers.bob, since: next, lazy: false)
+            let state = second["rooms"]?["join"]?[room.text]?["state"]?["events"]?.elements ?? []
+            #expect(state.contains { $0["state_key"]?.string == carol.user.text })
+            #expect(state.contains { $0["type"] == "m.room.topic" })
+            #expect(timeline(second) == [])
+        }
+    }
+
+    @Test func `history that it allows is not rejected without it`() async throws {
+        try await play("12") { servers, _, carol, room in
+            let path = "/_matrix/client/v3/rooms/\(percent(room.text))/messages?dir=b&limit=50"
+            func shown() async throws -> [String] {
+                let answer = try await servers.bob.ask(.get, path)
+                return (answer["chunk"]?.elements ?? []).compactMap { $0["sender"]?.string }
+            }
+            servers.network.set { $0.pathAndQuery.contains("/event/") ? .unreachable : .delivered }
+            try await servers.askAgain(in: room, at: .max)
+            _ = try await shown()
+            servers.network.set()
+            try await servers.askAgain(in: room, at: 0)
+            try await eventually { try await servers.leftOut(of: room) == nil }
+            // Her join and her topic, which were before Bob came.
+            try await eventually { try await shown().filter { $0 == carol.user.text }.count == 2 }
+        }
+    }
+
     /// The types of the state that a lazy sync tells of a room, and where to go on.
     private func synced(
         _ client: TestHomeserver.Client, _ room: RoomID, since: String?

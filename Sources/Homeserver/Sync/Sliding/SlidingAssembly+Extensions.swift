@@ -72,9 +72,8 @@ extension SlidingAssembly {
             let wasJoined = try history.membership(in: room, at: from.events) == .join
             switch room.membership {
             case .join:
-                let wasCompleted = room.completed.map { $0 > from.events && !room.isPartial } ?? false
                 let old = wasJoined ? try log.stateRoot(room: room.nid, at: from.events) : nil
-                try companions.note(room, since: old, wasJoined: wasJoined && !wasCompleted)
+                try companions.note(room, since: old, wasJoined: wasJoined && !room.becameWhole(after: from.events))
             case .leave, .ban: if wasJoined { try companions.left(room.nid) }
             case .invite, .knock: break
             }

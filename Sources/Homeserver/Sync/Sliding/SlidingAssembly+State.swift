@@ -34,8 +34,8 @@ extension SlidingAssembly {
         guard end.isShown else { return selection }
         var isUnchanged = true
         if let sent, let old = known.state, let knownConfig {
-            let wasCompleted = room.completed.map { $0 > sent && !room.isPartial } ?? false
-            let showsAllMembers = config.lazyMembers && !(timeline?.isLimited ?? false) && !wasCompleted
+            let showsAllMembers =
+                config.lazyMembers && !(timeline?.isLimited ?? false) && !room.becameWhole(after: sent)
             for change in try states.difference(from: old, to: end.state) {
                 selection.changed.insert(change.key)
                 let isWanted = config.allows(change.key)
