@@ -22,7 +22,7 @@ struct Healing: Sendable {
         guard await settle("after healing") else { return 0 }
         // Somebody of each server comes back to each room, where that is allowed.
         for user in cast.users {
-            for room in rooms { await user.join(room, via: cast.servers.map(\.name)) }
+            for room in rooms { await user.comeBack(to: room, via: cast.servers.map(\.name)) }
         }
         guard await settle("after all came back") else { return 0 }
         // A word of each server tells the others what they missed. The second ties all that the first left in parallel.

@@ -95,14 +95,24 @@ final class SimulatedUser: Sendable {
     /// Joins; the answer may be that it is not allowed, or that no server can help now.
     @discardableResult
     func join(_ room: RoomID, via servers: [ServerName]) async -> Bool {
+        await joinOnce(room, via: servers)?.isGood ?? false
+    }
+
+    /// Joins, and asks again while there is no answer or no server can help: others may already take the user for joined
+    /// while its own server does not, which then takes no events and gives no history to whoever came since.
+    func comeBack(to room: RoomID, via servers: [ServerName]) async {
+        for _ in 0..<10 {
+            if let answer = await joinOnce(room, via: servers), ![502, 503, 504].contains(answer.status) { return }
+            await world.sleep(chance.milliseconds(200...3_000))
+        }
+    }
+
+    private func joinOnce(_ room: RoomID, via servers: [ServerName]) async -> Answer? {
         let names = servers.map { "via=\($0.text)&server_name=\($0.text)" }.joined(separator: "&")
-        guard
-            let answer = await askOnce(
-                .post, "/_matrix/client/v3/join/\(PercentEncoding.encode(room.text))?\(names)", [:]),
-            answer.isGood
-        else { return false }
-        world.records.count { $0.joins += 1 }
-        return true
+        let answer = await askOnce(
+            .post, "/_matrix/client/v3/join/\(PercentEncoding.encode(room.text))?\(names)", [:])
+        if answer?.isGood == true { world.records.count { $0.joins += 1 } }
+        return answer
     }
 
     /// Sends an event and keeps asking until it is known whether it is sent.
