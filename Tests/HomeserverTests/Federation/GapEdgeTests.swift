@@ -1,9 +1,7 @@
 import HTTPMessages
 import HTTPTypes
 import Homeserver
-import HomeserverStorage
 import MatrixModel
-import SQLDatabase
 import Testing
 
 /// Where a page, or the timeline of a sync, ends just at a gap in what a server holds.
@@ -18,16 +16,7 @@ import Testing
             try await eventually { try await servers.b.messages(room) == ["before"] }
             let filter = percent(#"{"room":{"timeline":{"limit":20}}}"#)
             let first = try await servers.bob.ask(.get, "/_matrix/client/v3/sync?timeout=0&filter=\(filter)")
-            servers.network.set { $0.pathAndQuery.contains("/send/") ? .swallowed : .delivered }
-            for number in 0..<20 { try await servers.alice.say("\(number)", room) }
-            try await eventually {
-                try await servers.a.environment.database.read {
-                    try Outbox($0).pendingPDUs(for: "b.test", limit: 1).isEmpty
-                }
-            }
-            servers.network.set { $0.pathAndQuery.contains("get_missing_events") ? .unreachable : .delivered }
-            try await servers.alice.say("last", room)
-            try await eventually { try await servers.b.messages(room).last == "last" }
+            try await servers.leaveGap(in: room)
             var texts: [String] = []
             var from: String?
             if syncs {

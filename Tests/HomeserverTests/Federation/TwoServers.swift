@@ -199,6 +199,18 @@ struct TwoServers: Sendable {
         return room
     }
 
+    /// Alice says the numbers 0 to 19 and "last", of which `b.test` gets only the latter, and nobody tells it the rest of now.
+    func leaveGap(in room: RoomID) async throws {
+        network.set { $0.pathAndQuery.contains("/send/") ? .swallowed : .delivered }
+        for number in 0..<20 { try await alice.say("\(number)", room) }
+        try await eventually {
+            try await a.environment.database.read { try Outbox($0).pendingPDUs(for: "b.test", limit: 1).isEmpty }
+        }
+        network.set { $0.pathAndQuery.contains("get_missing_events") ? .unreachable : .delivered }
+        try await alice.say("last", room)
+        try await eventually { try await b.messages(room).last == "last" }
+    }
+
     /// Waits until both have the same state of a room.
     func agree(_ room: RoomID, _ location: SourceLocation = #_sourceLocation) async throws {
         try await eventually(location) { try await a.state(room) == b.state(room) }
