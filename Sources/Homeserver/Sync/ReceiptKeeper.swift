@@ -118,6 +118,12 @@ struct ReceiptKeeper: Sendable {
 
     // MARK: Other servers' users
 
+    /// Whether a user is joined to a room; where the members are not known yet, whether its server is.
+    private static func mayBeJoined(_ user: UserID, _ room: RoomRecord, _ store: RoomStore) throws -> Bool {
+        if let known = try store.membership(of: user, in: room.nid) { return known.membership == .join }
+        return try room.isPartial && store.joinedServers(room: room.nid).contains(user.serverName)
+    }
+
     /// Takes in an `m.receipt` EDU. Spec: <https://spec.matrix.org/v1.19/server-server-api/#receipts>
     func receiveReceipts(_ content: JSONView, from origin: ServerName) async throws {
         let sealer = environment.sealer
@@ -131,8 +137,7 @@ struct ReceiptKeeper: Sendable {
                 for (userName, receipt) in (types["m.read"]?.members ?? []).prefix(SyncLimits.itemsPerEDU) {
                     guard receipts.count < SyncLimits.itemsPerEDU, let user = try? UserID(userName),
                         user.serverName == origin, let text = receipt["event_ids"]?.elements.last?.string,
-                        let id = try? EventID(text),
-                        try store.membership(of: user, in: room.nid)?.membership == .join,
+                        let id = try? EventID(text), try Self.mayBeJoined(user, room, store),
                         let event = try log.event(id), event.roomNID == room.nid, let place = event.position
                     else { continue }
                     let thread = receipt["data"]?["thread_id"]?.string
@@ -156,9 +161,7 @@ struct ReceiptKeeper: Sendable {
         let until = isTyping ? environment.clock.now() + 30_000 : nil
         try await environment.database.groupedWrite { connection in
             let store = RoomStore(connection)
-            guard let room = try store.room(roomID),
-                try store.membership(of: user, in: room.nid)?.membership == .join
-            else { return }
+            guard let room = try store.room(roomID), try Self.mayBeJoined(user, room, store) else { return }
             try TypingStore(connection).set(user, room: room.nid, until: until, limit: SyncLimits.typingPerRoom)
         }
     }

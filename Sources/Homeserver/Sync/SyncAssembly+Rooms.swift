@@ -58,8 +58,10 @@ extension SyncAssembly {
         try countAhead(joined)
     }
 
+    /// Whether a room may be told as a whole: it was joined just now, or hidden until now.
     private func isNew(_ room: SyncRoom) -> Bool {
-        request.since.map { room.membership == .join && room.memberPosition > $0.events } ?? true
+        guard let since = request.since else { return true }
+        return room.membership == .join && (room.memberPosition > since.events || isWholeNow(room))
     }
 
     /// Receipts, typing and account data by room. For a first sync receipts are read room by room.
@@ -82,7 +84,7 @@ extension SyncAssembly {
         for room in changed { byNID[room, default: RoomExtras()].hasTyping = true }
         var dataByRoom: [RoomID: [AccountDataStore.Entry]] = [:]
         var data = accountData
-        // A room that was joined just now may have account data from before.
+        // A room that is told as a whole may have account data from before.
         if hasNewRooms, request.since != nil {
             data = try AccountDataStore(connection, sync.environment.sealer).all(request.user)
         }
@@ -105,6 +107,10 @@ extension SyncAssembly {
             extras.receipts = try ahead.receipts(of: room.nid, known: known) {
                 try ReceiptStore(connection).receipts(
                     room: room.nid, readableBy: request.user, limit: SyncLimits.receiptsPerRoom)
+            }
+            // Whoever began to type before the room was told types still.
+            if since != nil, !extras.hasTyping {
+                extras.hasTyping = try !TypingStore(connection).users(room: room.nid, now: request.now).isEmpty
             }
         } else if let since {
             extras.accountData.removeAll { $0.position <= since.accountData }

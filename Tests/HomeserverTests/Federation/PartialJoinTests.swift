@@ -97,7 +97,7 @@ extension TestHomeserver {
                 content: ["msgtype": "m.text", "body": .string(text)], roomID: room))
     }
 
-    /// The rooms of a user's sync.
+    /// The answer to a user's sync.
     func sync(_ client: Client, since: String? = nil, lazy: Bool) async throws -> JSONValue {
         var path = "/_matrix/client/v3/sync?timeout=0"
         if lazy { path += "&filter=" + percent(#"{"room":{"state":{"lazy_load_members":true}}}"#) }
@@ -168,9 +168,26 @@ extension TwoServers {
     @Test func `clients that load members lazily have it at once, others when it is whole`() async throws {
         try await LargeRoom.run { large in
             let (b, bob, room) = (large.servers.b, large.servers.bob, large.room)
+            let tag = "/_matrix/client/v3/user/\(percent(bob.user.text))/rooms/\(percent(room.text))/tags/u.large"
+            try await bob.ask(.put, tag, ["order": 0.5])
             try await bob.join(room, via: large.servers.a)
             try await large.servers.a.say("hello", room, as: 3)
             try await eventually { try await b.messages(room) == ["hello"] }
+            let alice = large.servers.alice
+            let typing = "/_matrix/client/v3/rooms/\(percent(room.text))/typing/\(percent(alice.user.text))"
+            try await alice.ask(.put, typing, ["typing": true, "timeout": 30_000])
+            try await eventually {
+                let told = try await b.sync(bob, lazy: true)["rooms"]?["join"]?[room.text]?["ephemeral"]?["events"]
+                return told?.elements.contains { $0["content"]?["user_ids"] == ["@alice:a.test"] } == true
+            }
+
+            // Another one types for longer than it takes to know the members, of which the clock here makes minutes.
+            let member = try UserID("@member3:a.test")
+            let until = b.environment.clock.now() + 86_400_000
+            try await b.environment.database.write { connection in
+                let nid = try #require(try RoomStore(connection).room(room)).nid
+                try TypingStore(connection).set(member, room: nid, until: until, limit: 10)
+            }
 
             let eager = try await b.sync(bob, lazy: false)
             #expect(eager["rooms"]?["join"]?[room.text] == nil)
@@ -201,6 +218,12 @@ extension TwoServers {
             #expect(
                 Set(told.filter { $0["type"]?.string == "m.room.member" }.compactMap { $0["state_key"]?.string }).count
                     == LargeRoom.members + 3)
+            // What was said of it while it was hidden.
+            let typers = (whole["ephemeral"]?["events"]?.elements ?? []).flatMap { event in
+                event["content"]?["user_ids"]?.elements.compactMap(\.string) ?? []
+            }
+            #expect(typers.contains(member.text))
+            #expect(whole["account_data"]?["events"]?.elements.contains { $0["type"] == "m.tag" } == true)
             // Who had it already hears whose devices matter now, and how many they are.
             let next = try await b.sync(bob, since: lazy["next_batch"]?.string, lazy: true)
             #expect((next["device_lists"]?["changed"]?.elements.count ?? 0) >= LargeRoom.members)

@@ -180,6 +180,13 @@ import Testing
         #expect(users(answer) == [])
         #expect(try await type(["typing": false]) == 200)
         #expect(users(try await server.sync(bob, since: answer.next)) == nil)
+        // Who comes in while somebody types is told so.
+        let before = try await server.sync(carol)
+        #expect(try await type(["typing": true, "timeout": 1_000]) == 200)
+        answer = try await server.sync(carol, since: before.next)
+        #expect(answer.room(room) == nil)
+        try await server.set(.join, carol, room)
+        #expect(users(try await server.sync(carol, since: answer.next)) == ["@alice:test"])
         let path = "v3/rooms/\(room)/typing/@bob:test"
         #expect(try await server.call(.put, path, as: alice, ["typing": true]).errcode == "M_FORBIDDEN")
     }
