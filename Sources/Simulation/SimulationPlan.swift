@@ -22,6 +22,10 @@ public struct SimulationPlan: Sendable, Hashable {
         case repeatedEvent = "repeated-event"
         /// Syncs tell no state beside timelines.
         case untoldState = "untold-state"
+        /// Syncs tell of no joined rooms.
+        case untoldJoining = "untold-joining"
+        /// Syncs tell of no rooms that were left.
+        case untoldLeaving = "untold-leaving"
     }
 
     /// All that happens follows from this.

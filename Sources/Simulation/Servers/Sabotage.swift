@@ -18,7 +18,8 @@ struct Sabotage: Sendable {
     func end() async {
         guard let victim = cast.servers.first?.name else { return }
         switch world.plan.sabotage {
-        case nil, .lostOutbox, .unsyncedWrites, .keptServer, .untoldEvent, .repeatedEvent, .untoldState: return
+        case nil, .lostOutbox, .unsyncedWrites, .keptServer: return
+        case .untoldEvent, .repeatedEvent, .untoldState, .untoldJoining, .untoldLeaving: return
         case .changedState:
             await change(
                 """

@@ -6,15 +6,23 @@ struct SyncTampering: Sendable {
 
     /// `nil` for a sabotage of something else.
     init?(_ sabotage: SimulationPlan.Sabotage?) {
-        guard let sabotage, [.untoldEvent, .repeatedEvent, .untoldState].contains(sabotage) else { return nil }
+        let own: [SimulationPlan.Sabotage] = [
+            .untoldEvent, .repeatedEvent, .untoldState, .untoldJoining, .untoldLeaving,
+        ]
+        guard let sabotage, own.contains(sabotage) else { return nil }
         self.sabotage = sabotage
     }
 
     /// The answer as the client gets it.
     func changed(_ answer: [UInt8]) -> [UInt8] {
-        guard var value = try? JSONValue.parse(answer), var joined = value["rooms"]?["join"] else { return answer }
-        for (name, room) in joined.members { joined[name] = changed(room) }
-        var rooms = value["rooms"] ?? [:]
+        guard var value = try? JSONValue.parse(answer), var rooms = value["rooms"], var joined = rooms["join"] else {
+            return answer
+        }
+        switch sabotage {
+        case .untoldJoining: joined = [:]
+        case .untoldLeaving: rooms["leave"] = [:]
+        default: for (name, room) in joined.members { joined[name] = changed(room) }
+        }
         rooms["join"] = joined
         value["rooms"] = rooms
         return value.serialized()

@@ -107,7 +107,7 @@ public struct CallEvent: Sendable, Hashable {
             case .streamMetadataChanged(let streams): ["sdp_stream_metadata": streams.streamsJSON]
             }
         content["call_id"] = .string(call.text)
-        content["version"] = isVersion0 ? 0 : "1"
+        content["version"] = isVersion0 ? .integer(0) : "1"
         if let party { content["party_id"] = .string(party.text) }
         return content
     }
