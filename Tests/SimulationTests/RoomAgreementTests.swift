@@ -47,16 +47,51 @@ import Testing
         // Nobody withheld it: it is lost to the others.
         #expect(RoomAgreement(views: views([nil, nil]), mute: mute).differences().count == 2)
         #expect(RoomAgreement(views: views([.rejected, nil]), mute: mute).differences().count == 2)
+        // Nor does anything lead to what a hostile server told that one alone.
+        let hostile = Set([pdu.sender.serverName])
+        #expect(RoomAgreement(views: views([nil, nil]), mute: mute, hostile: hostile).differences() == [])
+        #expect(RoomAgreement(views: views([nil, nil]), mute: [], hostile: hostile).differences().count == 2)
         #expect(RoomAgreement(views: views([EventFlags(), EventFlags()]), mute: mute).differences() == [])
+    }
+
+    @Test func `a mute server ends where it withheld what another went on with`() throws {
+        let next = try PDU(
+            parsing: JSONDocument(
+                Array(
+                    #"""
+                    {"type":"m.room.message","sender":"@a0:a.test","room_id":"!r:a.test","content":{"body":"x"},"depth":6,
+                    "prev_events":["\#(pdu.id)"],"auth_events":[],"origin_server_ts":1,"hashes":{"sha256":"x"},"signatures":{}}
+                    """#.utf8)
+            ).root, version: .v11)
+        func view(_ name: ServerName, _ flags: EventFlags, endsIn end: PDU) -> ServerView {
+            let events = [(pdu, EventFlags()), (next, flags)].map { pdu, flags in
+                StoredEvent(
+                    nid: 1, pdu: pdu, roomNID: 1, position: 1, flags: flags, stateAfter: nil, replaces: nil)
+            }
+            return ServerView(
+                server: name, version: .v11, state: [:], extremities: [end.id],
+                events: Dictionary(uniqueKeysWithValues: events.map { ($0.id, $0) }), stateAfter: [:], joined: [])
+        }
+        let views = [view(names[0], .softFailed, endsIn: pdu), view(names[1], EventFlags(), endsIn: next)]
+        #expect(RoomAgreement(views: views, mute: Set(names)).differences() == [])
+        #expect(RoomAgreement(views: views, mute: []).differences().count == 1)
     }
 
     @Test func `states that differ are told apart`() throws {
         let (key, id) = (StateKey(.topic, ""), pdu.id)
-        let views = zip(names, [id, nil, id]).map { name, topic in
-            ServerView(
-                server: name, version: .v11, state: topic.map { [key: $0] } ?? [:], extremities: [], events: [:],
-                stateAfter: [:], joined: [])
+        func views(_ topics: [EventID?], _ events: [EventID: StoredEvent] = [:]) -> [ServerView] {
+            zip(names, topics).map { name, topic in
+                ServerView(
+                    server: name, version: .v11, state: topic.map { [key: $0] } ?? [:], extremities: [],
+                    events: topic == nil ? [:] : events, stateAfter: [:], joined: [])
+            }
         }
-        #expect(RoomAgreement(views: views, mute: Set(names)).differences().count == 1)
+        #expect(RoomAgreement(views: views([id, nil, id]), mute: Set(names)).differences().count == 1)
+        // What a hostile server set at one alone, of which nobody may speak.
+        let event = StoredEvent(
+            nid: 1, pdu: pdu, roomNID: 1, position: 1, flags: EventFlags(), stateAfter: nil, replaces: nil)
+        let (told, hostile) = (views([id, nil, nil], [id: event]), Set([pdu.sender.serverName]))
+        #expect(RoomAgreement(views: told, mute: Set(names.prefix(1)), hostile: hostile).differences() == [])
+        #expect(RoomAgreement(views: told, mute: [], hostile: hostile).differences().count == 2)
     }
 }

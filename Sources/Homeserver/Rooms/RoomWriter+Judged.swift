@@ -150,6 +150,7 @@ struct JudgedPlanning {
         if headMoves {
             append.head = RoomAppend.Head(state: state, extremities: extremities, depth: depth)
             try noteMembers(in: &append)
+            try tellRemoved(in: &append)
         }
         if append.events.contains(where: { $0.place != .none }) {
             for end in try log.withheldHistoryEnds(room: room.nid) where try !hidesGap(end.nid) {
@@ -272,5 +273,25 @@ struct JudgedPlanning {
         new.root = state
         append.members += try merge.members(in: new, unstored: addedByNID)
         append.concerned += append.members.map(\.user).filter(writer.environment.isLocal)
+    }
+
+    /// Sends the servers of those whom state events take out of the room without naming them what did so: its sender does not
+    /// know them for joined, and nobody sends them anything else, so that they would take themselves for joined.
+    private func tellRemoved(in append: inout RoomAppend) throws {
+        let added = Set(append.events.map(\.nid))
+        let store = RoomStore(connection)
+        let removed = try append.members.filter { change in
+            guard !writer.environment.isLocal(change.user), change.event.map({ !added.contains($0.nid) }) ?? true,
+                try store.membership(of: change.user, in: room.nid)?.membership == .join
+            else { return false }
+            return change.event.flatMap { try? RoomMember($0.pdu).membership } != .join
+        }
+        let servers = Set(removed.map(\.user.serverName))
+        guard !servers.isEmpty else { return }
+        for index in append.events.indices where append.events[index].place == .live && append.events[index].pdu.isState
+        {
+            let known = servers.subtracting([append.events[index].pdu.sender.serverName])
+            append.events[index].destinations = known.union(append.events[index].destinations).sorted()
+        }
     }
 }

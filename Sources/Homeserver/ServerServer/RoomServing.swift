@@ -58,7 +58,7 @@ struct RoomServing: RouteGroup {
         }
     }
 
-    /// Whether these events say what became of the server's own users, and this server told it so.
+    /// Whether these events are state that this server told the other of.
     private func wasTold(_ server: ServerName, of ids: [EventID], in room: RoomRecord) async throws -> Bool {
         try await environment.database.read { connection in
             guard !ids.isEmpty, let told = try Outbox(connection).newest(in: room.nid, for: server.text) else {
@@ -67,10 +67,8 @@ struct RoomServing: RouteGroup {
             let events = try reader.log(connection).events(ids: ids)
             guard events.count == Set(ids).count else { return false }
             return events.values.allSatisfy { event in
-                guard event.roomNID == room.nid, let position = event.position, position <= told,
-                    let key = StateKey(of: event.pdu), key.type == .member
-                else { return false }
-                return (try? UserID(key.stateKey))?.serverName == server
+                guard event.roomNID == room.nid, let position = event.position else { return false }
+                return event.pdu.isState && position <= told
             }
         }
     }

@@ -92,6 +92,33 @@ import Testing
         }
     }
 
+    @Test(arguments: ["11", "12"])
+    func `who joined while the room was closed elsewhere learns of that`(_ version: String) async throws {
+        try await TwoServers.run { servers in
+            let c = try await TestHomeserver("c.test", on: servers.network)
+            let carol = try await c.register("carol")
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { await c.instance.run() }
+                let room = try await servers.alice.createRoom(version)
+                try await carol.join(room, via: servers.a)
+                try await servers.alice.say("before", room)
+                try await eventually { try await c.messages(room) == ["before"] }
+                servers.network.set { request in
+                    let isSent = request.pathAndQuery.contains("/federation/v1/send/")
+                    return isSent && ["a.test", "c.test"].contains(request.host) ? .unreachable : .delivered
+                }
+                try await servers.bob.join(room, via: c)
+                try await servers.alice.set("m.room.join_rules", ["join_rule": "invite"], room)
+                #expect(try await servers.b.membership(servers.bob.user, room) == .join)
+
+                servers.network.set()
+                try await eventually { try await c.membership(servers.bob.user, room) != .join }
+                try await eventually { try await servers.b.membership(servers.bob.user, room) != .join }
+                group.cancelAll()
+            }
+        }
+    }
+
     @Test(arguments: ["1", "12"])
     func `what nobody got while its server was apart is heard after that came back by another`(
         version: String
