@@ -122,4 +122,21 @@ import Testing
             #expect(differences(told, view(events)) == [])
         }
     }
+
+    @Test func `who wants no state after timelines may be told last what came after that which follows it`() throws {
+        let key = StateKey(.topic, "")
+        let late = try Self.pdu(1, "m.room.topic", key: "", prev: [])
+        let next = try Self.pdu(2, "m.room.topic", key: "", prev: [late.id.text])
+        for hasStateAfter in [true, false] {
+            var told = ToldRoom(user: user, hasStateAfter: hasStateAfter)
+            told.take(timeline: Self.timeline([next]), state: [Self.entry(next)], since: nil)
+            told.take(timeline: Self.timeline([late]), state: [Self.entry(late)], since: "s")
+            for (place, count) in [(1 as Int64, hasStateAfter ? 1 : 0), (3, 1)] {
+                let events: [(PDU, position: Int64?, flags: EventFlags)] = [
+                    (next, Self.first * place, []), (late, Self.first * 2, []),
+                ]
+                #expect(differences(told, view(events, state: [key: next.id])).count == count)
+            }
+        }
+    }
 }

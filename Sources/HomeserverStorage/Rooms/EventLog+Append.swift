@@ -36,7 +36,7 @@ extension EventLog {
         }
         let eventsStep = live > 0 ? statements.count : nil
         if live > 0 {
-            statements.append(StreamPositions.advancing("events", by: live * Int(StreamPositions.eventStep)))
+            statements.append(StreamPositions.advancing("events", by: live))
         }
         statements += PartialRoomStore.noting(append)
 

@@ -11,8 +11,8 @@ public struct StreamPositions {
         self.connection = connection
     }
 
-    /// Takes the next `count` positions of a stream and answers the last of them. Take those of several streams in
-    /// alphabetical order, so that two transactions never wait for each other.
+    /// Takes the next `count` positions of a stream and answers the last of them; those of `events` are whole steps. Take
+    /// those of several streams in alphabetical order, so that two transactions never wait for each other.
     /// - Throws: `DatabaseError`; `.misuse` for an unknown stream.
     public func advance(_ stream: String, by count: Int = 1) throws(DatabaseError) -> Int64 {
         guard let row = try connection.query(Self.advancing(stream, by: count)).first else {
@@ -41,6 +41,10 @@ public struct StreamPositions {
     public static let eventStep: Int64 = 1 << 16
 
     static func advancing(_ stream: String, by count: Int) -> SQL {
-        "UPDATE streams SET position = position + \(count) WHERE name = \(stream) RETURNING position"
+        let step = stream == "events" ? eventStep : 1
+        return """
+            UPDATE streams SET position = (position / \(step) + \(count)) * \(step) WHERE name = \(stream)
+            RETURNING position
+            """
     }
 }

@@ -44,16 +44,21 @@ struct SyncAgreement: Sendable {
         view.state.sorted { $0.key.description < $1.key.description }.compactMap { key, current in
             let known = told.state[key]
             if known == current { return nil }
-            if let known, !told.hasStateAfter, isFork(known, current) { return nil }
+            if let known, !told.hasStateAfter, isOvertaken(known, by: current) { return nil }
             let name = known.map(\.text) ?? "nothing"
             return "\(view.server) told \(user) of \(name) for \(key), and has \(current)"
         }
     }
 
-    /// Whether an event stood in a timeline and not on the way to the one that holds its place: a fork was decided against it,
-    /// which the state before a timeline cannot tell. Proposal: <https://github.com/matrix-org/matrix-spec-proposals/pull/4222>
-    private func isFork(_ known: EventID, _ current: EventID) -> Bool {
+    /// Whether an event stood in a timeline behind the one that holds its place, for timelines are in the order of arrival, or
+    /// not on the way to it: a fork was decided against it. The state before a timeline can tell neither.
+    /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#syncing>
+    /// Proposal: <https://github.com/matrix-org/matrix-spec-proposals/pull/4222>
+    private func isOvertaken(_ known: EventID, by current: EventID) -> Bool {
         guard told.events.contains(known) else { return false }
+        if let place = view.events[known]?.position, let before = view.events[current]?.position, before < place {
+            return true
+        }
         var seen: Set<EventID> = [current]
         var open = [current]
         while let id = open.popLast() {

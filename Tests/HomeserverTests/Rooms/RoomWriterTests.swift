@@ -64,6 +64,31 @@ import Testing
                 && record.extremities == timeline.last.map { [$0.nid] })
     }
 
+    @Test func `events stand at whole steps, whatever else took positions`() async throws {
+        let server = try await RoomFixture()
+        let room = try await server.room()
+        let elsewhere = try RoomID("!far:elsewhere")
+        let invite = ReceivedInvite(
+            user: bob, roomID: elsewhere, version: .v12, sender: RoomFixture.carol, membership: .invite,
+            eventID: try EventID("$invite"), event: Array("{}".utf8), strippedState: Array("[]".utf8))
+        try await server.environment.database.write { connection in
+            try RoomStore(connection).saveInvite(invite, sealer: .plain)
+        }
+        let first = try await server.message("first", room.id)
+        #expect(first.position == 7 * StreamPositions.eventStep)
+        try await server.environment.database.write { connection in
+            _ = try RoomStore(connection).removeInvite(of: RoomFixture.bob, to: elsewhere)
+            try connection.execute("UPDATE streams SET position = position + 1 WHERE name = 'events'")
+        }
+        let second = try await server.message("second", room.id)
+        #expect(second.position == 9 * StreamPositions.eventStep)
+        let streams = try await server.environment.database.write { connection in
+            let positions = StreamPositions(connection)
+            return [try positions.advance("receipts", by: 2), try positions.advance("receipts")]
+        }
+        #expect(streams == [2, 3])
+    }
+
     @Test func `concurrent senders on two nodes fork nothing and lose nothing`() async throws {
         let file = FileManager.default.temporaryDirectory.appendingPathComponent(
             "rooms-\(UInt64.random(in: 0 ... .max))")
