@@ -47,8 +47,8 @@ extension RoomWriter {
             let nids = try await eventNumbers(events.count + 1)
             let (append, record) = try await environment.database.read { connection in
                 var (append, record) = try importPlan(
-                    join: join, state: state, events: events, nids: nids, keyNumbers: keyNumbers,
-                    newRoom: (roomNumber, version), in: connection)
+                    join: join, state: state, isPartial: partial != nil, events: events, nids: nids,
+                    keyNumbers: keyNumbers, newRoom: (roomNumber, version), in: connection)
                 if merges { try keepLooseEnds(join, followed, in: &append, &record, connection) }
                 append.completeness = .whole(leftOut.flatMap { lacking(append, $0.events, $0.resident) })
                 if let partial, let index = append.events.indices.last {
@@ -79,7 +79,7 @@ extension RoomWriter {
     }
 
     private func importPlan(
-        join: PDU, state: [PDU], events: [PDU], nids: [Int64], keyNumbers: [StateKey: Int64],
+        join: PDU, state: [PDU], isPartial: Bool, events: [PDU], nids: [Int64], keyNumbers: [StateKey: Int64],
         newRoom: (nid: Int64, version: RoomVersion), in connection: any SQLConnection
     ) throws -> (RoomAppend, RoomRecord) {
         let log = EventLog(connection, environment.sealer)
@@ -121,11 +121,17 @@ extension RoomWriter {
                 replaces: changes[joinNumber] ?? nil, authNIDs: join.authEvents.compactMap { numbers[$0] },
                 isKnown: known.contains(join.id)))
         append.replacesAllMembers = true
+        // Who is out stays so, and is not told once more. Where the members follow later, so do those who are out.
+        let former = try RoomStore(connection).formerMembers(room: roomNID, of: environment.serverName)
+        var kept = isPartial ? former : [:]
         for event in state.filter({ $0.type == .member && StateKey(of: $0) != joinKey }) + [join] {
             guard let user = event.stateKey.flatMap({ try? UserID($0) }), let nid = numbers[event.id] else { continue }
+            kept[user] = former[user] == nid ? nid : nil
+            guard kept[user] == nil else { continue }
             append.members.append(MemberChange(user: user, event: (nid, event)))
             if environment.isLocal(user) { append.concerned.append(user) }
         }
+        append.keptMembers = Array(kept.keys)
         // What is known only as part of a state has its history missing too.
         let outliers = try log.outliers(among: join.prevEvents.compactMap { numbers[$0] })
         append.newBackwardExtremities = join.prevEvents.filter { id in

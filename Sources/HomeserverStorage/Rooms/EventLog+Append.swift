@@ -237,8 +237,12 @@ extension EventLog {
     private func members(_ append: RoomAppend) -> [SQL] {
         var statements: [SQL] = []
         if append.replacesAllMembers {
-            statements.append("DELETE FROM room_members WHERE room_nid = \(append.roomNID)")
+            let kept = append.keptMembers.map(\.text)
+            statements.append(
+                "DELETE FROM room_members WHERE room_nid = \(append.roomNID)"
+                    + (kept.isEmpty ? "" : " AND user_id NOT IN \(list: kept)"))
         }
+        var gone: Set<UserID> = []
         for change in append.members {
             guard let (nid, pdu) = change.event, let membership = try? RoomMember(pdu).membership else {
                 statements.append(
@@ -258,14 +262,18 @@ extension EventLog {
                 (SELECT position FROM streams WHERE name = 'events'), \(member.displayName.map(StoredText.stored)),
                 \(member.avatarURL.map(StoredText.stored)))
                 ON CONFLICT (room_nid, user_id) DO UPDATE SET membership = excluded.membership,
-                event_nid = excluded.event_nid, position = excluded.position, displayname = excluded.displayname,
-                avatar_url = excluded.avatar_url
+                position = CASE WHEN room_members.event_nid = excluded.event_nid THEN room_members.position
+                    ELSE excluded.position END,
+                event_nid = excluded.event_nid, displayname = excluded.displayname, avatar_url = excluded.avatar_url
                 """)
+            if membership == .leave || membership == .ban { gone.insert(change.user) }
         }
         // A room that a user is invited to or in again is no longer forgotten, and its invite from elsewhere is used up.
-        for user in append.concerned {
+        for user in append.concerned where !gone.contains(user) {
             statements.append(
                 "DELETE FROM forgotten_rooms WHERE user_id = \(user.text) AND room_nid = \(append.roomNID)")
+        }
+        for user in append.concerned {
             statements.append(
                 "DELETE FROM invites_received WHERE user_id = \(user.text) AND room_id = \(append.roomID.text)")
         }

@@ -109,8 +109,10 @@ public struct RoomAppend: Sendable {
     /// State nodes that are not stored yet.
     public var state: StateChange
     public var members: [MemberChange] = []
-    /// Whether `members` is all there are.
+    /// Whether `members`, and those kept, are all there are.
     public var replacesAllMembers = false
+    /// Whose membership stays as it is where all are replaced.
+    public var keptMembers: [UserID] = []
     public var redactions: [AppliedRedaction] = []
     /// Redactions whose target is not known yet.
     public var pendingRedactions: [(target: EventID, redaction: Int64)] = []

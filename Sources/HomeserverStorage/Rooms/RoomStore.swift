@@ -143,6 +143,19 @@ public struct RoomStore {
         ).compactMap { try? UserID($0.text(0)) }
     }
 
+    /// The users of a server who are out of a room they were in, with the events that say so.
+    /// - Throws: `DatabaseError`.
+    public func formerMembers(room: Int64, of server: ServerName) throws -> [UserID: Int64] {
+        let rows = try connection.query(
+            """
+            SELECT user_id, event_nid FROM room_members
+            WHERE room_nid = \(room) AND membership IN ('leave', 'ban') AND server = \(server.text)
+            """)
+        var found: [UserID: Int64] = [:]
+        for row in rows { if let user = try? UserID(row.text(0)) { found[user] = try row.integer(1) } }
+        return found
+    }
+
     /// The servers with a user who shares a room with `user`.
     /// - Throws: `DatabaseError`.
     public func serversSharingRooms(with user: UserID) throws -> Set<ServerName> {

@@ -121,8 +121,11 @@ final class SyncingClient: Sendable {
 
     private func take(_ answer: JSONValue, since: String?) -> Bool {
         let (left, joined) = (answer["leave"]?.members ?? [], answer["join"]?.members ?? [])
+        // Who was put out and is invited again, or knocks, is told of that alone.
+        let outside = (answer["invite"]?.members ?? []) + (answer["knock"]?.members ?? [])
         let found = state.withLock { state in
             var found: [(String, EventID)] = []
+            for (name, _) in outside { if let room = try? RoomID(name) { state.rooms[room] = nil } }
             for (isJoined, sections) in [(false, left), (true, joined)] {
                 for (name, section) in sections {
                     guard let room = try? RoomID(name) else { continue }
@@ -138,7 +141,7 @@ final class SyncingClient: Sendable {
             return found
         }
         for (room, event) in found { world.records.find("\(room): \(user.user) is told \(event) twice") }
-        return !left.isEmpty || !joined.isEmpty
+        return !left.isEmpty || !joined.isEmpty || !outside.isEmpty
     }
 
     /// What was told of a room, for who reads a trace.

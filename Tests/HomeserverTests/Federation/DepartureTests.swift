@@ -162,6 +162,34 @@ import Testing
         }
     }
 
+    @Test func `who left is not told so once more when another comes back, and what was forgotten stays so`()
+        async throws
+    {
+        try await TwoServers.run { servers in
+            let room = try await servers.sharedRoom("11")
+            let b = servers.b
+            let (ben, beth) = (try await b.register("ben"), try await b.register("beth"))
+            for user in [ben, beth] {
+                try await user.join(room, via: servers.a)
+                try await user.act("leave", room)
+            }
+            try await beth.act("forget", room)
+            try await servers.bob.act("leave", room)
+            try await eventually { try await servers.a.membership(servers.bob.user, room) == .leave }
+            func sync(_ user: TestHomeserver.Client, _ query: String) async throws -> JSONValue {
+                try await user.ask(.get, "/_matrix/client/v3/sync?timeout=0&" + query)
+            }
+            let since = try #require(try await sync(ben, "")["next_batch"]?.string)
+
+            try await servers.bob.join(room, via: servers.a)
+            try await eventually { try await b.membership(servers.bob.user, room) == .join }
+            #expect(try await sync(ben, "since=\(since)")["rooms"]?["leave"] == [:])
+            let filter = percent(#"{"room":{"include_leave":true}}"#)
+            #expect(try await sync(ben, "filter=\(filter)")["rooms"]?["leave"]?[room.text] != nil)
+            #expect(try await sync(beth, "filter=\(filter)")["rooms"]?["leave"] == [:])
+        }
+    }
+
     @Test func `who comes in by another is sent what its join does not follow`() async throws {
         try await HostileServerTests.play { scene in
             let late = try HandmadeServer("late.test", on: scene.servers.network)
