@@ -39,6 +39,8 @@ enum RoomLimits {
     static let statesResolved = 40
     /// Servers that are sent in one write what is newest of a room, at most `prevEvents` events each.
     static let serversToldAtOnce = 50
+    /// Users of ours who are out of a room that another comes back to, and are not told so once more.
+    static let formerMembers = 10_000
     /// Withheld events, one behind the other, that are looked through for what an event follows.
     static let withheldSteps = 100
 }

@@ -122,7 +122,8 @@ extension RoomWriter {
                 isKnown: known.contains(join.id)))
         append.replacesAllMembers = true
         // Who is out stays so, and is not told once more. Where the members follow later, so do those who are out.
-        let former = try RoomStore(connection).formerMembers(room: roomNID, of: environment.serverName)
+        let former = try RoomStore(connection)
+            .formerMembers(room: roomNID, of: environment.serverName, limit: RoomLimits.formerMembers)
         var kept = isPartial ? former : [:]
         for event in state.filter({ $0.type == .member && StateKey(of: $0) != joinKey }) + [join] {
             guard let user = event.stateKey.flatMap({ try? UserID($0) }), let nid = numbers[event.id] else { continue }

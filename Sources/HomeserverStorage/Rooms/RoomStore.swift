@@ -143,13 +143,14 @@ public struct RoomStore {
         ).compactMap { try? UserID($0.text(0)) }
     }
 
-    /// The users of a server who are out of a room they were in, with the events that say so.
+    /// The users of a server who are out of a room they were in, with the events that say so; the newest `limit`.
     /// - Throws: `DatabaseError`.
-    public func formerMembers(room: Int64, of server: ServerName) throws -> [UserID: Int64] {
+    public func formerMembers(room: Int64, of server: ServerName, limit: Int) throws -> [UserID: Int64] {
         let rows = try connection.query(
             """
             SELECT user_id, event_nid FROM room_members
             WHERE room_nid = \(room) AND membership IN ('leave', 'ban') AND server = \(server.text)
+            ORDER BY position DESC, user_id LIMIT \(limit)
             """)
         var found: [UserID: Int64] = [:]
         for row in rows { if let user = try? UserID(row.text(0)) { found[user] = try row.integer(1) } }
