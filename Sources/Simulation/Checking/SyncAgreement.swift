@@ -56,6 +56,7 @@ struct SyncAgreement: Sendable {
     /// Proposal: <https://github.com/matrix-org/matrix-spec-proposals/pull/4222>
     private func isOvertaken(_ known: EventID, by current: EventID) -> Bool {
         guard told.events.contains(known) else { return false }
+        if told.replaced.contains(current) { return true }
         if let place = view.events[known]?.position, let before = view.events[current]?.position, before < place {
             return true
         }

@@ -25,6 +25,8 @@ struct ToldRoom: Sendable {
     private(set) var repeated: [EventID] = []
     /// The room's state, as far as it was told.
     private(set) var state: [StateKey: EventID] = [:]
+    /// What was part of the room's state, as it was told, before something else took its place.
+    private(set) var replaced: Set<EventID> = []
     /// Where what was told begins: all that came behind that must have been told.
     private(set) var beginning: EventID?
     private(set) var gaps: [Gap] = []
@@ -88,7 +90,7 @@ struct ToldRoom: Sendable {
                 let type = entry["type"]?.string.flatMap({ try? EventType($0) }),
                 let id = Self.id(entry)
             else { continue }
-            state[StateKey(type, key)] = id
+            if let old = state.updateValue(id, forKey: StateKey(type, key)), old != id { replaced.insert(old) }
         }
     }
 
