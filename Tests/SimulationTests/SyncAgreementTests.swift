@@ -133,7 +133,7 @@ import Testing
             for hasStateAfter in [true, false] {
                 var told = ToldRoom(user: user, hasStateAfter: hasStateAfter)
                 if isToldBoth { told.take(timeline: Self.timeline([next]), state: [Self.entry(next)], since: nil) }
-                told.take(timeline: Self.timeline([late]), state: [Self.entry(late)], since: "s")
+                told.take(timeline: Self.timeline([late]), state: hasStateAfter ? [Self.entry(late)] : [], since: "s")
                 let events: [(PDU, position: Int64?, flags: EventFlags)] = [
                     (next, Self.first * place - 1, []), (late, Self.first * 2, []),
                 ]

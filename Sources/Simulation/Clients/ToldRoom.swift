@@ -25,7 +25,7 @@ struct ToldRoom: Sendable {
     private(set) var repeated: [EventID] = []
     /// The room's state, as far as it was told.
     private(set) var state: [StateKey: EventID] = [:]
-    /// What was part of the room's state, as it was told, before something else took its place.
+    /// What was part of the room's state, as it was told, before something in a timeline took its place.
     private(set) var replaced: Set<EventID> = []
     /// Where what was told begins: all that came behind that must have been told.
     private(set) var beginning: EventID?
@@ -44,7 +44,7 @@ struct ToldRoom: Sendable {
     mutating func take(timeline: JSONValue?, state told: [JSONValue], since: String?) {
         let entries = timeline?["events"]?.elements ?? []
         keep(told)
-        if !hasStateAfter { keep(entries) }
+        if !hasStateAfter { keep(entries, isTimeline: true) }
         let ids = entries.compactMap(Self.id)
         for id in ids where !events.insert(id).inserted { repeated.append(id) }
         let isLimited = timeline?["limited"]?.bool == true
@@ -84,13 +84,14 @@ struct ToldRoom: Sendable {
     /// The user's membership event.
     private var join: EventID? { state[StateKey(.member, user.text)] }
 
-    private mutating func keep(_ entries: [JSONValue]) {
+    private mutating func keep(_ entries: [JSONValue], isTimeline: Bool = false) {
         for entry in entries {
             guard let key = entry["state_key"]?.string,
                 let type = entry["type"]?.string.flatMap({ try? EventType($0) }),
                 let id = Self.id(entry)
             else { continue }
-            if let old = state.updateValue(id, forKey: StateKey(type, key)), old != id { replaced.insert(old) }
+            let old = state.updateValue(id, forKey: StateKey(type, key))
+            if isTimeline, let old, old != id { replaced.insert(old) }
         }
     }
 
