@@ -11,15 +11,20 @@ import Testing
     private let names: [ServerName]
 
     init() throws {
-        pdu = try PDU(
+        pdu = try Self.pdu(5, after: "$p")
+        names = try ["a.test", "b.test", "c.test"].map { try ServerName($0) }
+    }
+
+    private static func pdu(_ depth: Int, after prev: String) throws -> PDU {
+        try PDU(
             parsing: JSONDocument(
                 Array(
                     #"""
-                    {"type":"m.room.message","sender":"@a0:a.test","room_id":"!r:a.test","content":{"body":"x"},"depth":5,
-                    "prev_events":["$p"],"auth_events":[],"origin_server_ts":1,"hashes":{"sha256":"x"},"signatures":{}}
+                    {"type":"m.room.message","sender":"@a0:a.test","room_id":"!r:a.test","content":{"body":"x"},
+                    "depth":\#(depth),"prev_events":["\#(prev)"],"auth_events":[],"origin_server_ts":1,
+                    "hashes":{"sha256":"x"},"signatures":{}}
                     """#.utf8)
             ).root, version: .v11)
-        names = try ["a.test", "b.test", "c.test"].map { try ServerName($0) }
     }
 
     /// Views of three servers: the first has the event as its newest, the others have it with flags, or not at all.
@@ -55,14 +60,7 @@ import Testing
     }
 
     @Test func `a mute server ends where it withheld what another went on with`() throws {
-        let next = try PDU(
-            parsing: JSONDocument(
-                Array(
-                    #"""
-                    {"type":"m.room.message","sender":"@a0:a.test","room_id":"!r:a.test","content":{"body":"x"},"depth":6,
-                    "prev_events":["\#(pdu.id)"],"auth_events":[],"origin_server_ts":1,"hashes":{"sha256":"x"},"signatures":{}}
-                    """#.utf8)
-            ).root, version: .v11)
+        let next = try Self.pdu(6, after: pdu.id.text)
         func view(_ name: ServerName, _ flags: EventFlags, endsIn end: PDU) -> ServerView {
             let events = [(pdu, EventFlags()), (next, flags)].map { pdu, flags in
                 StoredEvent(

@@ -47,29 +47,40 @@ struct RoomServing: RouteGroup {
             guard !ids.isEmpty, events.count == Set(ids).count else { return false }
             return try events.values.allSatisfy { event in
                 guard event.roomNID == room.nid, let after = event.stateAfter else { return false }
-                var members = try StateReader(connection, reader.states).all(at: after).filter { key, _ in
-                    key.type == .member && (try? UserID(key.stateKey))?.serverName == server
-                }
-                if let key = StateKey(of: event.pdu), members[key] == event.nid { members[key] = event.replaces }
-                return try reader.events.events(Array(members.values), from: log).values.contains {
-                    (try? RoomMember($0.pdu).membership) == .join
-                }
+                return try isJoined(server, at: after, before: event, connection)
             }
         }
     }
 
-    /// Whether these events are state that this server told the other of.
+    /// Whether these events are state that this server told the other of, which had a user in the room when they came. One
+    /// whose user was banned beforehand is told that, too, and was not in.
     private func wasTold(_ server: ServerName, of ids: [EventID], in room: RoomRecord) async throws -> Bool {
         try await environment.database.read { connection in
             guard !ids.isEmpty, let told = try Outbox(connection).newest(in: room.nid, for: server.text) else {
                 return false
             }
-            let events = try reader.log(connection).events(ids: ids)
+            let log = reader.log(connection)
+            let events = try log.events(ids: ids)
             guard events.count == Set(ids).count else { return false }
-            return events.values.allSatisfy { event in
-                guard event.roomNID == room.nid, let position = event.position else { return false }
-                return event.pdu.isState && position <= told
+            return try events.values.allSatisfy { event in
+                guard event.roomNID == room.nid, event.pdu.isState, let position = event.position, position <= told,
+                    let root = try log.stateRoot(room: room.nid, at: position - 1)
+                else { return false }
+                return try isJoined(server, at: root, connection)
             }
+        }
+    }
+
+    /// Whether a user of a server is joined in a state, or was before the event that made it.
+    private func isJoined(
+        _ server: ServerName, at root: StateRoot, before event: StoredEvent? = nil, _ connection: any SQLConnection
+    ) throws -> Bool {
+        var members = try StateReader(connection, reader.states).all(at: root).filter { key, _ in
+            key.type == .member && (try? UserID(key.stateKey))?.serverName == server
+        }
+        if let event, let key = StateKey(of: event.pdu), members[key] == event.nid { members[key] = event.replaces }
+        return try reader.events.events(Array(members.values), from: reader.log(connection)).values.contains {
+            (try? RoomMember($0.pdu).membership) == .join
         }
     }
 

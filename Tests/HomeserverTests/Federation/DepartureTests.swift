@@ -162,6 +162,24 @@ import Testing
         }
     }
 
+    @Test func `a server that was never in a room may not ask about the ban of its user`() async throws {
+        try await HostileServerTests.play { scene in
+            let room = try await scene.servers.alice.createRoom("11", ["preset": "private_chat"])
+            try await scene.servers.alice.say("secret", room)
+            try await scene.servers.alice.act("ban", room, on: scene.mallory)
+            let ban = try #require(try await scene.servers.a.state(room)[.init(.member, scene.mallory.text)])
+            let (name, id) = (percent(room.text), percent(ban.text))
+            for path in ["state_ids/\(name)?event_id=\(id)", "backfill/\(name)?v=\(id)&limit=5"] {
+                let answer = try await scene.evil.ask(scene.servers.a, .get, "/_matrix/federation/v1/\(path)")
+                #expect(answer.status == 403, "\(path)")
+            }
+            let missing = try await scene.evil.ask(
+                scene.servers.a, .post, "/_matrix/federation/v1/get_missing_events/\(name)",
+                ["earliest_events": [], "latest_events": [.string(ban.text)]])
+            #expect(missing.status == 403)
+        }
+    }
+
     @Test func `who left is not told so once more when another comes back, and what was forgotten stays so`()
         async throws
     {
