@@ -92,4 +92,33 @@ import Testing
         #expect(RoomAgreement(views: told, mute: Set(names.prefix(1)), hostile: hostile).differences() == [])
         #expect(RoomAgreement(views: told, mute: [], hostile: hostile).differences().count == 2)
     }
+
+    @Test(arguments: [RoomVersion.v1, .v2, .v11])
+    func `only in version 1, and by all others, may a server be taken out without a word`(version: RoomVersion) throws {
+        let join = try PDU(
+            parsing: JSONDocument(
+                Array(
+                    #"""
+                    {"type":"m.room.member","sender":"@a0:a.test","state_key":"@a0:a.test","room_id":"!r:a.test","depth":1,
+                    "content":{"membership":"join"},"prev_events":["$p"],"auth_events":[],"origin_server_ts":1,
+                    "hashes":{"sha256":"x"},"signatures":{}}
+                    """#.utf8)
+            ).root, version: .v11)
+        let event = StoredEvent(
+            nid: 1, pdu: join, roomNID: 1, position: 1, flags: EventFlags(), stateAfter: nil, replaces: nil)
+        func views(_ knowing: Set<Int>) -> [ServerView] {
+            names.enumerated().map { number, name in
+                ServerView(
+                    server: name, version: version,
+                    state: knowing.contains(number) ? [StateKey(.member, "@a0:a.test"): join.id] : [:], extremities: [],
+                    events: [join.id: event], stateAfter: [:], joined: [])
+            }
+        }
+        let cases: [(Set<Int>, Bool)] = [([0], version == .v1), ([0, 2], false), ([0, 1, 2], false)]
+        for (knowing, isOut) in cases {
+            let all = views(knowing)
+            #expect(all[0].wasTakenOut(by: all) == isOut)
+            #expect(!all[0].wasTakenOut(by: [all[0]]))
+        }
+    }
 }

@@ -61,7 +61,7 @@ extension SyncAssembly {
     /// Whether a room may be told as a whole: it was joined just now, or hidden until now.
     private func isNew(_ room: SyncRoom) -> Bool {
         guard let since = request.since else { return true }
-        return room.membership == .join && (room.memberPosition > since.events || isWholeNow(room))
+        return room.membership == .join && (room.memberPosition > since.events || hidesPartial && isWholeNow(room))
     }
 
     /// Receipts, typing and account data by room. For a first sync receipts are read room by room.

@@ -35,7 +35,7 @@ struct RoomChecks: Sendable {
             views.append(try await ServerView.read(room, on: server) ?? view)
         }
         try followTheRules(views)
-        let together = views.filter { !wasTakenOut($0, by: views) }
+        let together = views.filter { !$0.wasTakenOut(by: views) }
         let hostile = Set(cast.hostile.map(\.name))
         for difference in RoomAgreement(views: together, mute: mute, hostile: hostile).differences() {
             find(difference)
@@ -45,19 +45,6 @@ struct RoomChecks: Sendable {
     }
 
     private func find(_ text: String) { world.records.find("\(room): \(text)") }
-
-    /// Whether what servers did in parallel took a server's users out of the room, as it may in version 1: there an event that does
-    /// not hold ends the search for a membership, whatever comes after it. That server is sent nothing of the room any more.
-    private func wasTakenOut(_ view: ServerView, by views: [ServerView]) -> Bool {
-        guard view.version.rules.stateResolution == .v1, views.count > 1 else { return false }
-        return views.allSatisfy { other in
-            other.server == view.server
-                || !other.state.contains { key, id in
-                    key.type == .member && (try? UserID(key.stateKey))?.serverName == view.server
-                        && other.events[id].flatMap { try? RoomMember($0.pdu).membership } == .join
-                }
-        }
-    }
 
     // MARK: Loss
 

@@ -22,6 +22,22 @@ struct ServerView: Sendable {
     /// Events that are shown to clients.
     var shown: [EventID: StoredEvent] { events.filter { $0.value.position != nil } }
 
+    /// Whether what servers did in parallel took this one's users out of the room, as it may in version 1: there an event that
+    /// does not hold ends the search for a membership, whatever comes after it. Nobody sends it anything of the room any more.
+    func wasTakenOut(by views: [ServerView]) -> Bool {
+        let others = views.filter { $0.server != server }
+        guard version.rules.stateResolution == .v1, !others.isEmpty else { return false }
+        return others.allSatisfy { !$0.hasJoined(server) }
+    }
+
+    /// Whether a server has a joined user, in the current state.
+    private func hasJoined(_ server: ServerName) -> Bool {
+        state.contains { key, id in
+            key.type == .member && (try? UserID(key.stateKey))?.serverName == server
+                && events[id].flatMap { try? RoomMember($0.pdu).membership } == .join
+        }
+    }
+
     /// `nil` where the server does not have the room, or is down.
     static func read(_ room: RoomID, on server: SimulatedServer) async throws -> ServerView? {
         guard let database = server.database else { return nil }

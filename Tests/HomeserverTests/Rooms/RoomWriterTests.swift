@@ -89,6 +89,35 @@ import Testing
         #expect(streams == [2, 3])
     }
 
+    @Test func `the users of a server who are out are found, the newest first and no more than asked for`() async throws
+    {
+        let server = try await RoomFixture()
+        let room = try await server.room()
+        let ben = try UserID("@ben:test")
+        var left: [UserID: Int64] = [:]
+        for user in [bob, ben] {
+            try await server.join(user, room.id)
+            left[user] = try await server.writer.send(
+                EventDraft(
+                    type: .member, sender: user, stateKey: user.text, content: ["membership": "leave"],
+                    roomID: room.id)
+            ).nid
+        }
+        let name = server.environment.serverName
+        let elsewhere = RoomFixture.carol.serverName
+        let found = try await server.environment.database.read { connection in
+            let store = RoomStore(connection)
+            return (
+                try store.formerMembers(room: room.nid, of: name, limit: 10),
+                try store.formerMembers(room: room.nid, of: name, limit: 1),
+                try store.formerMembers(room: room.nid, of: elsewhere, limit: 10)
+            )
+        }
+        #expect(found.0 == left)
+        #expect(found.1 == left.filter { $0.key == ben })
+        #expect(found.2.isEmpty)
+    }
+
     @Test func `concurrent senders on two nodes fork nothing and lose nothing`() async throws {
         let file = FileManager.default.temporaryDirectory.appendingPathComponent(
             "rooms-\(UInt64.random(in: 0 ... .max))")
