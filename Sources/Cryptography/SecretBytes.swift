@@ -4,7 +4,8 @@ private import CSodium
 public final class SecretBytes: @unchecked Sendable, ContiguousBytes, CustomStringConvertible, CustomReflectable {
     /// Where the bytes lie.
     public enum Placement: Sendable {
-        /// Own locked pages between guard pages: for the few keys that live as long as the process.
+        /// Own locked pages between guard pages: for the few keys that live as long as the process. Where the kernel gives no
+        /// more of these, as `heap`.
         case guarded
         /// Locked pages between guard pages, shared with other secrets: for keys that come in thousands. More than 128 bytes
         /// get pages of their own.
@@ -27,21 +28,13 @@ public final class SecretBytes: @unchecked Sendable, ContiguousBytes, CustomStri
 
     /// Lets `fill` write `count` zeroed bytes.
     public init(count: Int, placement: Placement = .guarded, fill: (UnsafeMutableRawBufferPointer) -> Void) {
-        let placement = placement == .pooled && !SecretPool.holds(count) ? .guarded : placement
-        switch placement {
-        case .guarded:
-            Sodium.start()
-            guard let guarded = sodium_malloc(count) else { fatalError("out of guarded memory") }
-            address = guarded
-            sodium_memzero(address, count)
-        case .pooled:
-            address = SecretPool.shared.take(count)
-        case .heap:
-            address = .allocate(byteCount: count, alignment: 16)
-            sodium_memzero(address, count)
+        switch placement == .pooled && !SecretPool.holds(count) ? .guarded : placement {
+        case .guarded: (address, self.placement) = GuardedMemory.allocate(count)
+        case .pooled: (address, self.placement) = (SecretPool.shared.take(count), .pooled)
+        case .heap: (address, self.placement) = (.allocate(byteCount: count, alignment: 16), .heap)
         }
+        if self.placement != .pooled { sodium_memzero(address, count) }
         self.count = count
-        self.placement = placement
         fill(UnsafeMutableRawBufferPointer(start: address, count: count))
     }
 
@@ -105,6 +98,17 @@ public final class SecretBytes: @unchecked Sendable, ContiguousBytes, CustomStri
 
     /// Shows nothing.
     public var customMirror: Mirror { Mirror(self, children: []) }
+}
+
+/// Locked pages between guard pages.
+enum GuardedMemory {
+    /// So many bytes, and where they lie: the kernel bounds how many pages a process may guard, and what is beyond that lies in
+    /// ordinary memory.
+    static func allocate(_ count: Int) -> (UnsafeMutableRawPointer, SecretBytes.Placement) {
+        Sodium.start()
+        if let guarded = sodium_malloc(count) { return (guarded, .guarded) }
+        return (.allocate(byteCount: count, alignment: 16), .heap)
+    }
 }
 
 extension SecretBytes: Equatable {

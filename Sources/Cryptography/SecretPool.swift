@@ -52,8 +52,7 @@ final class SecretPool: Sendable {
     private static func index(_ count: Int) -> Int { count <= 32 ? 0 : count <= 64 ? 1 : 2 }
 
     private static func region(of size: Int) -> [Place] {
-        Sodium.start()
-        guard let region = sodium_malloc(regionBytes) else { fatalError("out of guarded memory") }
+        let (region, _) = GuardedMemory.allocate(regionBytes)
         sodium_memzero(region, regionBytes)
         return stride(from: 0, to: regionBytes, by: size).map { Place(address: region + $0) }
     }
