@@ -62,7 +62,7 @@ public struct Instance: Sendable {
         let sender = FederationSender(environment, client: client)
         self.sender = sender
         servers = ServerAuthentication(
-            environment: environment, keyRing: keyRing, heardFrom: { await sender.heardFrom($0) })
+            environment: environment, keyRing: keyRing, limiter: limiter, heardFrom: { await sender.heardFrom($0) })
         let verification = PDUVerification(environment: environment, keyRing: keyRing)
 
         // Rooms.
@@ -156,12 +156,14 @@ public struct Instance: Sendable {
         // Who answers what.
         let serving = RoomServing(environment: environment, reader: reader, erased: texts.erased)
         let database = environment.database
+        let addresses = ThirdPartyInviting(
+            environment: environment, reader: reader, memberships: memberships, client: client, limiter: limiter)
         let groups: [any RouteGroup] = [
             accounts,
             RoomCreating(writer: writer, memberships: memberships, limiter: limiter),
             RoomSending(delivery: delivery, delayed: delayed, limiter: limiter),
             DelayedEventManaging(delayed: delayed),
-            MembershipChanging(memberships: memberships, limiter: limiter),
+            MembershipChanging(memberships: memberships, limiter: limiter, addresses: addresses),
             AliasEditing(writer: writer, collaborators: collaborators),
             RoomUpgrading(writer: writer),
             Reporting(environment: environment, rooms: reader, limiter: limiter),
@@ -179,7 +181,7 @@ public struct Instance: Sendable {
             PusherEditing(environment: environment, mail: pushes.mail), MailConsenting(environment: environment),
             NotificationListing(environment: environment, reading: pushReading, texts: texts),
             PresenceKeeping(environment: environment, presence: presence),
-            KeyPublishing(environment: environment, keyRing: keyRing),
+            KeyPublishing(environment: environment, keyRing: keyRing, limiter: limiter),
             KeyUploading(environment: environment, deviceLists: deviceLists),
             KeyQuerying(environment: environment, client: client, remote: remoteDevices, limiter: limiter),
             CrossSigning(
@@ -195,8 +197,7 @@ public struct Instance: Sendable {
                 environment: environment, reader: reader, writer: writer, verification: verification,
                 accountExists: { user in try await database.read { try AccountStore($0).account(user) != nil } }),
             QueryAnswering(environment: environment, reader: reader),
-            ThirdPartyInviting(
-                environment: environment, reader: reader, memberships: memberships, client: client, limiter: limiter),
+            addresses,
             SpaceExploring(
                 environment: environment, descriptions: descriptions,
                 remote: RemoteHierarchies(environment: environment, client: client), aliases: remote),

@@ -8,14 +8,21 @@ internal import SQLDatabase
 public struct MembershipChanging: RouteGroup {
     let memberships: MembershipEditing
     let limiter: RateLimiter
+    /// Who turns invites to addresses into invites of users.
+    private let addresses: ThirdPartyInviting?
 
     private var writer: RoomWriter { memberships.writer }
     private var environment: Environment { writer.environment }
 
     /// Handlers that change memberships by `memberships`.
     public init(memberships: MembershipEditing, limiter: RateLimiter) {
+        self.init(memberships: memberships, limiter: limiter, addresses: nil)
+    }
+
+    init(memberships: MembershipEditing, limiter: RateLimiter, addresses: ThirdPartyInviting?) {
         self.memberships = memberships
         self.limiter = limiter
+        self.addresses = addresses
     }
 
     public func register(on router: inout Router) {
@@ -57,6 +64,9 @@ public struct MembershipChanging: RouteGroup {
     private func join(_ request: APIRequest, _ requester: Requester) async throws -> APIResponse {
         try await limiter.take(.joins, who: requester.user.text)
         let (room, servers) = try await target(of: request)
+        if let proof = request.body["third_party_signed"], let addresses {
+            try await addresses.redeem(proof, in: room, for: requester.user)
+        }
         let joined = try await memberships.join(
             room, as: requester.user, reason: try request.optionalString("reason"), via: servers,
             isGuest: requester.isGuest)

@@ -153,6 +153,8 @@ public struct HomeserverConfiguration: Sendable {
         public var joins = RateLimit(burst: 20, perSecond: 0.5)
         public var invites = RateLimit(burst: 20, perSecond: 0.5)
         public var keyClaims = RateLimit(burst: 100, perSecond: 10)
+        /// Servers that are asked for their keys since an address named them.
+        public var keyFetches = RateLimit(burst: 100, perSecond: 5)
         public var federation = RateLimit(burst: 500, perSecond: 100)
         public var previews = RateLimit(burst: 20, perSecond: 0.5)
         /// Events of one sender in one room that this server signs as its policy server.
@@ -180,6 +182,7 @@ public struct HomeserverConfiguration: Sendable {
         public var outboxPerDestination = 10_000
         public var stagedPerOrigin = 5_000
         public var stagedPerRoom = 5_000
+        public var stagedPerOriginInRoom = 1_000
         public var waitingSyncs = 50_000
         public var aliasesPerRoom = 1_000
         public var federationConcurrentDestinations = 64
@@ -197,6 +200,7 @@ public struct HomeserverConfiguration: Sendable {
         public var forwardExtremities = 5_000
         public var authEventsFetched = 20_000
         public var stateEventsFetched = 400_000
+        public var stateEventsLeftOut = 50_000
         public var pendingUploads = 50
         public var pushersPerUser = 100
         public var pushConcurrentPushers = 64

@@ -160,10 +160,12 @@ struct RemoteDevices: Sendable {
     private func fetch(_ user: UserID, _ timeout: Duration) async -> Answer {
         let call = APICall(.getUserDevices, ["userId": user.text])
         do {
-            let asOf = try await environment.database.read { try StreamPositions($0).current("events") }
+            let (asOf, asked) = try await environment.database.write { connection in
+                (try StreamPositions(connection).current("events"), try RemoteDeviceStore(connection).beginAsking(user))
+            }
             let answer = try await client.json(
                 call, at: user.serverName, timeout: timeout, maximumBytes: DeviceLimits.answerBytes)
-            return try await keep(answer, of: user, asOf: asOf).map(Answer.list) ?? .nothing
+            return try await keep(answer, of: user, asOf: asOf, asked: asked).map(Answer.list) ?? .nothing
         } catch {
             environment.logger.debug("device list", metadata: ["server": "\(user.serverName)", "cause": "\(error)"])
             if let error = error as? FederationError, error.isTemporary { return .unreachable }
@@ -171,7 +173,7 @@ struct RemoteDevices: Sendable {
         }
     }
 
-    private func keep(_ answer: JSONView, of user: UserID, asOf: Int64) async throws -> List? {
+    private func keep(_ answer: JSONView, of user: UserID, asOf: Int64, asked: Int64) async throws -> List? {
         guard answer["user_id"]?.string == user.text, let stream = answer["stream_id"]?.integer else { return nil }
         var devices: [RemoteDeviceStore.Device] = []
         var list = List()
@@ -192,7 +194,7 @@ struct RemoteDevices: Sendable {
             let store = RemoteDeviceStore(connection)
             // A change that came in meanwhile is newer than this answer.
             if let known = try store.list(of: user), known.streamID > stream, !known.isStale { return }
-            try store.replace(rows, of: user, streamID: stream, asOf: asOf)
+            try store.replace(rows, of: user, streamID: stream, asOf: asOf, asked: asked)
             try Self.save(kept.master, "master", of: user, connection)
             try Self.save(kept.selfSigning, "self_signing", of: user, connection)
             let usages = [kept.master.map { _ in "master" }, kept.selfSigning.map { _ in "self_signing" }]

@@ -110,17 +110,25 @@ struct EDUIntake: Sendable {
             guard try !RoomStore(connection).memberships(of: user, .join).isEmpty else { return }
             let store = RemoteDeviceStore(connection)
             if let list = try store.list(of: user) {
-                let follows = !list.isStale && previous.allSatisfy { $0 <= list.streamID } && !previous.isEmpty
-                if stream <= list.streamID { return }
-                if follows {
+                // What the list was fetched with, or is told once more.
+                if stream == list.streamID { return }
+                if Self.follows(list, stream, previous) {
                     try store.update(row, deleted: isDeleted, of: user, streamID: stream)
                 } else {
-                    // There is a gap: the next question asks for the whole list.
+                    // There is a gap, or the numbers are others since the server was set up anew: the next question asks for
+                    // the whole list, once for all that came until then. An older change that comes late costs that, too.
                     try store.markStale(user)
                 }
             }
             _ = try DeviceKeyStore(connection).noteChange(of: user)
         }
+    }
+
+    /// Whether a change is the next after what is known of a list. Only the last number is kept, so that is the one to know;
+    /// servers that name several name those before it as well.
+    /// Spec: <https://spec.matrix.org/v1.19/server-server-api/#device-management>
+    static func follows(_ list: RemoteDeviceStore.List, _ stream: Int64, _ previous: [Int64]) -> Bool {
+        !list.isStale && stream > list.streamID && previous.max() == list.streamID
     }
 
     private func signingKeys(_ content: JSONView, from origin: ServerName) async throws {

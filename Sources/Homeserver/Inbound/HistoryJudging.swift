@@ -47,7 +47,7 @@ struct HistoryJudging {
 
     /// Judges events, each after those that it follows. One of which what it builds on cannot be had is left out.
     /// - Throws: `DatabaseError`, `CorruptState`, `ResolutionFailure`.
-    mutating func judge(_ events: [PDU]) async throws -> [JudgedPDU] {
+    mutating func judge(_ events: [VerifiedPDU]) async throws -> [JudgedPDU] {
         // All at once where that can be: the states after them need their numbers.
         try await judgement.keep(events.filter { !$0.prevEvents.isEmpty }, in: room)
         var found: [JudgedPDU] = []
@@ -61,7 +61,8 @@ struct HistoryJudging {
     }
 
     /// Judges an event after those that it follows. Throws `PDUJudgement.Unjudgeable` too.
-    private mutating func judge(_ event: PDU) async throws -> JudgedPDU {
+    private mutating func judge(_ verified: VerifiedPDU) async throws -> JudgedPDU {
+        let event = verified.pdu
         if event.id == create.id {
             after[event.id] = try await judgement.reader.storeState(of: [create], room: room)
             return judged(event, .accepted, at: .empty)
@@ -85,7 +86,7 @@ struct HistoryJudging {
                 verdict = .rejected("state before: \(reason)")
             }
         }
-        if let before { after[event.id] = try await state(after: event, before, verdict) }
+        if let before { after[event.id] = try await state(after: verified, before, verdict) }
         return judged(event, verdict, at: before)
     }
 
@@ -93,11 +94,13 @@ struct HistoryJudging {
         JudgedPDU(pdu: event, verdict: verdict, stateBefore: before, isBackfilled: true)
     }
 
-    private func state(after event: PDU, _ before: StateRoot, _ verdict: Verdict) async throws -> StateRoot {
-        guard let key = StateKey(of: event), !verdict.isRejection else { return before }
+    private func state(after event: VerifiedPDU, _ before: StateRoot, _ verdict: Verdict) async throws -> StateRoot {
+        guard let key = StateKey(of: event.pdu), !verdict.isRejection else { return before }
         // One whose auth events have come only now was not kept with the others.
         try await judgement.keep([event], in: room)
-        guard let stored = try await judgement.stored([event.id])[event.id] else { return before }
+        guard let stored = try await judgement.stored([event.id])[event.id], stored.roomNID == room.nid else {
+            return before
+        }
         return try await judgement.reader.storeState([key: stored.nid], on: before, room: room)
     }
 

@@ -36,7 +36,7 @@ struct MissingEvents: Sendable {
     /// Events between what we have and `latest`, without these. Their signatures are good.
     func before(
         _ latest: [EventID], room: RoomID, version: RoomVersion, having known: [EventID], from server: ServerName
-    ) async -> [PDU] {
+    ) async -> [VerifiedPDU] {
         // No min_depth: depths are not to be trusted, and the limit bounds the answer.
         let call = APICall(
             .getMissingPreviousEvents, ["roomId": room.text],
@@ -50,18 +50,32 @@ struct MissingEvents: Sendable {
             parse(answer["events"], version, room, limit: Self.prevEventsPerRequest))
     }
 
-    /// The auth chain of an event. Signatures are good; nothing else was checked.
-    func authChain(of event: PDU, from server: ServerName) async -> [PDU] {
+    /// The auth chain of an event: what its auth events lead to, whatever else is told. Signatures are good; nothing else was
+    /// checked.
+    func authChain(of event: PDU, from server: ServerName) async -> [VerifiedPDU] {
         let call = APICall(.getEventAuth, ["roomId": event.roomID.text, "eventId": event.id.text])
         guard let answer = await ask(call, server) else { return [] }
-        return await verification.verified(
-            parse(
-                answer["auth_chain"], event.version, event.roomID,
-                limit: environment.configuration.limits.authEventsFetched))
+        let told = parse(
+            answer["auth_chain"], event.version, event.roomID,
+            limit: environment.configuration.limits.authEventsFetched)
+        return await verification.verified(Self.reached(from: event.authEvents, in: told))
+    }
+
+    /// Those of some events that are named, and those that these lead to by their auth events.
+    static func reached(from names: [EventID], in events: [PDU]) -> [PDU] {
+        let byID = Dictionary(events.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
+        var reached: [EventID: PDU] = [:]
+        var open = names
+        while let id = open.popLast() {
+            guard reached[id] == nil, let event = byID[id] else { continue }
+            reached[id] = event
+            open += event.authEvents
+        }
+        return Array(reached.values)
     }
 
     /// One event.
-    func event(_ id: EventID, room: RoomID, version: RoomVersion, from server: ServerName) async -> PDU? {
+    func event(_ id: EventID, room: RoomID, version: RoomVersion, from server: ServerName) async -> VerifiedPDU? {
         guard let answer = await ask(APICall(.getEvent, ["eventId": id.text]), server),
             let pdu = parse(answer["pdus"], version, room, limit: 1).first, pdu.id == id
         else { return nil }
@@ -69,15 +83,15 @@ struct MissingEvents: Sendable {
     }
 
     /// Single events, several at once: those that could be had.
-    func events(_ ids: [EventID], room: RoomID, version: RoomVersion, from server: ServerName) async -> [PDU] {
-        await withTaskGroup(of: PDU?.self) { group in
+    func events(_ ids: [EventID], room: RoomID, version: RoomVersion, from server: ServerName) async -> [VerifiedPDU] {
+        await withTaskGroup(of: VerifiedPDU?.self) { group in
             var rest = ids[...]
             func start() {
                 guard let id = rest.popFirst() else { return }
                 group.addTask { await event(id, room: room, version: version, from: server) }
             }
             for _ in 0..<Self.width { start() }
-            var found: [PDU] = []
+            var found: [VerifiedPDU] = []
             for await pdu in group {
                 if let pdu { found.append(pdu) }
                 start()
@@ -102,7 +116,8 @@ struct MissingEvents: Sendable {
 
     /// The state before an event with its auth chain, whole; nil when it was not told. Signatures are good: events without
     /// are left out.
-    func state(before event: PDU, from server: ServerName) async -> [PDU]? {
+    /// - Parameter ids: the events of the state.
+    func state(_ ids: [EventID], before event: PDU, from server: ServerName) async -> [VerifiedPDU]? {
         let call = APICall(
             .federationGetRoomState, ["roomId": event.roomID.text], query: [("event_id", event.id.text)])
         guard let answer = await ask(call, server, environment.configuration.timeouts.federationJoin) else {
@@ -114,13 +129,13 @@ struct MissingEvents: Sendable {
             + parse(
                 answer["auth_chain"], event.version, event.roomID,
                 limit: environment.configuration.limits.stateEventsFetched)
-        return await verification.verified(pdus)
+        return await verification.verified(Self.reached(from: ids, in: pdus))
     }
 
     /// Older events than these, newest first. Signatures are good.
     func backfill(
         _ room: RoomID, version: RoomVersion, from events: [EventID], limit: Int, at server: ServerName
-    ) async -> [PDU] {
+    ) async -> [VerifiedPDU] {
         let call = APICall(
             .backfillRoom, ["roomId": room.text],
             query: events.prefix(20).map { ("v", $0.text) } + [("limit", String(limit))])

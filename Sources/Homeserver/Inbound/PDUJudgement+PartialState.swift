@@ -47,19 +47,23 @@ extension PDUJudgement {
         var known = try await stored(told.state)
         let lacking = Set(told.state + told.auth).subtracting(try await stored(told.state + told.auth).keys)
         if !lacking.isEmpty {
-            var events: [PDU] = []
+            var events: [VerifiedPDU] = []
             if lacking.count <= MissingEvents.stateEventsOneByOne {
                 events = await missing.events(
                     Array(lacking), room: room.id, version: room.version, from: server)
             } else {
-                events = try await wholeState(before: event, by: missing, from: server, completeness)
+                events = try await wholeState(told.state, before: event, by: missing, from: server, completeness)
             }
-            try await keep(events, in: room)
+            // Not whatever else was named: only the state, and what it leads to.
+            let starts = told.state + known.values.flatMap(\.pdu.authEvents)
+            let reached = Set(MissingEvents.reached(from: starts, in: events.map(\.pdu)).map(\.id))
+            try await keep(events.filter { reached.contains($0.id) }, in: room)
             known = try await stored(told.state)
             if completeness == .told, known.count < Set(told.state).count,
                 lacking.count <= MissingEvents.stateEventsOneByOne
             {
-                try await keep(wholeState(before: event, by: missing, from: server, completeness), in: room)
+                try await keep(
+                    wholeState(told.state, before: event, by: missing, from: server, completeness), in: room)
                 known = try await stored(told.state)
             }
             // A state that lacks a member would let this room's server judge otherwise than all others, for good.
@@ -70,18 +74,19 @@ extension PDUJudgement {
         let usable = told.state.compactMap { known[$0] }.filter {
             !$0.flags.contains(.rejected) && $0.roomNID == room.nid
         }
-        guard usable.contains(where: { $0.pdu.type == .create }) else {
-            throw Unjudgeable(reason: "the state before it could not be fetched")
-        }
+        // A room has one create event.
+        guard let create = try await reader.stateEvent(room, .create),
+            usable.filter({ StateKey(of: $0.pdu) == StateKey(.create, "") }).map(\.id) == [create.id]
+        else { throw Unjudgeable(reason: "the state before it could not be fetched") }
         return ToldState(
             root: try await reader.storeState(of: usable, room: room), leftOut: told.state.filter { known[$0] == nil })
     }
 
     private func wholeState(
-        before event: PDU, by missing: MissingEvents, from server: ServerName,
+        _ ids: [EventID], before event: PDU, by missing: MissingEvents, from server: ServerName,
         _ completeness: ToldCompleteness
-    ) async throws -> [PDU] {
-        let events = await missing.state(before: event, from: server)
+    ) async throws -> [VerifiedPDU] {
+        let events = await missing.state(ids, before: event, from: server)
         if events == nil, completeness != .whatIsHad {
             throw Unjudgeable(reason: "the state before it could not be fetched")
         }

@@ -9,14 +9,14 @@ extension PDUJudgement {
     /// what is left there is `receive`.
     /// - Parameter run: events each of which `continues` those before it.
     /// - Returns: how many were written; 0 where it is not worth it.
-    func receiveRun(_ run: [PDU]) async throws -> Int {
+    func receiveRun(_ run: [VerifiedPDU]) async throws -> Int {
         guard let first = run.first, run.count > 1, let room = try await reader.record(first.roomID), !room.isPartial,
             let before = try await reader.stateBefore(first.prevEvents, in: room), before == room.state
         else { return 0 }
         let rules = room.version.rules
         let policy = try await reader.policy(of: room)
         let ids = run.map(\.id) + Set(run.flatMap(\.authEvents))
-        var keys = Set(run.flatMap { authEventKeys(for: $0) })
+        var keys = Set(run.flatMap { authEventKeys(for: $0.pdu) })
         keys.formUnion([StateKey(.create, ""), StateKey(.powerLevels, "")])
         let wanted = Array(keys)
         let (known, state) = try await environment.database.read { connection in
@@ -25,7 +25,7 @@ extension PDUJudgement {
         }
         guard let create = state.event(.create, "") else { return 0 }
         var judged: [JudgedPDU] = []
-        for event in run {
+        for event in run.map(\.pdu) {
             let auth = event.authEvents.compactMap { known[$0] }
             let rejected = Set(auth.filter { $0.flags.contains(.rejected) }.map(\.id))
             guard known[event.id] == nil, auth.count == event.authEvents.count,
@@ -41,7 +41,7 @@ extension PDUJudgement {
     }
 
     /// Whether an event can be judged with those of `run`: it follows the last of them alone, and changes no state.
-    static func continues(_ run: [PDU], _ event: PDU) -> Bool {
+    static func continues(_ run: [VerifiedPDU], _ event: VerifiedPDU) -> Bool {
         guard !event.isState, event.type != .redaction, !event.prevEvents.isEmpty else { return false }
         return run.last.map { event.roomID == $0.roomID && event.prevEvents == [$0.id] } ?? true
     }

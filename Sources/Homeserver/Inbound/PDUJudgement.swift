@@ -41,6 +41,8 @@ struct PDUJudgement: Sendable {
     private static let gapRounds = 20
     /// Events of ours that are named in asking for earlier events.
     private static let namedExtremities = 50
+    /// How long an event's own server may take to give it whole.
+    private static let wholeCopyTime = Duration.seconds(10)
     /// What was sent less than so many milliseconds ago is taken for news.
     private static let purgedAge: Int64 = 60_000
     /// How often an event is judged when more of its room becomes known meanwhile.
@@ -53,12 +55,17 @@ struct PDUJudgement: Sendable {
 
     /// Judges an event and writes it, after those before it. Known events are passed over.
     /// - Parameters:
+    ///   - origin: who is asked for what it refers to.
+    ///   - wasPassedOn: whether it came from another server than its sender's.
     ///   - fetches: whether what it refers to may be fetched; else ``LacksEvents`` is thrown where that is needed.
     ///   - isTriedAgain: whether it will be tried again if it throws ``Unjudgeable``; otherwise what cannot be had of a
     ///     state before it is left out.
-    func receive(_ event: PDU, from origin: ServerName, fetches: Bool, isTriedAgain: Bool = false) async throws {
+    func receive(
+        _ event: VerifiedPDU, from origin: ServerName, fetches: Bool, wasPassedOn: Bool = false,
+        isTriedAgain: Bool = false
+    ) async throws {
         guard let room = try await reader.record(event.roomID) else { throw Unacceptable(reason: "unknown room") }
-        if try await isInLog(event.id) { return }
+        if try await isInLog(event) { return }
         // A room has its create event from the start; any other, or an event after nothing, would be a second root.
         guard !(event.type == .create && event.stateKey == ""), !event.prevEvents.isEmpty else {
             throw Unacceptable(reason: "a second beginning of the room")
@@ -67,7 +74,8 @@ struct PDUJudgement: Sendable {
             origin: origin,
             missing: fetches ? missing.within(.milliseconds(environment.configuration.timeouts.missingEvents)) : nil,
             completeness: isTriedAgain ? .all : .whatIsHad)
-        let lacking = try await unknown(event.prevEvents)
+        let event = wasPassedOn ? try await whole(event, from: source) : event
+        let lacking = try await unknown(event.prevEvents, in: room)
         if !lacking.isEmpty {
             let earliest = Set(try await historyEnds(of: room))
             if !lacking.allSatisfy(earliest.contains) {
@@ -75,6 +83,19 @@ struct PDUJudgement: Sendable {
             }
         }
         try await judgeAndAppend(event, from: source)
+    }
+
+    /// The whole event, where somebody else passed on a copy that is not: its sender's server is asked, or whoever passes
+    /// events on could take the words out of them. The copy itself where there is no other, as of what was redacted.
+    private func whole(_ event: VerifiedPDU, from source: Source) async throws -> VerifiedPDU {
+        let server = event.sender.serverName
+        guard server != environment.serverName, !ContentHash.matches(event.pdu) else {
+            return event
+        }
+        let told = try await source.asked().within(Self.wholeCopyTime).event(
+            event.id, room: event.roomID, version: event.version, from: server)
+        guard let told, ContentHash.matches(told.pdu), told.pdu.isCopy(of: event.pdu) else { return event }
+        return told
     }
 
     /// Events before which this server has nothing: what comes after them is asked for, not they.
@@ -94,30 +115,36 @@ struct PDUJudgement: Sendable {
         return event.originServerTimestamp < end.before && event.depth <= end.depth
     }
 
-    /// Whether an event is in the log with a verdict; an outlier is not.
-    private func isInLog(_ id: EventID) async throws -> Bool {
-        guard let stored = try await reader.event(id) else { return false }
+    /// Whether an event is in the log with a verdict; an outlier is not. If what is there is not whole and this copy is, its
+    /// body is taken from it.
+    /// - Throws: `Unacceptable` where another event has the id.
+    private func isInLog(_ event: VerifiedPDU) async throws -> Bool {
+        guard let stored = try await reader.event(event.id) else { return false }
+        guard event.pdu.isCopy(of: stored.pdu) else { throw Unacceptable(reason: "its id is another event's") }
+        try await writer.restore([event], of: [event.id: stored], in: event.roomID)
         return !stored.flags.contains(.outlier)
     }
 
-    /// Those of `ids` after which the state is not known.
-    private func unknown(_ ids: [EventID]) async throws -> [EventID] {
+    /// Those of `ids` after which the room's state is not known.
+    private func unknown(_ ids: [EventID], in room: RoomRecord) async throws -> [EventID] {
         let known = try await environment.database.read { connection in
-            try reader.log(connection).events(ids: ids).filter { $0.value.stateAfter != nil }
+            try reader.log(connection).events(ids: ids).filter {
+                $0.value.roomNID == room.nid && $0.value.stateAfter != nil
+            }
         }
         return ids.filter { known[$0] == nil }
     }
 
     /// Fetches the events between ours and this one, as far as they are to be had, and judges them, earlier ones first.
     private func closeGap(
-        before event: PDU, in room: RoomRecord, after earliest: Set<EventID>, from source: Source
+        before event: VerifiedPDU, in room: RoomRecord, after earliest: Set<EventID>, from source: Source
     ) async throws {
         let missing = try source.asked()
         let known = try await environment.database.read { connection in
             Array(try reader.log(connection).ids(room.extremities.suffix(Self.namedExtremities)).values)
         }
         let stops = Array((known + earliest.sorted()).prefix(MissingEvents.prevEventsPerRequest))
-        var found: [EventID: PDU] = [:]
+        var found: [EventID: VerifiedPDU] = [:]
         var latest = [event.id]
         for _ in 0..<Self.gapRounds {
             let answer = await missing.before(
@@ -128,30 +155,30 @@ struct PDUJudgement: Sendable {
             guard !new.isEmpty else { break }
             for earlier in new { found[earlier.id] = earlier }
             let above = Set(found.values.flatMap(\.prevEvents)).subtracting(found.keys)
-            let open = Set(try await unknown(Array(above))).subtracting(earliest)
+            let open = Set(try await unknown(Array(above), in: room)).subtracting(earliest)
             guard !open.isEmpty else { break }
             latest = found.values.filter { !open.isDisjoint(with: $0.prevEvents) }.map(\.id)
         }
         for earlier in RoomImport.ordered(found, by: \.prevEvents) {
-            if try await isInLog(earlier.id) { continue }
             do {
+                if try await isInLog(earlier) { continue }
                 try await judgeAndAppend(earlier, from: source)
-            } catch let error as Unjudgeable {
+            } catch let error where error is Unjudgeable || error is Unacceptable {
                 environment.logger.info(
                     "an earlier event could not be judged",
-                    metadata: ["event": "\(earlier.id)", "cause": "\(error.reason)"])
+                    metadata: ["event": "\(earlier.id)", "cause": "\(error)"])
             }
         }
     }
 
-    private func judgeAndAppend(_ event: PDU, from source: Source) async throws {
+    private func judgeAndAppend(_ event: VerifiedPDU, from source: Source) async throws {
         for _ in 0..<Self.judgements {
             do { return try await judgeAndAppendOnce(event, from: source) } catch is RoomKnowledgeChanged {}
         }
         throw Unjudgeable(reason: "more of the room becomes known all the time")
     }
 
-    private func judgeAndAppendOnce(_ event: PDU, from source: Source) async throws {
+    private func judgeAndAppendOnce(_ event: VerifiedPDU, from source: Source) async throws {
         guard let room = try await reader.record(event.roomID) else { throw Unacceptable(reason: "unknown room") }
         let judged = try await judge(event, in: room, from: source)
         if case .rejected(let reason) = judged.verdict {
@@ -173,7 +200,8 @@ struct PDUJudgement: Sendable {
         return server
     }
 
-    private func judge(_ event: PDU, in room: RoomRecord, from source: Source) async throws -> JudgedPDU {
+    private func judge(_ verified: VerifiedPDU, in room: RoomRecord, from source: Source) async throws -> JudgedPDU {
+        let event = verified.pdu
         let rules = room.version.rules
         guard let create = try await reader.stateEvent(room, .create) else {
             throw Unjudgeable(reason: "the room has no create event")
@@ -199,12 +227,14 @@ struct PDUJudgement: Sendable {
             return judged
         }
         // By the state before it.
-        let before = try await stateBefore(event, in: room, from: source)
+        let (before, isTold) = try await stateBefore(event, in: room, from: source)
         if let reason = try await refusal(of: event, at: before, create.pdu, rules) {
             return judged(event, .rejected("state before: \(reason)"), at: before, in: room)
         }
-        // By the current state.
-        if before != room.state, let reason = try await refusal(of: event, at: room.state, create.pdu, rules) {
+        // By the current state. That knows nothing of what is missing before the event, which the state told does: whoever
+        // joined there would have no say.
+        let current = isTold ? try await reader.merged([room.state, before], in: room) : room.state
+        if before != current, let reason = try await refusal(of: event, at: current, create.pdu, rules) {
             return judged(event, .softFailed(reason), at: before, in: room)
         }
         if try await isPurged(event, in: room) {
@@ -214,29 +244,12 @@ struct PDUJudgement: Sendable {
         guard let signed = try await recommended(event, in: room, from: source) else {
             return judged(event, .softFailed("the policy server did not sign"), at: before, in: room)
         }
-        var accepted = judged(signed, .accepted, at: before, in: room)
-        accepted.destinations = try await untold(of: event, before: before, in: room)
-        return accepted
+        return judged(signed, .accepted, at: before, in: room)
     }
 
     /// An event as it was judged by what is known of its room.
     func judged(_ event: PDU, _ verdict: Verdict, at before: StateRoot?, in room: RoomRecord) -> JudgedPDU {
         JudgedPDU(pdu: event, verdict: verdict, stateBefore: before, knowledge: room.knowledge)
-    }
-
-    /// Whom nobody else may have told of a removal: the server of a user who has joined since the state before it. The server
-    /// that sent it told those that were in the room there, and who was out by then has not listened.
-    private func untold(of event: PDU, before: StateRoot, in room: RoomRecord) async throws -> [ServerName] {
-        guard before != room.state, let key = StateKey(of: event), key.type == .member,
-            [.leave, .ban].contains((try? RoomMember(event).membership) ?? .join),
-            let server = (try? UserID(key.stateKey))?.serverName, server != event.sender.serverName,
-            server != environment.serverName
-        else { return [] }
-        guard let current = try await reader.state(at: room.state, keys: [key])[key],
-            (try? RoomMember(current.pdu).membership) == .join,
-            try await reader.state(at: before, keys: [key])[key]?.nid != current.nid
-        else { return [] }
-        return [server]
     }
 
     /// An event with the signature of the room's policy server, where there is one, which is asked for it if need be; nil
@@ -314,11 +327,14 @@ struct PDUJudgement: Sendable {
         try await environment.database.read { try reader.log($0).events(ids: ids) }
     }
 
-    /// Judges state events by their auth events alone and keeps them as outliers, those of them that we lack.
-    func keep(_ events: [PDU], in room: RoomRecord) async throws {
+    /// Judges state events by their auth events alone and keeps them as outliers, those of them that we lack. The room's create
+    /// event is here, so any other is of another room.
+    func keep(_ events: [VerifiedPDU], in room: RoomRecord) async throws {
         let known = try await stored(events.map(\.id))
+        try await writer.restore(events, of: known, in: room.id)
         let new = Dictionary(
-            events.filter { known[$0.id] == nil && $0.isState }.map { ($0.id, $0) },
+            events.filter { known[$0.id] == nil && $0.isState && StateKey(of: $0.pdu) != StateKey(.create, "") }
+                .map { ($0.id, $0.pdu) },
             uniquingKeysWith: { first, _ in first })
         guard !new.isEmpty, let create = try await reader.stateEvent(room, .create) else { return }
         var allowed: [EventID: PDU] = [:]
@@ -356,10 +372,10 @@ struct PDUJudgement: Sendable {
     /// The state before an event: from the events before it, else as the origin tells it.
     private func stateBefore(
         _ event: PDU, in room: RoomRecord, from source: Source
-    ) async throws -> StateRoot {
-        if let root = try await reader.stateBefore(event.prevEvents, in: room) { return root }
-        return try await toldState(
-            before: event, in: room, by: source.asked(), from: source.origin, source.completeness
-        ).root
+    ) async throws -> (root: StateRoot, isTold: Bool) {
+        if let root = try await reader.stateBefore(event.prevEvents, in: room) { return (root, false) }
+        let told = try await toldState(
+            before: event, in: room, by: source.asked(), from: source.origin, source.completeness)
+        return (told.root, true)
     }
 }

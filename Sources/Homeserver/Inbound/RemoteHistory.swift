@@ -138,13 +138,18 @@ final class RemoteHistory: RemoteBackfilling {
 
     /// Judges events and puts them before all that is there, or into the gap, the newest first. Returns whether any was new.
     private func write(
-        _ events: [PDU], asked: [EventID], in room: RoomRecord, _ gap: HistoryGap?, _ judging: HistoryJudging
+        _ events: [VerifiedPDU], asked: [EventID], in room: RoomRecord, _ gap: HistoryGap?, _ judging: HistoryJudging
     ) async throws -> Bool {
         var judging = judging
         var byID = Dictionary(events.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
         let reader = reader
         let ids = Array(byID.keys)
         let known = try await environment.database.read { try reader.log($0).events(ids: ids) }
+        try await writer.restore(events, of: known, in: room.id)
+        if Set(asked).isSubset(of: byID.keys) {
+            // Whoever has all that was asked for tells what that leads to; nothing leads to the rest.
+            byID = Self.reached(from: (gap?.missing ?? []) + asked, in: byID)
+        }
         if let gap {
             // What only events that are here lead to is not of this gap. Of the rest not all need be reached: what was
             // rejected is not told.
@@ -168,8 +173,8 @@ final class RemoteHistory: RemoteBackfilling {
     }
 
     /// Those of some events that others lead to, one by the other.
-    private static func reached(from starts: [EventID], in events: [EventID: PDU]) -> [EventID: PDU] {
-        var reached: [EventID: PDU] = [:]
+    private static func reached(from starts: [EventID], in events: [EventID: VerifiedPDU]) -> [EventID: VerifiedPDU] {
+        var reached: [EventID: VerifiedPDU] = [:]
         var open = starts
         while let id = open.popLast() {
             guard reached[id] == nil, let event = events[id] else { continue }

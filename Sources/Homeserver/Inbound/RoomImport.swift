@@ -3,6 +3,7 @@ internal import Logging
 internal import MatrixAPI
 internal import MatrixModel
 internal import MatrixRooms
+internal import SQLDatabase
 
 /// Checks a room as another server describes it, its state and auth chain, and writes it with our join on top.
 struct RoomImport: Sendable {
@@ -12,7 +13,7 @@ struct RoomImport: Sendable {
     let writer: RoomWriter
 
     /// Writes a room. Throws a `MatrixError` when its description does not hold: no create event, a join that its state does
-    /// not allow. Events that do not pass are left out.
+    /// not allow, too many events that do not pass. Few of these are left out.
     /// - Parameters:
     ///   - resident: who told it.
     ///   - partial: where the state lacks the room's members: who told it, and the servers in the room.
@@ -36,7 +37,9 @@ struct RoomImport: Sendable {
                 if isState { stateIDs.append(pdu.id) }
             }
         }
-        let verified = await verification.verified(Array(parsed.values))
+        let starts = stateIDs + join.authEvents
+        let verified = await verification.verified(MissingEvents.reached(from: starts, in: Array(parsed.values)))
+        try await restore(verified, in: room)
         let accepted = try Self.accepted(verified, room: room, version: version)
         var stateEvents = stateIDs.compactMap { accepted[$0] }
         var before = RoomState(stateEvents)
@@ -57,17 +60,37 @@ struct RoomImport: Sendable {
         do { try authorize(join, given: before, by: version.rules, create: create) } catch {
             throw MatrixError(.forbidden, "The room's state does not allow the join: \(error.reason)")
         }
+        let leftOut = stateIDs.filter { accepted[$0] == nil }
+        // What is not noted would never be asked for, and all that these members say be rejected for good. Where members are
+        // to follow, the state is asked for anew.
+        guard partial != nil || leftOut.count <= environment.configuration.limits.stateEventsLeftOut else {
+            throw MatrixError(.unknown, "Too much of the room's state could not be had", status: 502)
+        }
         try await writer.importRoom(
             room, version: version, join: join, state: stateEvents, authChain: Array(accepted.values),
-            partial: partial, leftOut: (resident, stateIDs.filter { accepted[$0] == nil }), following: followed)
+            partial: partial, leftOut: (resident, leftOut), following: followed)
+    }
+
+    /// Gives events of a room that was here before their bodies, where the copy that came first was not whole.
+    private func restore(_ events: [VerifiedPDU], in room: RoomID) async throws {
+        guard let record = try await writer.reader.record(room) else { return }
+        for start in stride(from: 0, to: events.count, by: RoomLimits.copiesCompared) {
+            let part = Array(events[start..<min(start + RoomLimits.copiesCompared, events.count)])
+            let known = try await environment.database.read {
+                try writer.reader.log($0).events(ids: part.map(\.id))
+            }
+            try await writer.restore(part, of: known, in: record.id)
+        }
     }
 
     /// The events that their auth events allow, judged in an order in which these come first.
-    static func accepted(_ events: [PDU], room: RoomID, version: RoomVersion) throws -> [EventID: PDU] {
+    static func accepted(_ events: [VerifiedPDU], room: RoomID, version: RoomVersion) throws -> [EventID: PDU] {
+        let events = events.map(\.pdu)
         let byID = Dictionary(events.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
         var accepted: [EventID: PDU] = [:]
-        let create = events.first { $0.type == .create && $0.stateKey == "" && $0.roomID == room }
-        guard let create else { return [:] }
+        // What has more than one create event is no room.
+        let creates = byID.values.filter { $0.type == .create && $0.stateKey == "" && $0.roomID == room }
+        guard let create = creates.first, creates.count == 1 else { return [:] }
         for event in inAuthOrder(byID) {
             var auth = event.authEvents.compactMap { accepted[$0] }
             guard auth.count == event.authEvents.count else { continue }
@@ -88,8 +111,8 @@ struct RoomImport: Sendable {
     static func inAuthOrder(_ events: [EventID: PDU]) -> [PDU] { ordered(events, by: \.authEvents) }
 
     /// Events so that each comes after those it names. Without recursion, since chains may be long.
-    static func ordered(_ events: [EventID: PDU], by names: (PDU) -> [EventID]) -> [PDU] {
-        var order: [PDU] = []
+    static func ordered<Event>(_ events: [EventID: Event], by names: (Event) -> [EventID]) -> [Event] {
+        var order: [Event] = []
         var done: Set<EventID> = []
         var entered: Set<EventID> = []
         for start in events.keys.sorted() {

@@ -80,17 +80,14 @@ final class StagedEvents: Sendable {
 
     private func work(_ lane: InboundStaging.Lane) async {
         let node = node
-        let sealer = environment.sealer
+        var rotation = OriginRotation()
         do {
             while !Task.isCancelled {
-                let now = environment.clock.now()
-                let staged: [InboundStaging.Staged] = try await environment.database.write { connection in
-                    let staging = InboundStaging(connection)
-                    guard try staging.lease(lane, holder: node, now: now, until: now + Self.lease) else { return [] }
-                    return try staging.staged(
-                        in: lane, now: now, limit: lane.fetches ? 1 : Self.perTurn, sealer: sealer)
-                }
-                if staged.isEmpty { break }
+                let staged =
+                    lane.fetches
+                    ? try await nextToFetch(in: lane, &rotation)
+                    : try await leased(lane) { try $0.staged(in: lane, now: $1, limit: Self.perTurn, sealer: $2) }
+                guard let staged, !staged.isEmpty else { break }
                 var rest = staged[...]
                 while let event = rest.first {
                     let done = lane.fetches ? 0 : try await judgeRun(rest)
@@ -106,15 +103,45 @@ final class StagedEvents: Sendable {
         _ = try? await environment.database.write { try InboundStaging($0).release(lane, holder: node) }
     }
 
+    /// Reads what waits in a lane, with the right to work on it; nil where another node has that.
+    private func leased<R: Sendable>(
+        _ lane: InboundStaging.Lane,
+        _ read: @escaping @Sendable (InboundStaging, _ now: Int64, StorageSealer) throws -> R
+    ) async throws -> R? {
+        let (node, now, sealer) = (node, environment.clock.now(), environment.sealer)
+        return try await environment.database.write { connection in
+            let staging = InboundStaging(connection)
+            guard try staging.lease(lane, holder: node, now: now, until: now + Self.lease) else { return nil }
+            return try read(staging, now, sealer)
+        }
+    }
+
+    /// The event for which something is fetched next. Servers take turns, so that nobody waits for all that another sent.
+    private func nextToFetch(
+        in lane: InboundStaging.Lane, _ rotation: inout OriginRotation
+    ) async throws -> [InboundStaging.Staged]? {
+        let origins = try await leased(lane) { staging, now, _ in try staging.origins(in: lane, now: now) }
+        guard let origins else { return nil }
+        var residents: Set<String> = []
+        if origins.count > 1, let room = try? RoomID(lane.roomID),
+            let record = try await judgement.reader.record(room)
+        {
+            residents = Set(try await judgement.reader.joinedServers(record).map(\.text))
+        }
+        guard let origin = rotation.next(among: origins, residents: residents) else { return nil }
+        return try await leased(lane) { try $0.staged(in: lane, of: origin, now: $1, limit: 1, sealer: $2) }
+    }
+
     /// Judges as many at once as can be, from the first on. Returns how many are done with.
     private func judgeRun(_ staged: ArraySlice<InboundStaging.Staged>) async throws -> Int {
         guard staged.count > 1, let roomID = staged.first.flatMap({ try? RoomID($0.roomID) }),
             let version = try await judgement.reader.record(roomID)?.version
         else { return 0 }
-        var events: [PDU] = []
+        var events: [VerifiedPDU] = []
         for event in staged {
-            guard let pdu = try? PDU(parsing: event.body, version: version, knownID: try? EventID(event.eventID)),
-                PDUJudgement.continues(events, pdu)
+            guard let pdu = try? VerifiedPDU(event, version: version),
+                PDUJudgement.continues(events, pdu),
+                pdu.sender.serverName.text == event.origin || ContentHash.matches(pdu.pdu)
             else { break }
             events.append(pdu)
         }
@@ -138,10 +165,12 @@ final class StagedEvents: Sendable {
             guard let origin = try? ServerName(staged.origin), let roomID = try? RoomID(staged.roomID),
                 let record = try await judgement.reader.record(roomID)
             else { return try await remove(staged) }
-            let pdu = try PDU(
-                parsing: staged.body, version: record.version, knownID: try? EventID(staged.eventID))
+            let pdu = try VerifiedPDU(staged, version: record.version)
+            // Who passed it on may have nothing more to tell: every second time its sender's own server is asked.
+            let isOwnTurn = !staged.tries.isMultiple(of: 2) && !environment.isLocal(pdu.sender)
             try await judgement.receive(
-                pdu, from: origin, fetches: lane.fetches, isTriedAgain: staged.tries + 1 < Self.tries)
+                pdu, from: isOwnTurn ? pdu.sender.serverName : origin, fetches: lane.fetches,
+                wasPassedOn: pdu.sender.serverName != origin, isTriedAgain: staged.tries + 1 < Self.tries)
         } catch is CancellationError {
             throw CancellationError()
         } catch is PDUJudgement.LacksEvents {
@@ -155,7 +184,7 @@ final class StagedEvents: Sendable {
                 "an event could not be judged",
                 metadata: ["event": "\(staged.eventID)", "origin": "\(staged.origin)", "cause": "\(error)"])
             guard !(error is MalformedEvent), !(error is PDUJudgement.Unacceptable), staged.tries + 1 < Self.tries
-            else { return try await remove(staged) }
+            else { return try await environment.database.groupedWrite { try InboundStaging($0).giveUp(staged) } }
             let now = environment.clock.now()
             let retry = now + Self.firstPause << Int64(2 * min(max(staged.tries, 0), Self.tries))
             return try await environment.database.groupedWrite {

@@ -20,9 +20,18 @@ extension StateCompletion {
         guard environment.clock.now() < partial.leftOutUntil else { return try await giveUp(partial, "a day is over") }
         let missing = judgement.missing.within(Self.timePerTry)
         for server in servers {
-            let lacking = Set(partial.leftOut).subtracting(try await judgement.stored(partial.leftOut).keys)
+            let known = try await environment.database.read {
+                try reader.log($0).nids(partial.leftOut, room: partial.roomNID)
+            }
+            let lacking = Set(partial.leftOut).subtracting(known.keys).sorted()
             guard !lacking.isEmpty else { break }
-            try await fetch(lacking.sorted(), in: record, by: missing, from: server)
+            // Each time others come first, so that the many of a server that is away do not hide the few of another.
+            let first = partial.failures * MissingEvents.stateEventsOneByOne % lacking.count
+            for part in Array(lacking[first...] + lacking[..<first]).chunked(into: MissingEvents.stateEventsOneByOne) {
+                try await fetch(part, in: record, by: missing, from: server)
+                // A server whose members are thousands may still be away: then these cost no more than a few.
+                guard try await !judgement.stored(part).isEmpty else { break }
+            }
         }
         let known = try await judgement.stored(partial.leftOut)
         let had = known.values.filter { !$0.flags.contains(.rejected) && $0.roomNID == record.nid }
@@ -75,7 +84,7 @@ extension StateCompletion {
             var events = [event]
             // The chain of one often has what the next needs.
             if try await judgement.stored(event.authEvents).count < Set(event.authEvents).count {
-                events += await missing.authChain(of: event, from: server)
+                events += await missing.authChain(of: event.pdu, from: server)
             }
             try await judgement.keep(events, in: room)
         }

@@ -13,6 +13,9 @@ final class StateCompletion: Sendable {
     private static let poll = Duration.seconds(1)
     /// A node that dies leaves its rooms to others after so many milliseconds; one that lives renews in time.
     private static let lease: Int64 = 30_000
+    /// After so many tries in vain a room is taken for known with what can be noted of what it lacks: else one of which very
+    /// much is nowhere to be had would never be whole.
+    private static let failuresBeforePart = 20
     /// Servers asked for one room before there is a pause.
     private static let serversPerTry = 5
     /// How long one of them may take.
@@ -168,9 +171,13 @@ final class StateCompletion: Sendable {
         do { try authorize(join, given: state, by: record.version.rules, create: create) } catch {
             throw PDUJudgement.Unjudgeable(reason: "the state told does not allow the join: \(error.reason)")
         }
+        // What is not noted would never be asked for, and all that these members say be rejected for good.
+        let limit = environment.configuration.limits.stateEventsLeftOut
+        guard told.leftOut.count <= limit || partial.failures >= Self.failuresBeforePart else {
+            throw PDUJudgement.Unjudgeable(reason: "\(told.leftOut.count) events of the state told could not be had")
+        }
         var completion = RoomCompletion(
-            joinNID: partial.joinNID, beforeJoin: before,
-            leftOut: Array(told.leftOut.prefix(RoomLimits.stateLeftOut)))
+            joinNID: partial.joinNID, beforeJoin: before, leftOut: Array(told.leftOut.prefix(limit)))
         var fetched = 0
         while true {
             do {

@@ -72,6 +72,8 @@ struct RoomChecking {
     var nodes: [Int64: Node] = [:]
     /// Events that are referred to and not here.
     var unknown: Set<EventID> = []
+    /// Those of them to which only events refer that were not let in, or were and are not any more.
+    var unknownToTimeline: Set<EventID> = []
     /// Events whose bodies cannot be read; what depends on them is not judged.
     var damaged: Set<Int64> = []
     /// Nodes of states that follow from the log and are not stored.
@@ -188,7 +190,9 @@ struct RoomChecking {
         if row.flags.contains(.rejected) { report.rejected += 1 }
         if row.flags.contains(.softFailed) { report.softFailed += 1 }
         let prev = pdu.prevEvents.compactMap { numbers[$0] }
-        if isPlaced { unknown.formUnion(pdu.prevEvents.filter { numbers[$0] == nil }) }
+        let missing = pdu.prevEvents.filter { numbers[$0] == nil }
+        if isPlaced { unknown.formUnion(missing) }
+        if !isPlaced, !row.flags.contains(.outlier) { unknownToTimeline.formUnion(missing) }
         let root = row.stateAfter.flatMap { StateRoot($0) }
         if row.stateAfter != nil, root == nil { report.add(.stateAfter, pdu.id, "the column names no state") }
         nodes[row.nid] = Node(
@@ -212,7 +216,7 @@ private struct StoredKeys {
     mutating func problem(
         with pdu: PDU, of server: ServerName, _ connection: any SQLConnection
     ) throws -> String? {
-        let ids = EventSignatures.keyIDs(of: server, on: pdu).prefix(8).filter { $0.hasPrefix("ed25519:") }
+        let ids = EventSignatures.signingKeyIDs(of: server, on: pdu)
         guard !ids.isEmpty else { return "\(server) has not signed it" }
         var holds = false
         for id in ids {

@@ -118,14 +118,19 @@ extension RoomChecking {
         }
     }
 
-    /// What is referred to and not here, or here without what comes before it. An event that was not let in may be listed.
+    /// What is referred to and not here, or here without what comes before it. An event that was not let in may be listed,
+    /// and what such a one follows: it may have been shown until the room's whole state was known.
     private mutating func compareBackwardExtremities() throws {
         var expected = unknown
-        var tolerated: Set<EventID> = []
+        var tolerated = unknownToTimeline
         let ids = Dictionary(numbers.map { ($1, $0) }) { first, _ in first }
-        for node in nodes.values where node.position != nil {
+        for node in nodes.values where !node.flags.contains(.outlier) {
             for prev in node.prev {
                 guard let flags = nodes[prev]?.flags, let id = ids[prev] else { continue }
+                guard node.position != nil else {
+                    if flags.contains(.outlier) { tolerated.insert(id) }
+                    continue
+                }
                 if flags.contains(.outlier) { expected.insert(id) }
                 if !flags.isDisjoint(with: [.rejected, .softFailed]) { tolerated.insert(id) }
             }

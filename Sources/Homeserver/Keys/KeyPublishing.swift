@@ -9,19 +9,24 @@ internal import SQLDatabase
 struct KeyPublishing: RouteGroup {
     /// Servers asked for in one query.
     static let maximumQueries = 100
+    /// Of these, looked up at once.
+    private static let width = 8
 
     let environment: Environment
     let keyRing: KeyRing
+    let limiter: RateLimiter
 
     func register(on router: inout Router) {
         router.onPublic(.getServerKey) { _ in ownAnswer() }
         guard environment.configuration.federation.notaryServe else { return }
         router.onPublic(.perspectivesKeyQuery) { request in
+            try await limiter.take(.other, who: request.remoteAddress)
             let server: ServerName = try request.identifier("serverName")
             let minimum = try minimumValidity(request.query("minimum_valid_until_ts").map { Int64($0) ?? -1 })
-            return try await answer([(server, minimum)])
+            return try await answer([(server, minimum)], to: request.remoteAddress)
         }
         router.onPublic(.bulkPerspectivesKeyQuery) { request in
+            try await limiter.take(.other, who: request.remoteAddress)
             let servers = try request.object("server_keys").members
             guard servers.count <= Self.maximumQueries else {
                 throw MatrixError(.invalidParameter, "At most \(Self.maximumQueries) servers at once")
@@ -34,7 +39,7 @@ struct KeyPublishing: RouteGroup {
                 let minimum = keys.members.compactMap { $0.value["minimum_valid_until_ts"]?.integer }.max()
                 asked.append((server, try minimumValidity(minimum)))
             }
-            return try await answer(asked)
+            return try await answer(asked, to: request.remoteAddress)
         }
     }
 
@@ -74,22 +79,38 @@ struct KeyPublishing: RouteGroup {
     }
 
     /// What we know of servers' keys, each with our signature beside the server's own. Servers of which nothing is known
-    /// are left out.
-    private func answer(_ servers: [(ServerName, Int64)]) async throws -> APIResponse {
+    /// are left out. Servers are asked until the time for one is over; of the others is told what is kept.
+    private func answer(_ servers: [(ServerName, Int64)], to address: String) async throws -> APIResponse {
+        let deadline = environment.clock.monotonic() + .milliseconds(environment.configuration.timeouts.keyFetch)
         let entries = try await withThrowingTaskGroup(of: JSONValue?.self) { group in
-            for (server, minimum) in servers { group.addTask { try await answer(of: server, minimum) } }
-            return try await group.reduce(into: [JSONValue]()) { if let entry = $1 { $0.append(entry) } }
+            var waiting = servers[...]
+            func start() {
+                guard let (server, minimum) = waiting.popFirst() else { return }
+                group.addTask { try await answer(of: server, minimum, to: address, until: deadline) }
+            }
+            for _ in 0..<Self.width { start() }
+            var entries: [JSONValue] = []
+            while let entry = try await group.next() {
+                if let entry { entries.append(entry) }
+                start()
+            }
+            return entries
         }
         return .json(["server_keys": .array(entries)])
     }
 
-    private func answer(of server: ServerName, _ minimum: Int64) async throws -> JSONValue? {
+    private func answer(
+        of server: ServerName, _ minimum: Int64, to address: String, until deadline: Duration
+    ) async throws -> JSONValue? {
         if server == environment.serverName { return ownKeys() }
         var kept = try await environment.database.read { try ServerKeyStore($0).answer(of: server.text) }
-        if kept.map({ $0.validUntil < minimum }) ?? true {
-            // Asking for a key nobody has makes the ring ask the server, if it was not asked just now.
-            _ = await keyRing.key("ed25519:", of: server, for: .request)
-            kept = try await environment.database.read { try ServerKeyStore($0).answer(of: server.text) }
+        if kept.map({ $0.validUntil < minimum }) ?? true, environment.clock.monotonic() < deadline {
+            do {
+                try await keyRing.refresh(server) { try await limiter.take(.keyFetches, who: address) }
+                kept = try await environment.database.read { try ServerKeyStore($0).answer(of: server.text) }
+            } catch let error as MatrixError where error.code == .limitExceeded {
+                // What is kept may do.
+            }
         }
         guard let kept, let value = try? JSONValue.parse(kept.body) else { return nil }
         return sign(value)

@@ -1,3 +1,4 @@
+internal import Cryptography
 internal import Federation
 private import HTTPTypes
 internal import Logging
@@ -10,6 +11,7 @@ internal import MatrixRooms
 struct ServerAuthentication: ServerAuthenticating {
     let environment: Environment
     let keyRing: KeyRing
+    let limiter: RateLimiter
     /// Told of every server that proved itself, so that one that was down is tried again.
     let heardFrom: @Sendable (ServerName) async -> Void
 
@@ -30,7 +32,7 @@ struct ServerAuthentication: ServerAuthenticating {
         guard environment.settings.allows(signature.origin) else {
             throw MatrixError(.forbidden, "Not allowed to federate")
         }
-        guard let key = await keyRing.key(signature.keyID, of: signature.origin, for: .request) else {
+        guard let key = try await key(signature, at: request.remoteAddress) else {
             throw MatrixError(.unauthorized, "No valid key \(signature.keyID) of that server is known")
         }
         let content = request.bodyBytes.isEmpty ? nil : request.body
@@ -41,5 +43,19 @@ struct ServerAuthentication: ServerAuthenticating {
         else { throw MatrixError(.unauthorized, "The signature is not valid") }
         await heardFrom(signature.origin)
         return signature.origin
+    }
+
+    /// The key that a request says it is signed with. Anybody can name a server, so how many an address makes us ask is limited.
+    private func key(
+        _ signature: RequestSignature, at address: String
+    ) async throws(MatrixError) -> Ed25519.PublicKey? {
+        do {
+            return try await keyRing.key(signature.keyID, of: signature.origin, for: .request) {
+                try await limiter.take(.keyFetches, who: address)
+            }
+        } catch let error as MatrixError { throw error } catch {
+            environment.logger.warning("server keys", metadata: ["cause": "\(error)"])
+            throw .unknown
+        }
     }
 }

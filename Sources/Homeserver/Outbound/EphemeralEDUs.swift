@@ -43,6 +43,8 @@ final class EphemeralEDUs: Sendable {
     /// For whom something waits.
     var destinations: [String] { waiting.withLock { Array($0.keys) } }
 
+    func waits(for destination: String) -> Bool { waiting.withLock { $0[destination] != nil } }
+
     /// Forgets what waits for a destination that does not answer.
     func drop(_ destination: String) { waiting.withLock { _ = $0.removeValue(forKey: destination) } }
 }

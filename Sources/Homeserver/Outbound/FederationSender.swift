@@ -20,6 +20,12 @@ final class FederationSender: Sendable {
     /// A server that speaks to us is looked up among those that failed at most this often.
     private static let heardAgain = Duration.seconds(60)
     private static let serversHeard = 10_000
+    /// Statuses that may be about what was sent. Any other is about the server: that it is not there, or has too much to do.
+    private static let refusingStatuses: Set<Int> = [400, 413, 422, 500]
+    /// Where all that waits was refused, nothing is looked for before so long.
+    private static let idleTime = Duration.seconds(30)
+    /// Destinations whose refusals are remembered.
+    private static let destinationsRefusing = 1_000
     /// Refusals that are about what was sent, and would be the same again.
     private static let lastingRefusals: Set<String> = [
         "M_BAD_JSON", "M_NOT_JSON", "M_TOO_LARGE", "M_INVALID_PARAM", "M_MISSING_PARAM",
@@ -32,9 +38,16 @@ final class FederationSender: Sendable {
         var passing: [EphemeralEDUs.Waiting] = []
         var bodies: [[UInt8]] = []
         var isCatchingUp = false
+        /// Whether something is tried out of its turn.
+        var isOutOfTurn = false
         var failures = 0
+        /// PDUs that would be next, but were refused.
+        var setAside: [Outbox.PendingPDU] = []
 
         var isEmpty: Bool { pdus.isEmpty && edus.isEmpty && passing.isEmpty }
+
+        /// What must not be lost.
+        var items: [Refusals.Item] { pdus.map(\.item) + edus.map(\.item) }
     }
 
     private enum Lease: Sendable {
@@ -52,8 +65,9 @@ final class FederationSender: Sendable {
     private let node: String
     private let turns: WorkTurns
     private let heard = Mutex<[ServerName: Duration]>([:])
-    /// How many PDUs or EDUs a destination gets at once after it refused more.
-    private let narrowed = Mutex<[String: Int]>([:])
+    private let refusals = Mutex<[String: Refusals]>([:])
+    /// Destinations for which nothing waits but what they refused, until they are looked at again.
+    private let idle = Mutex<[String: Duration]>([:])
     private let wakes: AsyncStream<String>
     private let wake: AsyncStream<String>.Continuation
 
@@ -135,7 +149,8 @@ final class FederationSender: Sendable {
                 }
             }
             let limit = 2 * environment.configuration.limits.federationConcurrentDestinations
-            let due = try? await environment.database.read { try Outbox($0).due(now: now, limit: limit) }
+            let idle = idleDestinations()
+            let due = try? await environment.database.read { try Outbox($0).due(now: now, limit: limit, without: idle) }
             for destination in due ?? [] {
                 if destination.isFailing { turns.note(destination.name, isSlow: true) }
                 wake.yield(destination.name)
@@ -151,6 +166,7 @@ final class FederationSender: Sendable {
             ephemeral.drop(name)
             return
         }
+        if await hasOnlySetAside(name) { return }
         do {
             sending: while !Task.isCancelled {
                 switch try await takeLease(name) {
@@ -181,13 +197,8 @@ final class FederationSender: Sendable {
     /// Sends one transaction. Returns whether there may be more.
     private func sendNext(_ name: String, _ server: ServerName) async throws -> Bool {
         let batch = try await next(name)
-        guard !batch.isEmpty else {
-            guard batch.isCatchingUp else { return false }
-            // Either way there may be more: rooms that got something meanwhile, or what waits as usual.
-            _ = try await environment.database.write { try Outbox($0).caughtUp(name) }
-            return true
-        }
-        let refused: FederationError
+        guard !batch.isEmpty else { return try await nothingLeft(name, batch) }
+        let failure: FederationError
         do {
             let answer = try await client.json(
                 transaction(batch), at: server,
@@ -199,81 +210,189 @@ final class FederationSender: Sendable {
                     "a server refused an event", metadata: ["destination": "\(name)", "event": "\(id)"])
             }
             turns.note(name, isSlow: false)
-            narrowed.withLock { narrowed in
-                guard let width = narrowed[name] else { return }
-                narrowed[name] = width >= Self.pdusPerTransaction ? nil : width * 2
-            }
-            try await environment.database.groupedWrite {
-                try Outbox($0).delivered(name, pdus: batch.pdus, edus: batch.edus)
+            note(name) { $0.passed(batch.items, most: Self.pdusPerTransaction) }
+            let passed = batch.pdus.map(\.position).max() ?? 0
+            let refused = batch.isCatchingUp ? batch.setAside.filter { $0.position < passed } : []
+            try await environment.database.groupedWrite { connection in
+                try Outbox(connection).keepRefused(name, refused)
+                try Outbox(connection).delivered(
+                    name, pdus: batch.pdus, edus: batch.edus, isInOrder: !batch.isOutOfTurn)
             }
             return true
         } catch let error as FederationError {
-            refused = error
+            failure = error
         }
-        if try await narrow(name, batch, refused) { return true }
-        try await pause(name, batch, refused)
-        return false
+        switch refused(name, batch, failure) {
+        case .goOn: return true
+        case .drop(let item):
+            environment.logger.warning(
+                "dropped what a server refuses while it takes others",
+                metadata: ["destination": "\(name)", "item": "\(item)"])
+            if case .pdu(let position, let eventNID) = item {
+                try await environment.database.groupedWrite {
+                    try Outbox($0).delivered(
+                        name, pdus: [.init(position: position, eventNID: eventNID)], edus: [], isInOrder: false)
+                }
+            }
+            return true
+        case .pause:
+            try await pause(name, batch, failure)
+            return false
+        }
     }
 
     /// What is next for a destination. While it catches up, the newest event of each room it lacks events of.
     private func next(_ name: String) async throws -> Batch {
         let sealer = environment.sealer
-        let width = narrowed.withLock { $0[name] }
+        let now = environment.clock.monotonic()
+        let refusals = standing(of: name)
+        let (aside, retried) = (Set(refusals.setAside), refusals.due(at: now))
         var batch = try await environment.database.read { connection in
             let outbox = Outbox(connection)
             var batch = Batch()
             let state = try outbox.destination(name)
             batch.isCatchingUp = state?.isCatchingUp ?? false
             batch.failures = state?.failures ?? 0
-            let limit = min(width ?? Self.pdusPerTransaction, Self.pdusPerTransaction)
-            batch.pdus =
-                batch.isCatchingUp
-                ? try outbox.roomsToCatchUp(name, after: state?.sentPosition ?? 0, limit: limit)
-                : try outbox.pendingPDUs(for: name, limit: limit)
-            // One by one, an EDU follows when no PDU is left.
-            if width == nil || batch.pdus.isEmpty {
-                batch.edus = try outbox.pendingEDUs(for: name, limit: width ?? Self.edusPerTransaction, sealer: sealer)
+            switch retried {
+            case .pdu(let position, let eventNID):
+                batch.pdus = [Outbox.PendingPDU(position: position, eventNID: eventNID)]
+            case .edu(let nid): batch.edus = try outbox.pendingEDU(nid, for: name, sealer: sealer).map { [$0] } ?? []
+            case nil: break
+            }
+            if batch.isEmpty, refusals.wantsProbe {
+                batch.edus = Array(
+                    try outbox.pendingEDUs(for: name, limit: 1 + aside.count, sealer: sealer)
+                        .filter { !aside.contains($0.item) }.prefix(1))
+                if batch.edus.isEmpty, let newest = try outbox.newestPDU(for: name), !aside.contains(newest.item) {
+                    batch.pdus = [newest]
+                }
+            }
+            batch.isOutOfTurn = !batch.isEmpty
+            if batch.isEmpty {
+                let limit = min(refusals.width ?? Self.pdusPerTransaction, Self.pdusPerTransaction)
+                let found =
+                    batch.isCatchingUp
+                    ? try outbox.roomsToCatchUp(name, after: state?.sentPosition ?? 0, limit: limit + aside.count)
+                    : try outbox.pendingPDUs(for: name, limit: limit + aside.count)
+                batch.pdus = Array(found.filter { !aside.contains($0.item) }.prefix(limit))
+                batch.setAside = found.filter { aside.contains($0.item) }
+                // One by one, an EDU follows when no PDU is left.
+                if refusals.width == nil || batch.pdus.isEmpty {
+                    let limit = min(refusals.width ?? Self.edusPerTransaction, Self.edusPerTransaction)
+                    let found = try outbox.pendingEDUs(for: name, limit: limit + aside.count, sealer: sealer)
+                    batch.edus = Array(found.filter { !aside.contains($0.item) }.prefix(limit))
+                }
             }
             let events = try EventLog(connection, sealer).events(nids: batch.pdus.map(\.eventNID))
             batch.bodies = batch.pdus.compactMap { events[$0.eventNID]?.pdu.canonicalJSON }
             return batch
         }
-        if width == nil {
-            batch.passing = ephemeral.take(
-                name, limit: Self.edusPerTransaction - batch.edus.count, at: environment.clock.monotonic())
+        if let retried {
+            // A newer EDU may have taken its place.
+            if batch.items != [retried] { note(name) { $0.forget(retried) } }
+        } else if !refusals.takesPassing(at: now) {
+            ephemeral.drop(name)
+        } else if batch.isEmpty || (batch.failures == 0 && refusals.width == nil) {
+            // After a failure they might be what is at fault: first goes what must arrive.
+            batch.passing = ephemeral.take(name, limit: Self.edusPerTransaction - batch.edus.count, at: now)
         }
         return batch
     }
 
-    /// After a refusal that is about what was sent: sends less at once, until what is at fault is alone, and drops it. One
-    /// event that a server cannot read must not keep all others from it. Returns whether this was such a refusal.
-    private func narrow(_ name: String, _ batch: Batch, _ error: FederationError) async throws -> Bool {
-        guard case .refused(let status, let answer) = error, status == 400 || status == 413,
-            status == 413 || answer.map({ Self.lastingRefusals.contains($0.code.text) }) == true
-        else { return false }
-        let count = batch.pdus.count + batch.edus.count
-        guard count <= 1 else {
-            narrowed.withLock { narrowed in
-                if narrowed.count >= 1_000 { narrowed.removeAll() }
-                narrowed[name] = max(1, min(count, Self.pdusPerTransaction) / 2)
-            }
-            return true
+    /// Nothing is left to be sent to a destination, but what was set aside. Returns whether there may be more.
+    private func nothingLeft(_ name: String, _ batch: Batch) async throws -> Bool {
+        let (refusals, left) = (standing(of: name), batch.setAside)
+        guard batch.isCatchingUp ? refusals.areConfirmed(left.map(\.item)) : !refusals.pausesWhenIdle else {
+            try await pause(name, batch, nil)
+            return false
         }
-        environment.logger.warning(
-            "dropped what a server refuses",
-            metadata: ["destination": "\(name)", "position": "\(batch.pdus.first?.position ?? 0)"])
-        try await environment.database.groupedWrite {
-            try Outbox($0).delivered(name, pdus: batch.pdus, edus: batch.edus)
+        guard batch.isCatchingUp else { return false }
+        // It has caught up with what it takes. Either way there may be more: rooms that got something meanwhile, or what
+        // waits as usual.
+        if let last = left.map(\.position).max() {
+            try await environment.database.groupedWrite { connection in
+                try Outbox(connection).keepRefused(name, left)
+                try Outbox(connection).passOver(name, upTo: last)
+            }
+        }
+        _ = try await environment.database.write { try Outbox($0).caughtUp(name) }
+        return true
+    }
+
+    // MARK: Refusals
+
+    private func standing(of name: String) -> Refusals { refusals.withLock { $0[name] } ?? Refusals() }
+
+    private func note<R: Sendable>(_ name: String, _ change: (inout Refusals) -> R) -> R {
+        refusals.withLock { all in
+            var one = all[name] ?? Refusals()
+            let result = change(&one)
+            // Without what was forgotten, all is looked for anew.
+            if all[name] == nil, all.count >= Self.destinationsRefusing { all.removeAll() }
+            all[name] = one.isEmpty ? nil : one
+            return result
+        }
+    }
+
+    /// What to do after a failure.
+    private func refused(_ name: String, _ batch: Batch, _ error: FederationError) -> Refusals.Step {
+        guard case .refused(let status, let answer) = error, Self.refusingStatuses.contains(status) else {
+            return .pause
+        }
+        let isLasting =
+            status == 413 || (status == 400 && answer.map { Self.lastingRefusals.contains($0.code.text) } == true)
+        let now = environment.clock.monotonic()
+        let step = note(name) {
+            $0.refused(batch.items, withPassing: !batch.passing.isEmpty, isLasting: isLasting, at: now)
+        }
+        environment.logger.info(
+            "a server refused a transaction",
+            metadata: ["destination": "\(name)", "items": "\(batch.items.count)", "cause": "\(error)"])
+        return step
+    }
+
+    /// Whether all that waits for a destination was refused, and its time has not come.
+    private func hasOnlySetAside(_ name: String) async -> Bool {
+        let refusals = standing(of: name)
+        let aside = Set(refusals.setAside)
+        guard !aside.isEmpty, refusals.due(at: environment.clock.monotonic()) == nil, !ephemeral.waits(for: name) else {
+            return false
+        }
+        let sealer = environment.sealer
+        let isAll = try? await environment.database.read { connection in
+            let outbox = Outbox(connection)
+            if try outbox.destination(name)?.isCatchingUp == true { return false }
+            return try outbox.pendingPDUs(for: name, limit: aside.count + 1).allSatisfy { aside.contains($0.item) }
+                && outbox.pendingEDUs(for: name, limit: aside.count + 1, sealer: sealer)
+                    .allSatisfy { aside.contains($0.item) }
+        }
+        guard isAll == true else { return false }
+        let until = environment.clock.monotonic() + Self.idleTime
+        idle.withLock { idle in
+            if idle.count >= Self.destinationsRefusing { idle.removeAll() }
+            idle[name] = until
         }
         return true
     }
 
-    private func pause(_ name: String, _ batch: Batch, _ error: FederationError) async throws {
-        environment.logger.debug("not sent", metadata: ["destination": "\(name)", "cause": "\(error)"])
+    /// The destinations that need not be looked at now.
+    private func idleDestinations() -> [String] {
+        let now = environment.clock.monotonic()
+        return idle.withLock { idle in
+            idle = idle.filter { $0.value > now }
+            return idle.keys.sorted()
+        }
+    }
+
+    /// - Parameter error: why; nil where all that waits was refused before.
+    private func pause(_ name: String, _ batch: Batch, _ error: FederationError?) async throws {
+        let cause = error.map { "\($0)" } ?? "all was refused"
+        environment.logger.debug("not sent", metadata: ["destination": "\(name)", "cause": "\(cause)"])
         ephemeral.drop(name)
+        note(name) { $0.interrupted() }
         turns.note(name, isSlow: true)
         var pause = backoff.pause(failures: batch.failures, chance: environment.random.bytes(1).first ?? 128)
-        if case .refused(429, let answer?) = error, let asked = answer.retryAfterMilliseconds {
+        if case .refused(429, let answer?)? = error, let asked = answer.retryAfterMilliseconds {
             pause = max(pause, min(asked, environment.configuration.timeouts.federationBackoffMaximum))
         }
         let retryAt = environment.clock.now() + pause
@@ -312,4 +431,12 @@ final class FederationSender: Sendable {
         call.body = writer.bytes
         return call
     }
+}
+
+extension Outbox.PendingPDU {
+    fileprivate var item: Refusals.Item { .pdu(position: position, eventNID: eventNID) }
+}
+
+extension Outbox.PendingEDU {
+    fileprivate var item: Refusals.Item { .edu(nid: nid) }
 }

@@ -37,14 +37,17 @@ struct RemoteMembership: RemoteJoining {
             let event = try finish(template, room, user, "join", content, after: depth)
             try await checkEndIsKnown(before: event, at: server)
             let known = try await extremities(before: event, at: server)
-            // A room that is known whole is not known in part again; and what was there is merged with a whole state only.
-            var isKnown = !known.loose.isEmpty
-            if !isKnown { isKnown = try await here(room) == .whole }
+            // What was there is merged with a whole state only; where users of ours are in the room, none is taken in.
+            var mayOmitMembers = known.loose.isEmpty
+            if !mayOmitMembers { mayOmitMembers = try await isHere(room) }
             let answer = try await call(
                 APICall(
                     .sendJoinV2, ["roomId": room.text, "eventId": event.id.text],
-                    query: [("omit_members", isKnown ? "false" : "true")], body: JSONValue(event.document.root)),
+                    query: [("omit_members", mayOmitMembers ? "true" : "false")], body: JSONValue(event.document.root)),
                 at: server, timeout: environment.configuration.timeouts.federationJoin)
+            guard mayOmitMembers || !Self.omitsMembers(answer) else {
+                throw MatrixError(.unknown, "\(server) left out the room's members unasked", status: 502)
+            }
             try await accept(answer, event, template.version, room, from: server, known)
             return room
         }
@@ -81,20 +84,22 @@ struct RemoteMembership: RemoteJoining {
         }
     }
 
-    /// How far a room is known in which users of ours are.
-    private enum Knowledge { case nothing, part, whole }
-
-    private func here(_ room: RoomID) async throws(MatrixError) -> Knowledge {
+    /// Whether users of ours are in a room already, whether or not all of it is known.
+    private func isHere(_ room: RoomID) async throws(MatrixError) -> Bool {
         let reader = imports.writer.reader
         do {
-            guard let record = try await reader.record(room),
-                try await reader.joinedServers(record).contains(environment.serverName)
-            else { return .nothing }
-            return record.isPartial ? .part : .whole
+            guard let record = try await reader.record(room) else { return false }
+            return try await reader.joinedServers(record).contains(environment.serverName)
         } catch { throw .unknown }
     }
 
-    /// Checks what a `send_join` answered and writes the room.
+    /// Whether an answer to `send_join` lacks the room's members, by the name that says so now or by that of MSC3706.
+    private static func omitsMembers(_ answer: JSONView) -> Bool {
+        ["members_omitted", "org.matrix.msc3706.partial_state"].contains { answer[$0]?.bool == true }
+    }
+
+    /// Checks what a `send_join` answered and writes the room; or the join alone, where users of ours are in the room:
+    /// what the resident told of the state would else take the place of what is known here, be it ever so old.
     private func accept(
         _ answer: JSONView, _ join: PDU, _ version: RoomVersion, _ room: RoomID, from server: ServerName,
         _ known: Extremities
@@ -107,11 +112,13 @@ struct RemoteMembership: RemoteJoining {
             join = event
         }
         // A restricted room's join counts only with the signature of the server that vouches.
-        do { join = try await verification.verified(join) } catch {
+        let verified: VerifiedPDU
+        do { verified = try await verification.verified(join) } catch {
             throw MatrixError(.unknown, "\(server) did not sign the join", status: 502)
         }
+        join = verified.pdu
         var partial: (resident: ServerName, servers: [ServerName])?
-        if answer["members_omitted"]?.bool == true {
+        if Self.omitsMembers(answer) {
             guard let named = answer["servers_in_room"]?.array else {
                 throw MatrixError(.unknown, "\(server) did not say who is in the room", status: 502)
             }
@@ -120,17 +127,22 @@ struct RemoteMembership: RemoteJoining {
             partial = (server, others.union([server]).subtracting([environment.serverName]).sorted())
         }
         do {
-            if try await here(room) == .part {
-                // The room is here; the join comes as an event does.
-                try await judgement.receive(join, from: server, fetches: true)
-            } else {
-                try await imports.write(
-                    room: room, version: version, join: join, state: answer["state"]?.elements ?? [],
-                    authChain: answer["auth_chain"]?.elements ?? [], from: server, partial: partial,
-                    following: known.followed)
-                if partial != nil { joinedInPart() }
-                if !known.loose.isEmpty { try await tellEnds(of: room) }
+            var isHere = try await isHere(room)
+            if !isHere {
+                // Nothing of before could be merged with it.
+                guard partial == nil || known.loose.isEmpty else {
+                    throw MatrixError(.unknown, "The room was left meanwhile", status: 503)
+                }
+                do {
+                    try await imports.write(
+                        room: room, version: version, join: join, state: answer["state"]?.elements ?? [],
+                        authChain: answer["auth_chain"]?.elements ?? [], from: server, partial: partial,
+                        following: known.followed)
+                    if partial != nil { joinedInPart() }
+                } catch is RoomIsHere { isHere = true }
             }
+            if isHere { try await judgement.receive(verified, from: server, fetches: true) }
+            if !known.loose.isEmpty { try await tellEnds(of: room) }
             // What is known here may say that the user was banned.
             guard try await imports.writer.reader.isJoined(join.sender, in: room) else {
                 throw MatrixError(.unknown, "The join of \(server) is not acceptable", status: 502)

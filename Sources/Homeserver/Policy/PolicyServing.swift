@@ -40,7 +40,7 @@ struct PolicyServing: RouteGroup {
         guard RoomPolicy.covers(event.type, stateKey: event.stateKey) else {
             throw OwnPolicyServer.refused("The event that names the policy server is not for it to sign")
         }
-        do { return try await verification.verified(event) } catch {
+        do { return try await verification.verified(event).pdu } catch {
             throw OwnPolicyServer.refused("The event is not acceptable: \(error.reason)")
         }
     }

@@ -22,8 +22,10 @@ struct CompletionPlanning {
     private var after: [EventID: StateRoot] = [:]
     /// Events of which it turned out otherwise whether they are rejected, by number.
     private var overturned: [Int64: StoredEvent] = [:]
-    /// Those of them that were rejected and are not now.
-    private var revived: [StoredEvent] = []
+    /// Those of them that were rejected and are not now, by number.
+    private var revived: [Int64: StoredEvent] = [:]
+    /// What states resolve to, all of them judged anew.
+    private var merged: [Set<StateRoot>: StateRoot] = [:]
     private var lacking: [PDU] = []
     private var result: RoomAppend
 
@@ -63,7 +65,7 @@ struct CompletionPlanning {
             if let stored = partial[event.id] { try judge(stored) }
         }
         guard lacking.isEmpty else { throw LacksStates(events: lacking) }
-        for event in revived.sorted(by: { $0.nid < $1.nid }) { try admit(event) }
+        try askCurrentState()
         let head = try head()
         result.head = head
         try setMembers(at: head.state)
@@ -109,32 +111,125 @@ struct CompletionPlanning {
             nid: stored.nid, pdu: pdu, roomNID: stored.roomNID, position: stored.position, flags: flags,
             stateAfter: root, replaces: replaces, redactedBy: stored.redactedBy)
         overturned[stored.nid] = event
-        if reason == nil, place == .live { revived.append(event) }
+        if reason == nil, place == .live { revived[event.nid] = event }
     }
 
-    /// Asks about an event that was rejected before what is asked of one that comes: the current state, as it would have been
-    /// then, and whether the policy server signed; and carries it out. Else whoever was banned before it came would speak.
-    private mutating func admit(_ event: StoredEvent) throws {
-        guard let index = result.events.firstIndex(where: { $0.nid == event.nid }), let before = before[event.id] else {
-            throw CorruptState()
+    // MARK: The current state
+
+    /// An event that is let in, or one of the newest that were known whole all the time.
+    private struct Arrival {
+        var nid: Int64
+        var depth: Int64
+        var state: StateRoot?
+        /// Its place in `result.events`; nil for one that is not judged anew.
+        var index: Int?
+    }
+
+    /// Asks what is asked of an event that comes, where it was not asked then: whether the current state allows it, as it
+    /// would have been at that time. What it does not allow loses its place. Else whoever was banned before would speak, by
+    /// following nothing that came after the ban.
+    /// Spec: <https://spec.matrix.org/v1.19/server-server-api/#soft-failure>
+    private mutating func askCurrentState() throws {
+        guard result.events.contains(where: { $0.place != .none && isToBeAsked($0) }) else { return }
+        let numbers = try log.nids(result.events.filter { $0.place != .none }.flatMap(\.pdu.prevEvents), room: room.nid)
+        var judgedAnew = judgedAnew
+        var newest = NewestEvents()
+        for arrival in try arrivals() {
+            var behind: Set<Int64> = []
+            if let index = arrival.index {
+                guard try isAdmitted(index, after: newest) else {
+                    result.events[index].place = .none
+                    result.events[index].flags.insert(.softFailed)
+                    judgedAnew[arrival.nid] = result.events[index].flags
+                    continue
+                }
+                // Who follows a withheld event follows what that was built on.
+                behind = Set(result.events[index].pdu.prevEvents.compactMap { numbers[$0] })
+                behind.formUnion(
+                    try log.behindWithheld(behind, limit: RoomLimits.withheldSteps, judgedAnew: judgedAnew))
+            }
+            newest.take(arrival.nid, depth: arrival.depth, state: arrival.state, following: behind)
         }
-        let current = try head(beforeEvent: event.nid).state
-        let isRecommended =
-            policy.map { !RoomPolicy.covers(event.pdu.type, stateKey: event.pdu.stateKey) || $0.recommends(event.pdu) }
-            ?? true
-        guard isRecommended, try refusal(of: event.pdu, at: current) == nil else {
-            result.events[index].place = .none
-            result.events[index].flags.insert(.softFailed)
-            return
+    }
+
+    /// Whether an event is still to be held against the current state: it was rejected, or came while that was known in
+    /// part. What users of ours said then is not: they were told that it is sent.
+    private func isToBeAsked(_ event: EventInsertion) -> Bool {
+        if revived[event.nid] != nil { return true }
+        guard let stored = partial[event.pdu.id], stored.flags.contains(.partialState) else { return false }
+        return !writer.environment.isLocal(event.pdu.sender)
+    }
+
+    /// The events as they came: by their places in the timeline, and those that had none, or got one in a gap later, by
+    /// their numbers.
+    private func arrivals() throws -> [Arrival] {
+        var placed: [(position: Int64, arrival: Arrival)] = []
+        var others: [Arrival] = []
+        func add(_ arrival: Arrival, _ position: Int64?) {
+            if let position, position > 0, position % StreamPositions.eventStep == 0 {
+                placed.append((position, arrival))
+            } else {
+                others.append(arrival)
+            }
         }
-        let prev = try log.nids(event.pdu.prevEvents)
+        for (index, event) in result.events.enumerated() where event.place != .none {
+            add(
+                Arrival(nid: event.nid, depth: event.pdu.depth, state: event.stateAfter, index: index),
+                partial[event.pdu.id]?.position)
+        }
+        for event in try unjudged() {
+            add(Arrival(nid: event.nid, depth: event.pdu.depth, state: event.stateAfter), event.position)
+        }
+        placed.sort { $0.position < $1.position }
+        others.sort { $0.nid < $1.nid }
+        var order: [Arrival] = []
+        var rest = others[...]
+        for (_, arrival) in placed {
+            while let other = rest.first, other.nid < arrival.nid {
+                order.append(other)
+                rest.removeFirst()
+            }
+            order.append(arrival)
+        }
+        return order + rest
+    }
+
+    /// Whether the current state allows an event, and one that was rejected the policy server too; that is carried out.
+    private mutating func isAdmitted(_ index: Int, after newest: NewestEvents) throws -> Bool {
+        let event = result.events[index]
+        let states = newest.states(limit: RoomLimits.statesResolved)
+        guard isToBeAsked(event), let before = before[event.pdu.id], !states.isEmpty else { return true }
+        var current = try mergedOnce(states)
+        // What is missing before it the state told before it knows.
+        if completion.before[event.pdu.id] != nil { current = try mergedOnce([current, before]) }
+        guard try current == before || refusal(of: event.pdu, at: current) == nil else { return false }
+        guard let revived = revived[event.nid] else { return true }
+        return try admit(revived, before: before, current: current)
+    }
+
+    /// Carries out an event that was rejected before, unless the policy server did not sign it.
+    private mutating func admit(_ event: StoredEvent, before: StateRoot, current: StateRoot) throws -> Bool {
+        if let policy, RoomPolicy.covers(event.pdu.type, stateKey: event.pdu.stateKey), !policy.recommends(event.pdu) {
+            return false
+        }
+        let prev = try log.nids(event.pdu.prevEvents, room: room.nid)
         let outliers = try log.outliers(among: Array(prev.values))
         result.newBackwardExtremities += event.pdu.prevEvents.filter { prev[$0].map(outliers.contains) ?? true }
         result.closedBackwardExtremities.append(event.id)
         result.state = change
         try RedactionPlanning(reader: writer.reader, connection: connection, room: room)
             .redact(event, before: before, current: current, in: &result, unstored: [event.id: event])
+        return true
     }
+
+    private mutating func mergedOnce(_ roots: Set<StateRoot>) throws -> StateRoot {
+        if let known = roots.count == 1 ? roots.first : merged[roots] { return known }
+        let root = try merge(Array(roots))
+        merged[roots] = root
+        return root
+    }
+
+    // MARK: States
 
     private var states: StateReader { StateReader(connection, writer.reader.states, pending: change) }
 
@@ -189,20 +284,26 @@ struct CompletionPlanning {
 
     // MARK: The room
 
+    /// The flags of the events that were judged anew, by number.
+    private var judgedAnew: [Int64: EventFlags] {
+        Dictionary(result.events.map { ($0.nid, $0.flags) }, uniquingKeysWith: { first, _ in first })
+    }
+
+    /// The newest events of before that were known whole all the time, if there are any.
+    private func unjudged() throws -> [StoredEvent] {
+        let judged = Set(result.events.map(\.nid))
+        return Array(try log.events(nids: room.extremities.filter { !judged.contains($0) }).values)
+    }
+
     /// The newest events that are not withheld, and the state after them.
-    /// - Parameter limit: leaves out this event and those that came later, if it is given.
-    private mutating func head(beforeEvent limit: Int64? = nil) throws -> RoomAppend.Head {
-        let judgedAnew = Dictionary(result.events.map { ($0.nid, $0.flags) }, uniquingKeysWith: { first, _ in first })
-        let accepted = result.events.filter { $0.place != .none && $0.nid < limit ?? .max }
+    private mutating func head() throws -> RoomAppend.Head {
+        let accepted = result.events.filter { $0.place != .none }
         // Who follows a withheld event follows what that was built on.
-        let prev = try log.nids(accepted.flatMap(\.pdu.prevEvents)).values
+        let prev = try log.nids(accepted.flatMap(\.pdu.prevEvents), room: room.nid).values
         let followed = Set(prev).union(
             try log.behindWithheld(prev, limit: RoomLimits.withheldSteps, judgedAnew: judgedAnew))
-        // Those that were known whole all the time, if there are any.
-        let others = try log.events(nids: room.extremities.filter { judgedAnew[$0] == nil && $0 < limit ?? .max })
-            .values
         var newest = accepted.map { (nid: $0.nid, depth: $0.pdu.depth, state: $0.stateAfter) }
-        newest += others.map { ($0.nid, $0.pdu.depth, $0.stateAfter) }
+        newest += try unjudged().map { ($0.nid, $0.pdu.depth, $0.stateAfter) }
         newest = newest.filter { !followed.contains($0.nid) && $0.state != nil }
         newest.sort { ($0.depth, $0.nid) > ($1.depth, $1.nid) }
         newest = Array(newest.prefix(writer.environment.configuration.limits.forwardExtremities))

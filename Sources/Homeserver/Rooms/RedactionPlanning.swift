@@ -29,6 +29,12 @@ struct RedactionPlanning {
                 append.pendingRedactions.append((id, event.nid))
             }
         }
+        // History comes newest first: what redacts an event may have come in here before it.
+        let waiting = append.pendingRedactions.filter { $0.target == event.id }.map(\.redaction)
+        append.pendingRedactions.removeAll { $0.target == event.id }
+        for redaction in unstored.values.filter({ waiting.contains($0.nid) }).sorted(by: { $0.nid < $1.nid }) {
+            try carryOut(redaction, on: event, current, in: &append, unstored)
+        }
         for redaction in try log.pendingRedactions(of: event.id, room: room.nid) {
             try carryOut(redaction, on: event, current, in: &append, unstored)
             append.settledRedactions.append(event.id)

@@ -23,9 +23,7 @@ enum RoomLimits {
     static let membersAlwaysTold = 50
     /// Servers that are said to be in a room that is joined without its members.
     static let serversOfPartialRoom = 50_000
-    /// State events from before a join that are asked for again, of those that could not be had.
-    static let stateLeftOut = 200
-    /// How long these are asked for, milliseconds.
+    /// How long state events from before a join that could not be had are asked for, milliseconds.
     static let leftOutTime: Int64 = 24 * 3_600_000
     /// Events since a join that are judged again when some of them come.
     static let eventsAmended = 10_000
@@ -43,4 +41,6 @@ enum RoomLimits {
     static let formerMembers = 10_000
     /// Withheld events, one behind the other, that are looked through for what an event follows.
     static let withheldSteps = 100
+    /// Events of a room that was here before of which the stored bodies are read at once when it is joined again.
+    static let copiesCompared = 500
 }

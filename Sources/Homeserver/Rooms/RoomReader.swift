@@ -15,10 +15,10 @@ public struct RoomReader: Sendable {
     private let servers: BoundedCache<StateRoot, [ServerName]>
     private let accessLists = BoundedCache<AccessListKey, ServerACL>(budget: RoomLimits.accessListCacheBytes)
 
-    /// An access list by its event, whose content a redaction changes.
+    /// An access list by its event, of which the content may go by a redaction, or come when it was not whole.
     private struct AccessListKey: Hashable, Sendable {
         var nid: Int64
-        var isRedacted: Bool
+        var contentBytes: Int
     }
 
     /// A reader with caches as the configuration's limits have them.
@@ -79,7 +79,7 @@ public struct RoomReader: Sendable {
     func allows(_ server: ServerName, in room: RoomRecord, _ connection: any SQLConnection) throws -> Bool {
         let key = StateKey(.serverACL, "")
         guard let event = try state(at: room.state, keys: [key], in: connection)[key] else { return true }
-        let name = AccessListKey(nid: event.nid, isRedacted: event.redactedBy != nil)
+        let name = AccessListKey(nid: event.nid, contentBytes: event.pdu.content.rawBytes.count)
         if let list = accessLists.value(name) { return list.allows(server) }
         let list = ServerACL(event.pdu.content)
         accessLists.put(name, list, cost: event.pdu.content.rawBytes.count * 4 + 256)
@@ -186,10 +186,24 @@ public struct RoomReader: Sendable {
                 .resolve(roots, version: room.version)
         }
         guard let merged else { return nil }
-        if !merged.isStored {
-            try await database.groupedWrite { try StateWriter($0, states).store(merged, room: room.nid) }
+        return try await stored(merged, room)
+    }
+
+    /// The state that states of a room resolve to, stored as these are.
+    /// - Throws: `DatabaseError`, `CorruptState`, `ResolutionFailure`.
+    func merged(_ roots: [StateRoot], in room: RoomRecord) async throws -> StateRoot {
+        let merged = try await database.read { connection in
+            try StateMerge(connection, sealer: sealer, states: states, events: events)
+                .resolve(roots, version: room.version)
         }
-        return merged.root
+        return try await stored(merged, room)
+    }
+
+    private func stored(_ change: StateChange, _ room: RoomRecord) async throws -> StateRoot {
+        if !change.isStored {
+            try await database.groupedWrite { try StateWriter($0, states).store(change, room: room.nid) }
+        }
+        return change.root
     }
 
     /// Makes a state of events that are in the log, as `/state_ids` of another server tells it, and stores it.
@@ -211,10 +225,7 @@ public struct RoomReader: Sendable {
             for (key, nid) in changes { if let number = numbers[key] { numbered[number] = nid } }
             return try StateWriter(connection, states).applying(numbered, to: StateChange(root))
         }
-        if !change.isStored {
-            try await database.groupedWrite { try StateWriter($0, states).store(change, room: room.nid) }
-        }
-        return change.root
+        return try await stored(change, room)
     }
 
     /// The numbers of state keys, given out where there were none.

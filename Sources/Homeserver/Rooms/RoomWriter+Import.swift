@@ -4,6 +4,9 @@ public import MatrixModel
 internal import MatrixRooms
 internal import SQLDatabase
 
+/// A user of ours is in a room already: what another server tells of its state does not replace what is known.
+struct RoomIsHere: Error, Sendable {}
+
 /// Taking in a room from a server that is in it.
 extension RoomWriter {
     /// Writes a room this server joins: the state before the join and its auth chain as outliers, the join as its newest
@@ -17,7 +20,8 @@ extension RoomWriter {
     ///   - partial: where the state lacks the room's members: who told it, and the servers in the room.
     ///   - leftOut: events of the state that could not be had, and who told them.
     ///   - followed: of the newest events of before those that the join follows, or whoever answered it has.
-    /// - Throws: `DatabaseError`, `CorruptState`; `MatrixError` when the room changes all the time.
+    /// - Throws: `RoomIsHere` where a user of ours is joined; `DatabaseError`, `CorruptState`; `MatrixError` when the
+    ///   room changes all the time.
     @discardableResult
     public func importRoom(
         _ room: RoomID, version: RoomVersion, join: PDU, state: [PDU], authChain: [PDU],
@@ -74,8 +78,7 @@ extension RoomWriter {
     private func lacking(_ append: RoomAppend, _ events: [EventID], _ resident: ServerName) -> LeftOutState? {
         guard let join = append.events.last, !events.isEmpty else { return nil }
         return LeftOutState(
-            joinNID: join.nid, resident: resident.text, events: Array(events.prefix(RoomLimits.stateLeftOut)),
-            until: append.now + RoomLimits.leftOutTime)
+            joinNID: join.nid, resident: resident.text, events: events, until: append.now + RoomLimits.leftOutTime)
     }
 
     private func importPlan(
@@ -83,9 +86,13 @@ extension RoomWriter {
         newRoom: (nid: Int64, version: RoomVersion), in connection: any SQLConnection
     ) throws -> (RoomAppend, RoomRecord) {
         let log = EventLog(connection, environment.sealer)
-        let existing = try RoomStore(connection).room(join.roomID)
+        let rooms = RoomStore(connection)
+        let existing = try rooms.room(join.roomID)
+        if let existing, try !rooms.joinedMembers(room: existing.nid, of: environment.serverName).isEmpty {
+            throw RoomIsHere()
+        }
         let roomNID = existing?.nid ?? newRoom.nid
-        var numbers = try log.nids(events.map(\.id) + [join.id] + join.prevEvents)
+        var numbers = try log.nids(events.map(\.id) + [join.id] + join.prevEvents, room: roomNID)
         let known = Set(numbers.keys)
         for (event, nid) in zip(events + [join], nids) where numbers[event.id] == nil { numbers[event.id] = nid }
         guard let joinNID = numbers[join.id] else { throw CorruptState() }
@@ -122,8 +129,8 @@ extension RoomWriter {
                 isKnown: known.contains(join.id)))
         append.replacesAllMembers = true
         // Who is out stays so, and is not told once more. Where the members follow later, so do those who are out.
-        let former = try RoomStore(connection)
-            .formerMembers(room: roomNID, of: environment.serverName, limit: RoomLimits.formerMembers)
+        let former = try rooms.formerMembers(
+            room: roomNID, of: environment.serverName, limit: RoomLimits.formerMembers)
         var kept = isPartial ? former : [:]
         for event in state.filter({ $0.type == .member && StateKey(of: $0) != joinKey }) + [join] {
             guard let user = event.stateKey.flatMap({ try? UserID($0) }), let nid = numbers[event.id] else { continue }

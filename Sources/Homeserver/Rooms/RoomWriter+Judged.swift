@@ -89,6 +89,9 @@ struct JudgedPlanning {
         let isOfTheState = !judged.isOutlier && !judged.isBackfilled
         guard !isOfTheState || judged.knowledge == room.knowledge else { throw RoomKnowledgeChanged() }
         let existing = try added[pdu.id] ?? log.event(pdu.id)
+        guard existing.map({ pdu.isCopy(of: $0.pdu) }) ?? true else {
+            throw PDUJudgement.Unacceptable(reason: "its id is another event's")
+        }
         if let existing, judged.isOutlier || existing.stateAfter != nil || existing.position != nil {
             events.append(existing)
             return
@@ -260,9 +263,9 @@ struct JudgedPlanning {
 
     private var merge: HeadMerge { HeadMerge(reader: writer.reader, connection: connection, room: room) }
 
-    /// The numbers of events, in the log or added here.
+    /// The numbers of events of the room, in the log or added here.
     private func numbers(of ids: [EventID]) throws -> [EventID: Int64] {
-        var found = try log.nids(ids.filter { added[$0] == nil })
+        var found = try log.nids(ids.filter { added[$0] == nil }, room: room.nid)
         for id in ids { if let event = added[id] { found[id] = event.nid } }
         return found
     }
@@ -275,23 +278,27 @@ struct JudgedPlanning {
         append.concerned += append.members.map(\.user).filter(writer.environment.isLocal)
     }
 
-    /// Sends the servers of those whom state events take out of the room without naming them what did so: its sender does not
-    /// know them for joined, and nobody sends them anything else, so that they would take themselves for joined.
+    /// Sends the servers of those whom events take out of the room what did so, where its sender did not know them for joined:
+    /// it told those that were in the room in the state before it, and nobody sends the others anything else, so that they would
+    /// take themselves for joined. Where no event names them, any state event that came may have done it.
     private func tellRemoved(in append: inout RoomAppend) throws {
-        let added = Set(append.events.map(\.nid))
         let store = RoomStore(connection)
-        let removed = try append.members.filter { change in
-            guard !writer.environment.isLocal(change.user), change.event.map({ !added.contains($0.nid) }) ?? true,
-                try store.membership(of: change.user, in: room.nid)?.membership == .join
-            else { return false }
-            return change.event.flatMap { try? RoomMember($0.pdu).membership } != .join
+        let live = append.events.indices.filter {
+            append.events[$0].place == .live && append.events[$0].pdu.isState
         }
-        let servers = Set(removed.map(\.user.serverName))
-        guard !servers.isEmpty else { return }
-        for index in append.events.indices where append.events[index].place == .live && append.events[index].pdu.isState
-        {
-            let known = servers.subtracting([append.events[index].pdu.sender.serverName])
-            append.events[index].destinations = known.union(append.events[index].destinations).sorted()
+        for change in append.members where !writer.environment.isLocal(change.user) {
+            guard change.event.flatMap({ try? RoomMember($0.pdu).membership }) != .join,
+                let known = try store.membership(of: change.user, in: room.nid), known.membership == .join
+            else { continue }
+            let naming = live.first { append.events[$0].nid == change.event?.nid }
+            if let naming, append.events[naming].replaces == known.eventNID { continue }
+            let server = change.user.serverName
+            for index in naming.map({ [$0] }) ?? live
+            where append.events[index].pdu.sender.serverName != server
+                && !append.events[index].destinations.contains(server)
+            {
+                append.events[index].destinations.append(server)
+            }
         }
     }
 }

@@ -71,9 +71,9 @@ extension RoomWriter {
             for server in part {
                 var pdus: [Outbox.PendingPDU] = []
                 for event in ends {
-                    guard let position = event.position, try await serving.isVisible(event, to: server) else {
-                        continue
-                    }
+                    // What the state is they are told in any case.
+                    let isTold = event.pdu.isState ? true : try await serving.isVisible(event, to: server)
+                    guard let position = event.position, isTold else { continue }
                     pdus.append(Outbox.PendingPDU(position: position, eventNID: event.nid))
                 }
                 told.append((server.text, pdus))

@@ -13,7 +13,8 @@ internal import Synchronization
 public final class RateLimiter: Sendable {
     /// What is limited.
     public enum Subject: String, Sendable {
-        case messages, logins, registrations, joins, invites, keyClaims, federation, previews, policyEvents, other
+        case messages, logins, registrations, joins, invites, keyClaims, keyFetches, federation, previews, policyEvents
+        case other
 
         /// Whether it stands between somebody and a password, a token, or an account.
         var protectsSecrets: Bool { self == .logins || self == .registrations }
@@ -167,6 +168,7 @@ extension HomeserverConfiguration.RateLimits {
         case .joins: joins
         case .invites: invites
         case .keyClaims: keyClaims
+        case .keyFetches: keyFetches
         case .federation: federation
         case .previews: previews
         case .policyEvents: policyEvents

@@ -161,7 +161,7 @@ struct JoinAnswering: RouteGroup {
                 pdu = try pdu.signed(by: environment.serverName, keyID: keys.keyID, key: keys.current)
             } catch { throw MatrixError(error) }
         }
-        do { return try await verification.verified(pdu) } catch {
+        do { return try await verification.verified(pdu).pdu } catch {
             throw MatrixError(.forbidden, "The event is not acceptable: \(error.reason)")
         }
     }

@@ -142,12 +142,14 @@ struct RoomServing: RouteGroup {
         }
     }
 
-    /// All that events lead to by their auth events.
+    /// All that events of one room lead to by their auth events.
     func authChain(of events: [StoredEvent]) async throws -> [StoredEvent] {
         try await environment.database.read { connection in
             let log = reader.log(connection)
             // Edges are kept for state events only; a message's are read from itself.
-            let direct = try log.nids(Array(Set(events.flatMap(\.pdu.authEvents))))
+            // What was rejected may name events of other rooms.
+            guard let room = events.first?.roomNID else { return [] }
+            let direct = try log.nids(Array(Set(events.flatMap(\.pdu.authEvents))), room: room)
             let all = try log.authChain(of: direct.values).union(direct.values)
             return Array(try reader.events.events(all, from: log).values)
         }
@@ -237,7 +239,7 @@ struct RoomServing: RouteGroup {
             if !hidden.contains(event.id), try await isVisible(event, to: server, &known) {
                 pdus.append(event.pdu)
             } else if let redacted = try? event.pdu.redacted() {
-                pdus.append(redacted)
+                pdus.append(try await staysWhole(event, redacted) ? event.pdu : redacted)
             }
         }
         return pdus
@@ -287,8 +289,10 @@ struct RoomServing: RouteGroup {
     private func isVisible(
         _ event: StoredEvent, to server: ServerName, _ known: inout [StateRoot: Bool]
     ) async throws -> Bool {
-        // While the members are not known, a server that is said to be in the room is.
-        guard event.pdu.stateKey == nil, event.pdu.sender.serverName != server, !event.flags.contains(.partialState)
+        // While the members are not known, a server that is said to be in the room is. Of what is known only as a part of some
+        // state, it is not known when it came.
+        guard event.pdu.sender.serverName != server, event.flags.isDisjoint(with: [.partialState, .outlier]),
+            !isMembership(event.pdu, of: server)
         else { return true }
         var root = event.stateAfter
         if root == nil {

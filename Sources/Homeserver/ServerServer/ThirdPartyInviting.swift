@@ -90,6 +90,18 @@ struct ThirdPartyInviting: RouteGroup {
             invite.user, to: record.id, by: invite.sender, content: ["third_party_invite": content])
     }
 
+    // MARK: From the invited user
+
+    /// Has a user of ours invited to whose address an invite was made, as the identity server's signature proves.
+    /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3joinroomidoralias>
+    /// - Throws: `MatrixError`: `M_FORBIDDEN` where the room has no such invite or the signature is not good.
+    func redeem(_ proof: JSONView, in room: RoomID, for user: UserID) async throws {
+        guard let sender = proof["sender"]?.string.flatMap({ try? UserID($0) }) else {
+            throw MatrixError(.badJSON, "third_party_signed does not say who invited")
+        }
+        try await take(Invite(room: room, sender: sender, user: user, signed: proof))
+    }
+
     // MARK: From the identity server
 
     /// A user of ours has bound an address; what was waiting for it is dealt with as well as can be.
@@ -133,6 +145,9 @@ struct ThirdPartyInviting: RouteGroup {
         if let record = try await reader.record(invite.room), try await memberships.isResident(record) {
             return try await issue(invite, in: record)
         }
+        guard environment.configuration.federation.isEnabled, !environment.isLocal(invite.sender) else {
+            throw MatrixError(.forbidden, "The room has no such invite")
+        }
         try await memberships.checkInvitesAllowed(invite.user)
         let body: JSONValue = [
             "type": .string(EventType.member.text), "room_id": .string(invite.room.text),
@@ -141,10 +156,12 @@ struct ThirdPartyInviting: RouteGroup {
                 "membership": .string(Membership.invite.rawValue), "third_party_invite": invite.content(""),
             ],
         ]
-        _ = try await client.json(
-            APICall(.exchangeThirdPartyInvite, ["roomId": invite.room.text], body: body),
-            at: invite.sender.serverName,
-            timeout: .milliseconds(environment.configuration.timeouts.federationRequest), maximumBytes: 1 << 20)
+        let server = invite.sender.serverName
+        do {
+            _ = try await client.json(
+                APICall(.exchangeThirdPartyInvite, ["roomId": invite.room.text], body: body), at: server,
+                timeout: .milliseconds(environment.configuration.timeouts.federationRequest), maximumBytes: 1 << 20)
+        } catch { throw RemoteMembership.error(error, server) }
     }
 }
 

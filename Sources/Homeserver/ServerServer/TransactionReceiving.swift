@@ -9,6 +9,9 @@ internal import SQLDatabase
 struct TransactionReceiving: RouteGroup {
     static let maximumPDUs = 50
     static let maximumEDUs = 100
+    /// Events that wait in one room of a server that has nobody there, as far as is known here. There are honest ones: who
+    /// has come by another resident, or its removal has not come yet.
+    static let stagedOfStrangers = 50
 
     let environment: Environment
     let reader: RoomReader
@@ -23,7 +26,7 @@ struct TransactionReceiving: RouteGroup {
     }
 
     private enum Result: Sendable {
-        case taken(PDU)
+        case taken(VerifiedPDU)
         case refused(String)
         /// We are not in its room anymore.
         case ignored
@@ -49,24 +52,61 @@ struct TransactionReceiving: RouteGroup {
         guard pdus.count <= Self.maximumPDUs, edus.count <= Self.maximumEDUs else {
             throw MatrixError(.tooLarge, "At most \(Self.maximumPDUs) PDUs and \(Self.maximumEDUs) EDUs", status: 400)
         }
+        let fits = try await places(for: pdus, from: origin)
         // EDUs first: keys are there before what they open, and if this server ends here, the transaction comes again.
         for edu in edus { try await take(edu, from: origin) }
-        let (taken, results) = try await check(pdus, from: origin)
-        let answer = JSONValue.object(["pdus": .object(results)]).serialized()
+        let (taken, results) = try await check(pdus, fits, from: origin)
         let now = environment.clock.now()
-        let rows = taken.map { (room: $0.roomID.text, event: $0.id.text, body: $0.canonicalJSON) }
+        let rows = taken.map {
+            (
+                room: $0.roomID.text, event: $0.id.text, body: $0.canonicalJSON,
+                isOwn: $0.sender.serverName == origin
+            )
+        }
+        let rooms = Set(rows.map(\.room))
         let sealer = environment.sealer
         let saved = try await environment.database.groupedWrite { connection in
             let staging = InboundStaging(connection)
             for row in rows {
                 try staging.stage(
-                    origin: origin.text, roomID: row.room, eventID: row.event, body: row.body, now: now,
-                    sealer: sealer)
+                    origin: origin.text, roomID: row.room, eventID: row.event, body: row.body, isOwn: row.isOwn,
+                    now: now, sealer: sealer)
             }
+            var results = results
+            for room in rooms.sorted() {
+                for id in try staging.trim(room: room, to: limits.stagedPerRoom) where results[id] != nil {
+                    results[id] = ["error": "Too many events of the room wait"]
+                }
+            }
+            let answer = JSONValue.object(["pdus": .object(results)]).serialized()
             return try staging.save(answer: answer, origin: origin.text, transactionID: transaction, now: now)
         }
-        for room in Set(rows.map(\.room)) { staged.notify(room) }
+        for room in rooms { staged.notify(room) }
         return .json(bytes: saved)
+    }
+
+    /// Whether each PDU of a transaction finds a place among what waits of its server in its room, so that what cannot be judged
+    /// in one room neither keeps other servers out of it nor its own server out of others.
+    private func places(for pdus: [JSONView], from origin: ServerName) async throws -> [Bool] {
+        let limit = environment.configuration.limits.stagedPerOriginInRoom
+        let rooms = pdus.map { $0["room_id"]?.string }
+        let names = Array(Set(rooms.compactMap { $0 }))
+        let shares = try await environment.database.read { try InboundStaging($0).shares(of: origin.text, in: names) }
+        var places: [String: Int] = [:]
+        for name in names {
+            let share = shares[name] ?? .init()
+            places[name] = min(limit, Self.stagedOfStrangers) - share.held - share.fresh
+            if let id = try? RoomID(name), let record = try await reader.record(id),
+                try await reader.joinedServers(record).contains(origin)
+            {
+                places[name] = limit - share.held
+            }
+        }
+        return rooms.map { room in
+            guard let room, let left = places[room] else { return true }
+            places[room] = left - 1
+            return left > 0
+        }
     }
 
     /// Takes an EDU in. A bad one concerns itself alone; but if the database is out of order, all must come again.
@@ -82,19 +122,19 @@ struct TransactionReceiving: RouteGroup {
 
     /// Checks PDUs, several at once, since keys may have to be fetched. The good ones are in their order.
     private func check(
-        _ pdus: [JSONView], from origin: ServerName
-    ) async throws -> (taken: [PDU], results: [String: JSONValue]) {
+        _ pdus: [JSONView], _ fits: [Bool], from origin: ServerName
+    ) async throws -> (taken: [VerifiedPDU], results: [String: JSONValue]) {
         let checked = try await withThrowingTaskGroup(of: (Int, EventID?, Result).self) { group in
-            for (index, view) in pdus.enumerated() {
+            for (index, (view, fits)) in zip(pdus, fits).enumerated() {
                 group.addTask {
-                    let (id, result) = try await check(view, from: origin)
+                    let (id, result) = try await check(view, fits, from: origin)
                     return (index, id, result)
                 }
             }
             return try await group.reduce(into: []) { $0.append($1) }.sorted { $0.0 < $1.0 }
         }
         var results: [String: JSONValue] = [:]
-        var taken: [PDU] = []
+        var taken: [VerifiedPDU] = []
         for (_, id, result) in checked {
             guard let id else { continue }
             switch result {
@@ -108,8 +148,8 @@ struct TransactionReceiving: RouteGroup {
         return (taken, results)
     }
 
-    /// Format, size, access list and signatures.
-    private func check(_ view: JSONView, from origin: ServerName) async throws -> (EventID?, Result) {
+    /// Format, size, access list, place and signatures.
+    private func check(_ view: JSONView, _ fits: Bool, from origin: ServerName) async throws -> (EventID?, Result) {
         guard let room = view["room_id"]?.string.flatMap({ try? RoomID($0) }) else { return (nil, .ignored) }
         let record = try await reader.record(room)
         guard let record, try await reader.joinedServers(record).contains(environment.serverName) else {
@@ -122,10 +162,7 @@ struct TransactionReceiving: RouteGroup {
         guard try await reader.allows(origin, in: record) else {
             return (pdu.id, .refused("The room's access list forbids this server"))
         }
-        let waiting = try await environment.database.read { try InboundStaging($0).counts(in: [room.text]) }
-        guard waiting[room.text] ?? 0 < environment.configuration.limits.stagedPerRoom else {
-            return (pdu.id, .refused("Too many events of the room wait"))
-        }
+        guard fits else { return (pdu.id, .refused("Too many events of this server wait in the room")) }
         do { return (pdu.id, .taken(try await verification.verified(pdu))) } catch {
             return (pdu.id, .refused(error.reason))
         }

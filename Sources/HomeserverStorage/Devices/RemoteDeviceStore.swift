@@ -85,16 +85,32 @@ public struct RemoteDeviceStore {
         ).map { Device(id: try $0.text(0), keys: try $0.optionalBytes(1), displayName: try $0.optionalText(2)) }
     }
 
-    /// Puts a whole list in the place of what was known.
-    /// - Parameter asOf: the position of the stream `events` before the list was asked for.
-    public func replace(_ devices: [Device], of user: UserID, streamID: Int64, asOf: Int64) throws {
+    /// Notes that a user's list is about to be asked for, so that what is told of it meanwhile is not lost.
+    /// - Returns: what `replace` is to know.
+    /// - Throws: `DatabaseError`.
+    public func beginAsking(_ user: UserID) throws -> Int64 {
+        _ = try connection.execute(
+            """
+            INSERT INTO remote_device_lists (user_id, stream_id, stale, as_of) VALUES (\(user.text), 0, 1, 0)
+            ON CONFLICT (user_id) DO NOTHING
+            """)
+        let row = try connection.query("SELECT stale FROM remote_device_lists WHERE user_id = \(user.text)").first
+        return try row?.integer(0) ?? 0
+    }
+
+    /// Puts a whole list in the place of what was known. One that has become stale since it was asked for stays so.
+    /// - Parameters:
+    ///   - asOf: the position of the stream `events` before the list was asked for.
+    ///   - asked: what `beginAsking` gave.
+    public func replace(_ devices: [Device], of user: UserID, streamID: Int64, asOf: Int64, asked: Int64) throws {
         _ = try connection.execute("DELETE FROM remote_devices WHERE user_id = \(user.text)")
         for device in devices { try insert(device, of: user) }
         _ = try connection.execute(
             """
             INSERT INTO remote_device_lists (user_id, stream_id, stale, as_of)
             VALUES (\(user.text), \(streamID), 0, \(asOf))
-            ON CONFLICT (user_id) DO UPDATE SET stream_id = excluded.stream_id, stale = 0, as_of = excluded.as_of
+            ON CONFLICT (user_id) DO UPDATE SET stream_id = excluded.stream_id, as_of = excluded.as_of,
+                stale = CASE WHEN remote_device_lists.stale = \(asked) THEN 0 ELSE remote_device_lists.stale END
             """)
     }
 
@@ -113,14 +129,9 @@ public struct RemoteDeviceStore {
             "UPDATE remote_device_lists SET stream_id = \(streamID) WHERE user_id = \(user.text)")
     }
 
+    /// The list is to be asked for anew. What is stale is counted up, so that whoever is asking just now can tell.
     public func markStale(_ user: UserID) throws {
-        _ = try connection.execute("UPDATE remote_device_lists SET stale = 1 WHERE user_id = \(user.text)")
-    }
-
-    /// Forgets a user with whom no room is shared anymore.
-    public func forget(_ user: UserID) throws {
-        _ = try connection.execute("DELETE FROM remote_devices WHERE user_id = \(user.text)")
-        _ = try connection.execute("DELETE FROM remote_device_lists WHERE user_id = \(user.text)")
+        _ = try connection.execute("UPDATE remote_device_lists SET stale = stale + 1 WHERE user_id = \(user.text)")
     }
 
     private func insert(_ device: Device, of user: UserID) throws {

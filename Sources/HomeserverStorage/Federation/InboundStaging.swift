@@ -1,3 +1,4 @@
+internal import MatrixModel
 public import SQLDatabase
 
 /// PDUs that other servers sent and that are not judged yet, so that a crash loses none; and the answers to their
@@ -27,20 +28,63 @@ public struct InboundStaging {
         public var key: String { fetches ? "slow " + roomID : roomID }
     }
 
+    /// What of one server waits in one room.
+    public struct Share: Sendable, Hashable {
+        /// Not tried yet: it waits for this server alone.
+        public var fresh = 0
+        /// Tried in vain, or in need of what must be fetched.
+        public var held = 0
+
+        public init() {}
+    }
+
     private let connection: any SQLConnection
 
     public init(_ connection: any SQLConnection) { self.connection = connection }
 
-    /// Takes a PDU in; one that waits already is left as it is.
+    /// Takes a PDU in. One that waits already is left as it is; but whoever is the better one to ask for what it refers to
+    /// takes the place of who sent it first: its sender's own server, and anybody where the first was asked in vain. A copy that
+    /// is whole takes the place of one that is not.
+    /// - Parameter isOwn: whether the origin is the server of the event's sender.
     public func stage(
-        origin: String, roomID: String, eventID: String, body: [UInt8], now: Int64, sealer: StorageSealer
+        origin: String, roomID: String, eventID: String, body: [UInt8], isOwn: Bool = false, now: Int64,
+        sealer: StorageSealer
     ) throws {
         let sealed = try sealer.seal(body, context: Self.context(eventID))
+        let isNew =
+            try connection.execute(
+                """
+                INSERT INTO inbound_staging (origin, room_id, event_id, body, received)
+                VALUES (\(origin), \(roomID), \(eventID), \(sealed), \(now)) ON CONFLICT (room_id, event_id) DO NOTHING
+                """) == 1
+        guard !isNew else { return }
+        let rows = try connection.query(
+            "SELECT staged_nid, body FROM inbound_staging WHERE room_id = \(roomID) AND event_id = \(eventID)")
+        guard let row = rows.first else { return }
+        let nid = try row.integer(0)
+        if let waiting = try? sealer.open(row.bytes(1), context: Self.context(eventID)), waiting != body,
+            !Self.isWhole(waiting), Self.isWhole(body)
+        {
+            // What is being judged just now is judged once more so.
+            try remove([nid])
+            _ = try connection.execute(
+                """
+                INSERT INTO inbound_staging (origin, room_id, event_id, body, received)
+                VALUES (\(origin), \(roomID), \(eventID), \(sealed), \(now))
+                """)
+            return
+        }
+        // Tries begin anew with the sender's own server only, or two that send by turns would have it tried for ever.
         _ = try connection.execute(
             """
-            INSERT INTO inbound_staging (origin, room_id, event_id, body, received)
-            VALUES (\(origin), \(roomID), \(eventID), \(sealed), \(now)) ON CONFLICT (room_id, event_id) DO NOTHING
+            UPDATE inbound_staging SET origin = \(origin), not_before = 0,
+                tries = CASE WHEN \(isOwn ? 1 : 0) = 1 THEN 0 ELSE tries END
+            WHERE staged_nid = \(nid) AND origin <> \(origin) AND tries > \(isOwn ? -1 : 0)
             """)
+    }
+
+    private static func isWhole(_ body: [UInt8]) -> Bool {
+        (try? JSONDocument(body)).map { ContentHash.matches($0.root) } ?? false
     }
 
     /// How many wait from one server, counted up to a limit.
@@ -60,19 +104,61 @@ public struct InboundStaging {
         ).isEmpty
     }
 
-    /// How many wait in each of some rooms.
-    public func counts(in rooms: [String]) throws -> [String: Int] {
-        var counts: [String: Int] = [:]
+    /// What of a server waits in each of some rooms; rooms of which nothing waits are left out.
+    /// - Throws: `DatabaseError`.
+    public func shares(of origin: String, in rooms: [String]) throws -> [String: Share] {
+        var shares: [String: Share] = [:]
         for chunk in rooms.chunks(of: Limits.bindsPerStatement) {
             for row in try connection.query(
                 """
-                SELECT room_id, COUNT(*) FROM inbound_staging WHERE room_id IN \(list: chunk) GROUP BY room_id
+                SELECT room_id, COUNT(*), COUNT(CASE WHEN needs_fetch = 0 AND tries = 0 THEN 1 END)
+                FROM inbound_staging WHERE origin = \(origin) AND room_id IN \(list: chunk) GROUP BY room_id
                 """)
             {
-                counts[try row.text(0)] = try row.int(1)
+                var share = Share()
+                share.fresh = try row.int(2)
+                share.held = try row.int(1) - share.fresh
+                shares[try row.text(0)] = share
             }
         }
-        return counts
+        return shares
+    }
+
+    /// Drops what is too much in a room: of whichever server has most there, what must be fetched for, was tried most and came
+    /// last; of those in the room after all others. So nobody who sends much keeps out who sends little.
+    /// - Returns: the ids of what was dropped.
+    /// - Throws: `DatabaseError`.
+    public func trim(room: String, to limit: Int) throws -> Set<String> {
+        let count = try connection.query("SELECT COUNT(*) FROM inbound_staging WHERE room_id = \(room)").first?.int(0)
+        guard let count, count > limit else { return [] }
+        let store = RoomStore(connection)
+        let record = try (try? RoomID(room)).flatMap { try store.room($0) }
+        let residents = Set(try record.map { try store.joinedServers(room: $0.nid).map(\.text) } ?? [])
+        var left: [String: Int] = [:]
+        for row in try connection.query(
+            "SELECT origin, COUNT(*) FROM inbound_staging WHERE room_id = \(room) GROUP BY origin")
+        {
+            left[try row.text(0)] = try row.int(1)
+        }
+        var excess: [String: Int] = [:]
+        for _ in limit..<count {
+            let others = left.filter { $0.value > 0 && !residents.contains($0.key) }
+            let most = (others.isEmpty ? left : others).max(by: { ($0.value, $0.key) < ($1.value, $1.key) })
+            guard let most else { break }
+            left[most.key] = most.value - 1
+            excess[most.key, default: 0] += 1
+        }
+        var dropped: Set<String> = []
+        for (origin, number) in excess {
+            let rows = try connection.query(
+                """
+                SELECT staged_nid, event_id FROM inbound_staging WHERE room_id = \(room) AND origin = \(origin)
+                ORDER BY needs_fetch DESC, tries DESC, staged_nid DESC LIMIT \(number)
+                """)
+            for chunk in rows.chunks(of: Limits.bindsPerStatement) { try remove(chunk.map { try $0.integer(0) }) }
+            dropped.formUnion(try rows.map { try $0.text(1) })
+        }
+        return dropped
     }
 
     /// Lanes in which something may be judged now, the oldest first, without those that another node works on.
@@ -87,13 +173,28 @@ public struct InboundStaging {
         ).map { Lane(roomID: try $0.text(0), fetches: try $0.integer(1) == 1) }
     }
 
-    /// A lane's events that may be judged now: the oldest of those tried least.
-    public func staged(in lane: Lane, now: Int64, limit: Int, sealer: StorageSealer) throws -> [Staged] {
+    /// The servers of whose events in a lane some may be judged now.
+    /// - Throws: `DatabaseError`.
+    public func origins(in lane: Lane, now: Int64) throws -> [String] {
         try connection.query(
+            """
+            SELECT DISTINCT origin FROM inbound_staging
+            WHERE room_id = \(lane.roomID) AND needs_fetch = \(lane.fetches ? 1 : 0) AND not_before <= \(now)
+            """
+        ).map { try $0.text(0) }
+    }
+
+    /// A lane's events that may be judged now: the oldest of those tried least.
+    /// - Parameter origin: whose; anybody's where nil.
+    public func staged(
+        in lane: Lane, of origin: String? = nil, now: Int64, limit: Int, sealer: StorageSealer
+    ) throws -> [Staged] {
+        let whose: SQL = if let origin { "AND origin = \(origin)" } else { "" }
+        return try connection.query(
             """
             SELECT staged_nid, origin, room_id, event_id, body, tries FROM inbound_staging
             WHERE room_id = \(lane.roomID) AND needs_fetch = \(lane.fetches ? 1 : 0) AND not_before <= \(now)
-            ORDER BY tries, staged_nid LIMIT \(limit)
+            \(whose) ORDER BY tries, staged_nid LIMIT \(limit)
             """
         ).map { row in
             let eventID = try row.text(3)
@@ -105,6 +206,15 @@ public struct InboundStaging {
 
     /// What a sealed event that waits is bound to.
     static func context(_ eventID: String) -> String { "staged:" + eventID }
+
+    /// Removes an event that cannot be judged, unless somebody else has sent it since.
+    public func giveUp(_ staged: Staged) throws {
+        _ = try connection.execute(
+            """
+            DELETE FROM inbound_staging
+            WHERE staged_nid = \(staged.nid) AND origin = \(staged.origin) AND tries = \(Int64(staged.tries))
+            """)
+    }
 
     public func remove(_ nids: [Int64]) throws {
         guard !nids.isEmpty else { return }
@@ -125,7 +235,8 @@ public struct InboundStaging {
             AND origin = \(staged.origin) AND needs_fetch = 1 AND not_before < \(others)
             """,
             """
-            UPDATE inbound_staging SET tries = tries + 1, not_before = \(time) WHERE staged_nid = \(staged.nid)
+            UPDATE inbound_staging SET tries = tries + 1, not_before = \(time)
+            WHERE staged_nid = \(staged.nid) AND origin = \(staged.origin) AND tries = \(Int64(staged.tries))
             """,
         ])
     }

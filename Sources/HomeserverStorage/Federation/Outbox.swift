@@ -1,7 +1,8 @@
 public import SQLDatabase
 
 /// What waits to be sent to other servers. A row per PDU and destination while the destination keeps up; one that is
-/// down or far behind has only its newest position per room, so a dead server costs a row a room and not one an event.
+/// down or far behind has only its newest position per room, so a dead server costs a row a room and not one an event; and
+/// rows for what it refused meanwhile.
 public struct Outbox {
     /// A PDU on its way.
     public struct PendingPDU: Sendable {
@@ -83,7 +84,7 @@ public struct Outbox {
     }
 
     /// Puts events of ours once more in the way of a destination, which may not have taken them in. One that is catching up is
-    /// not sent them: it gets the newest of the room.
+    /// not sent them, unless it has got past them: it gets the newest of the room.
     /// - Throws: `DatabaseError`.
     public func enqueueAgain(_ events: [PendingPDU], roomNID: Int64, destination: String) throws {
         guard let newest = events.map(\.position).max() else { return }
@@ -105,7 +106,8 @@ public struct Outbox {
             """
             INSERT INTO outbox (destination, position, event_nid)
             SELECT destination, CAST(\($0.position) AS BIGINT), CAST(\($0.eventNID) AS BIGINT) FROM destinations
-            WHERE destination = \(destination) AND catching_up = 0 ON CONFLICT (destination, position) DO NOTHING
+            WHERE destination = \(destination) AND (catching_up = 0 OR sent_position >= CAST(\($0.position) AS BIGINT))
+            ON CONFLICT (destination, position) DO NOTHING
             """
         }
         _ = try connection.executeAll(statements)
@@ -148,10 +150,13 @@ public struct Outbox {
     // MARK: Sending
 
     /// Destinations for which something waits and whose time has come: those that answer before those that failed.
-    public func due(now: Int64, limit: Int) throws -> [Due] {
-        try connection.query(
+    /// - Parameter idle: destinations that are left out.
+    public func due(now: Int64, limit: Int, without idle: [String] = []) throws -> [Due] {
+        let others: SQL = idle.isEmpty ? "" : "AND d.destination NOT IN \(list: idle)"
+        return try connection.query(
             """
-            SELECT d.destination, d.failures FROM destinations d WHERE d.retry_at <= \(now) AND d.lease_until <= \(now) AND (
+            SELECT d.destination, d.failures FROM destinations d WHERE d.retry_at <= \(now) AND d.lease_until <= \(now)
+            \(others) AND (
                 d.catching_up = 1
                 OR EXISTS (SELECT 1 FROM outbox o WHERE o.destination = d.destination)
                 OR EXISTS (SELECT 1 FROM outbox_edus e WHERE e.destination = d.destination))
@@ -213,6 +218,16 @@ public struct Outbox {
         ).map { PendingPDU(position: try $0.integer(0), eventNID: try $0.integer(1)) }
     }
 
+    /// The newest PDU that waits.
+    /// - Throws: `DatabaseError`.
+    public func newestPDU(for destination: String) throws -> PendingPDU? {
+        try connection.query(
+            """
+            SELECT position, event_nid FROM outbox WHERE destination = \(destination) ORDER BY position DESC LIMIT 1
+            """
+        ).first.map { PendingPDU(position: try $0.integer(0), eventNID: try $0.integer(1)) }
+    }
+
     /// The place of the newest event of a room that was put in a destination's way.
     public func newest(in room: Int64, for destination: String) throws -> Int64? {
         try connection.query(
@@ -239,6 +254,16 @@ public struct Outbox {
             """
         ).map {
             PendingEDU(nid: try $0.integer(0), body: try sealer.open($0.bytes(1), context: Self.context(destination)))
+        }
+    }
+
+    /// An EDU that waits, if it still does.
+    /// - Throws: `DatabaseError`, or what the sealer throws.
+    public func pendingEDU(_ nid: Int64, for destination: String, sealer: StorageSealer) throws -> PendingEDU? {
+        try connection.query(
+            "SELECT body FROM outbox_edus WHERE edu_nid = \(nid) AND destination = \(destination)"
+        ).first.map {
+            PendingEDU(nid: nid, body: try sealer.open($0.bytes(0), context: Self.context(destination)))
         }
     }
 
@@ -270,7 +295,10 @@ public struct Outbox {
     }
 
     /// Takes what arrived out, and notes that the destination answers.
-    public func delivered(_ destination: String, pdus: [PendingPDU], edus: [PendingEDU]) throws {
+    /// - Parameter isInOrder: whether all before these PDUs was sent, or is kept: then one that catches up has got so far.
+    public func delivered(
+        _ destination: String, pdus: [PendingPDU], edus: [PendingEDU], isInOrder: Bool = true
+    ) throws {
         if !pdus.isEmpty {
             _ = try connection.execute(
                 """
@@ -280,12 +308,35 @@ public struct Outbox {
         if !edus.isEmpty {
             _ = try connection.execute("DELETE FROM outbox_edus WHERE edu_nid IN \(list: edus.map(\.nid))")
         }
-        let sent = pdus.map(\.position).max() ?? 0
+        let sent = isInOrder ? pdus.map(\.position).max() ?? 0 : 0
         _ = try connection.execute(
             """
             UPDATE destinations SET failures = 0, retry_at = 0,
                 sent_position = CASE WHEN sent_position > \(sent) THEN sent_position ELSE \(sent) END
             WHERE destination = \(destination)
+            """)
+    }
+
+    /// Keeps what a destination that catches up refuses: it is not to be found among its rooms once others of them have been
+    /// sent.
+    /// - Throws: `DatabaseError`.
+    public func keepRefused(_ destination: String, _ pdus: [PendingPDU]) throws {
+        _ = try connection.executeAll(
+            pdus.map {
+                """
+                INSERT INTO outbox (destination, position, event_nid)
+                VALUES (\(destination), \($0.position), \($0.eventNID)) ON CONFLICT (destination, position) DO NOTHING
+                """
+            })
+    }
+
+    /// Takes the rooms of a destination that catches up for sent, as far as a place.
+    /// - Throws: `DatabaseError`.
+    public func passOver(_ destination: String, upTo position: Int64) throws {
+        _ = try connection.execute(
+            """
+            UPDATE destinations SET sent_position = \(position)
+            WHERE destination = \(destination) AND sent_position < \(position)
             """)
     }
 
@@ -305,9 +356,7 @@ public struct Outbox {
             _ = try connection.executeAll([
                 "DELETE FROM outbox WHERE destination = \(destination)",
                 """
-                UPDATE destinations SET catching_up = 1,
-                    sent_position = CASE WHEN sent_position > \(before) THEN sent_position ELSE \(before) END
-                WHERE destination = \(destination)
+                UPDATE destinations SET catching_up = 1, sent_position = \(before) WHERE destination = \(destination)
                 """,
             ])
         }

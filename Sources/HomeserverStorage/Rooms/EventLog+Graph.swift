@@ -40,7 +40,9 @@ extension EventLog {
                 .union(unseen.filter { judgedAnew[$0]?.isDisjoint(with: [.rejected, .softFailed]) == false })
             guard !withheld.isEmpty else { break }
             seen.formUnion(withheld)
-            let prev = try self.nids(try events(nids: withheld).values.flatMap(\.pdu.prevEvents))
+            let events = try events(nids: withheld).values
+            guard let room = events.first?.roomNID else { break }
+            let prev = try self.nids(events.flatMap(\.pdu.prevEvents), room: room)
             behind.formUnion(prev.values)
             level = Set(prev.values)
         }

@@ -96,13 +96,16 @@ public struct EventLog {
 
     // MARK: The graph
 
-    /// The numbers of those of `ids` that are known.
+    /// The numbers of those of `ids` that are known as events of a room. An event may name any other, of whatever room.
     /// - Throws: `DatabaseError`.
-    public func nids(_ ids: [EventID]) throws -> [EventID: Int64] {
+    public func nids(_ ids: [EventID], room: Int64) throws -> [EventID: Int64] {
         var found: [EventID: Int64] = [:]
         for chunk in ids.chunks(of: Limits.bindsPerStatement) {
             for row in try connection.query(
-                "SELECT event_id, event_nid FROM events WHERE event_id IN \(list: chunk.map(\.text))")
+                """
+                SELECT event_id, event_nid FROM events WHERE event_id IN \(list: chunk.map(\.text))
+                AND room_nid = \(room)
+                """)
             {
                 if let id = try? EventID(row.text(0)) { found[id] = try row.integer(1) }
             }

@@ -95,7 +95,8 @@ public struct StateMerge {
     private func authEvents(of unstored: [Int64: StoredEvent]) throws -> [Int64: [Int64]] {
         let own = Dictionary(unstored.values.map { ($0.id, $0.nid) }) { first, _ in first }
         let named = Set(unstored.values.lazy.filter(\.pdu.isState).flatMap(\.pdu.authEvents))
-        let stored = try log.nids(named.filter { own[$0] == nil })
+        guard let room = unstored.values.first?.roomNID else { return [:] }
+        let stored = try log.nids(named.filter { own[$0] == nil }, room: room)
         return unstored.filter(\.value.pdu.isState).mapValues { event in
             event.pdu.authEvents.compactMap { own[$0] ?? stored[$0] }
         }

@@ -76,7 +76,7 @@ public enum TableBounds {
         "outbox_edus": "timeouts.edus_kept_ms; when sent",
         "destination_rooms": "a row a server and room; with the room",
         "destinations": "thirty days after the last try, where nothing is shared and nobody answers",
-        "inbound_staging": "limits.staged_per_origin and .staged_per_room; five tries",
+        "inbound_staging": "limits.staged_per_origin, .staged_per_room and .staged_per_origin_in_room; five tries",
         "received_transactions": "timeouts.federation_answers_kept_ms",
         "room_leases": "when given back; of a node that died, a day",
     ]

@@ -18,10 +18,11 @@ public enum ContentHash {
     }
 
     /// Whether the event is whole. Where it is not, its redacted form is used (`PDU.redacted()`).
-    public static func matches(_ event: PDU) -> Bool {
-        guard let text = event.document.root["hashes"]?["sha256"]?.string, let claimed = Base64.decode(text) else {
-            return false
-        }
-        return claimed == compute(event.document.root)
+    public static func matches(_ event: PDU) -> Bool { matches(event.document.root) }
+
+    /// The same of an event that is canonical JSON.
+    public static func matches(_ event: JSONView) -> Bool {
+        guard let text = event["hashes"]?["sha256"]?.string, let claimed = Base64.decode(text) else { return false }
+        return claimed == compute(event)
     }
 }

@@ -3,14 +3,14 @@ public import Cryptography
 /// The signatures of an event: whose it needs, whether they hold, and adding to them.
 /// Spec: <https://spec.matrix.org/v1.19/server-server-api/#validating-hashes-and-signatures-on-received-events>
 public enum EventSignatures {
-    /// The servers without whose valid signature the event is dropped.
+    /// The servers without whose valid signature the event is dropped. What redaction leaves of an event may need others.
     public static func requiredServers(of event: PDU) -> Set<ServerName> {
         var servers: Set<ServerName> = []
+        // The server that turns a third-party invite into an invite is not always the sender's; the authorization rules
+        // check the invite's own signature. So there must be one.
         let isThirdPartyInvite =
             event.type == .member && event.content["membership"]?.string == "invite"
-            && event.content["third_party_invite"] != nil
-        // The server that turns a third-party invite into an invite is not always the sender's; the authorization rules
-        // check the invite's own signature.
+            && event.content["third_party_invite"]?["signed"]?.kind == .object
         if !isThirdPartyInvite { servers.insert(event.sender.serverName) }
         // "Room versions 1 and 2 also require that a signature is present from the domain in the event_id."
         if event.version.rules.eventIDIsSent, let server = event.id.serverName { servers.insert(server) }
@@ -25,6 +25,11 @@ public enum EventSignatures {
     /// The ids of the keys with which a server has signed the event, valid or not.
     public static func keyIDs(of server: ServerName, on event: PDU) -> [String] {
         event.signatures?[server.text]?.members.map(\.key) ?? []
+    }
+
+    /// Those of them that may be keys by which the server signs its events; a policy server's key is none.
+    public static func signingKeyIDs(of server: ServerName, on event: PDU) -> [String] {
+        keyIDs(of: server, on: event).filter { $0.hasPrefix("ed25519:") && $0 != RoomPolicy.keyID }
     }
 
     /// What the signatures of an event are made over: its redacted form without `signatures` and `unsigned`.

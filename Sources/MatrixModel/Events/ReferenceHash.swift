@@ -23,4 +23,11 @@ public enum ReferenceHash {
 extension PDU {
     /// 32 bytes; what room versions 1 and 2 put beside the id of an event they refer to.
     public var referenceHash: [UInt8] { ReferenceHash.compute(document.root, rules: version.rules) }
+
+    /// Whether this is the same event as another, whole or redacted. In room versions 1 and 2 the id alone does not say so: it
+    /// is whatever its server chose.
+    public func isCopy(of other: PDU) -> Bool {
+        id == other.id && roomID == other.roomID
+            && (!version.rules.eventIDIsSent || referenceHash == other.referenceHash)
+    }
 }

@@ -6,6 +6,8 @@ public enum ResolutionFailure: Error, Hashable, Sendable {
     case missingEvent(EventID)
     /// The states have no create event, so no event can be judged.
     case missingCreateEvent
+    /// The states are not of one room: they have different create events.
+    case differentCreateEvents
     /// More forks or conflicted events than the server takes on.
     case tooLarge
 }

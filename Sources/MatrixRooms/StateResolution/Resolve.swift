@@ -39,8 +39,9 @@ extension EventGraph {
     /// The room's create event: that which the forks have, or else that which the room of their events is named after.
     func createEvent(of forks: [StateMap]) throws(ResolutionFailure) -> PDU {
         let key = StateKey(.create, "")
-        // Forks that have different ones belong to no real room; which one it is must not depend on their order.
-        if let id = forks.compactMap({ $0[key] }).min() { return try required(id) }
+        let ids = Set(forks.compactMap { $0[key] })
+        guard ids.count <= 1 else { throw .differentCreateEvents }
+        if let id = ids.first { return try required(id) }
         guard let any = forks.lazy.compactMap(\.values.first).first, let room = event(any)?.roomID,
             let id = EventID(createOf: room), let create = event(id)
         else { throw .missingCreateEvent }

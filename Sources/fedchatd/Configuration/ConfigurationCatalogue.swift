@@ -170,6 +170,7 @@ enum ConfigurationCatalogue {
             + rate("messages", \.rateLimits.messages) + rate("logins", \.rateLimits.logins)
             + rate("registrations", \.rateLimits.registrations) + rate("joins", \.rateLimits.joins)
             + rate("invites", \.rateLimits.invites) + rate("key_claims", \.rateLimits.keyClaims)
+            + rate("key_fetches", \.rateLimits.keyFetches)
             + rate("federation", \.rateLimits.federation) + rate("previews", \.rateLimits.previews)
             + rate("policy_events", \.rateLimits.policyEvents)
             + rate("other", \.rateLimits.other)

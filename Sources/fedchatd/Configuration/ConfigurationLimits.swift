@@ -33,7 +33,12 @@ extension ConfigurationCatalogue {
                 "limits.outbox_per_destination", \.limits.outboxPerDestination,
                 "Events that wait for one server before it has to catch up."),
             count("limits.staged_per_origin", \.limits.stagedPerOrigin, "Events of one server that wait to be judged."),
-            count("limits.staged_per_room", \.limits.stagedPerRoom, "Events of one room that wait to be judged."),
+            count(
+                "limits.staged_per_room", \.limits.stagedPerRoom,
+                "Events of one room that wait to be judged; those of the server with most of them go."),
+            count(
+                "limits.staged_per_origin_in_room", \.limits.stagedPerOriginInRoom,
+                "Events of one server in one room that wait to be judged."),
             count("limits.waiting_syncs", \.limits.waitingSyncs, "Syncs that wait for news."),
             count("limits.aliases_per_room", \.limits.aliasesPerRoom, "Aliases of one room."),
             count(
@@ -61,6 +66,9 @@ extension ConfigurationCatalogue {
             count(
                 "limits.state_events_fetched", \.limits.stateEventsFetched,
                 "Events of the state of one room that are fetched, as when joining."),
+            count(
+                "limits.state_events_left_out", \.limits.stateEventsLeftOut,
+                "Events of the state of a room that was joined that may be lacking at first, and are asked for again."),
             count(
                 "limits.pending_uploads", \.limits.pendingUploads, "Uploads that one user has announced and not made."),
             count("limits.pushers_per_user", \.limits.pushersPerUser, "Pushers of one user."),

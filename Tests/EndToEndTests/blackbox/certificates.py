@@ -1,6 +1,7 @@
 """A throw-away certificate authority for loopback names. Needs the openssl program."""
 import pathlib
 import subprocess
+import threading
 
 
 def _openssl(*arguments):
@@ -16,6 +17,7 @@ class Authority:
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.certificate, self.key = self.folder / "ca.pem", self.folder / "ca.key"
+        self._serial = threading.Lock()     # two at once would break the file that counts what was issued
         if not self.certificate.exists():
             _openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30",
                      "-subj", "/CN=Throw-away test CA", "-keyout", self.key, "-out", self.certificate,
@@ -30,6 +32,7 @@ class Authority:
         extensions.write_text(f"subjectAltName={names}\nbasicConstraints=CA:FALSE\nextendedKeyUsage=serverAuth\n")
         _openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={name}",
                  "-keyout", key, "-out", request)
-        _openssl("x509", "-req", "-in", request, "-CA", self.certificate, "-CAkey", self.key, "-CAcreateserial",
-                 "-days", "30", "-extfile", extensions, "-out", certificate)
+        with self._serial:
+            _openssl("x509", "-req", "-in", request, "-CA", self.certificate, "-CAkey", self.key, "-CAcreateserial",
+                     "-days", "30", "-extfile", extensions, "-out", certificate)
         return certificate, key

@@ -22,6 +22,7 @@ class Server:
     kind = "?"
     secret = "a shared secret for tests"
     start_seconds = 30
+    environment = {}        # variables of its process, beside ours
 
     def __init__(self, folder, authority, public_port=None):
         """`public_port` is the one in its name, where something else listens and passes on."""
@@ -44,7 +45,7 @@ class Server:
             return False
 
     def start(self):
-        self.process = Process(self.command(), self.folder / "log")
+        self.process = Process(self.command(), self.folder / "log", self.environment)
         self.process.wait_until(self.answers, self.start_seconds, self.kind)
         return self
 

@@ -1,6 +1,8 @@
 import HTTPTypes
+import Homeserver
 import HomeserverStorage
 import MatrixModel
+import SQLDatabase
 import Testing
 
 @Suite("Device lists") struct DeviceListTests {
@@ -137,6 +139,84 @@ import Testing
         try await there.deliver(to: here)
 
         #expect(try await bobsDevices() == ["DEVICE", "SECOND", "THIRD"])
+    }
+
+    /// What Bob's server tells of a change of his.
+    private func tell(_ stream: Int64, after previous: [Int64], device: String = "SECOND") async throws {
+        try await there.send(
+            [
+                [
+                    "edu_type": "m.device_list_update",
+                    "content": [
+                        "user_id": .string(bob.id.text), "device_id": .string(device), "stream_id": .integer(stream),
+                        "prev_id": .array(previous.map { .integer($0) }), "deleted": false,
+                    ],
+                ]
+            ], to: here)
+    }
+
+    private func known() async throws -> RemoteDeviceStore.List {
+        let bob = bob.id
+        return try #require(
+            try await here.environment.database.read { try RemoteDeviceStore($0).list(of: bob) })
+    }
+
+    /// - Parameter previous: what the change says it follows, counted from the number that is known.
+    @Test(arguments: [[], [-2], [0]] as [[Int64]])
+    func `a server whose numbers went back is asked for the whole list`(previous: [Int64]) async throws {
+        try await share()
+        #expect(try await bobsDevices() == ["DEVICE"])
+        let list = try await known()
+        try await bob.logIn(at: "SECOND").uploadDeviceKeys()
+        _ = try await there.takeEDUs(for: here.name)
+        let before = try await here.now()
+        _ = wire.takeRequests()
+
+        try await tell(list.streamID - 1, after: previous.map { list.streamID + $0 })
+
+        #expect(try await alice.changes(from: before).changed == [bob.id.text])
+        #expect(try await bobsDevices() == ["DEVICE", "SECOND"])
+        // However many such changes come, the list is asked for once.
+        _ = wire.takeRequests()
+        for back in 1...3 { try await tell(list.streamID - Int64(back), after: [list.streamID - Int64(back) - 1]) }
+        for _ in 0..<3 { _ = try await bobsDevices() }
+        #expect(wire.takeRequests().count { $0.hasPrefix("/_matrix/federation/v1/user/devices/") } == 1)
+    }
+
+    @Test func `a change that is told twice is taken once, and one after another number than is known is a gap`()
+        async throws
+    {
+        try await share()
+        #expect(try await bobsDevices() == ["DEVICE"])
+        let first = try await known().streamID
+        let before = try await here.now()
+
+        try await tell(first, after: [first - 1])
+        #expect(try await alice.changes(from: before).changed.isEmpty)
+        #expect(try await !known().isStale)
+
+        try await tell(first + 5, after: [first - 1, first])
+        #expect(try await known().streamID == first + 5)
+        #expect(try await !known().isStale)
+        // The number before is not the one that is known, though it is not greater.
+        try await tell(first + 6, after: [first])
+        #expect(try await known().isStale)
+    }
+
+    @Test func `what is told of a list while it is on its way is not lost, be it the first or not`() async throws {
+        try await share()
+        for _ in 0..<2 {
+            let (bob, database) = (bob.id, here.environment.database)
+            let asked = try await database.write { try RemoteDeviceStore($0).beginAsking(bob) }
+            try await tell(100, after: [99])
+            #expect(try await known().isStale)
+            try await database.write {
+                try RemoteDeviceStore($0).replace([], of: bob, streamID: 7, asOf: .max, asked: asked)
+            }
+            #expect(try await known().isStale)
+            #expect(try await bobsDevices() == ["DEVICE"])
+            #expect(try await !known().isStale)
+        }
     }
 
     @Test func `a deleted device disappears`() async throws {

@@ -41,6 +41,17 @@ import Testing
         }
     }
 
+    @Test func `what would be one extremity too many is shown, and nothing follows it`() async throws {
+        try await HostileServerTests.play("11", { $0.limits.forwardExtremities = 5 }) { scene in
+            try await send((0..<8).map { try scene.message("\($0)") }, scene)
+            #expect(try await extremities(scene).count == 5)
+            #expect(try await scene.servers.a.messages(scene.room).count == 8)
+            let id = try await scene.servers.alice.say("after", scene.room)
+            #expect(try await scene.servers.a.event(id)?.pdu.prevEvents.count == 5)
+            #expect(try await extremities(scene).count == 1)
+        }
+    }
+
     @Test func `forks that each set other state come together whole`() async throws {
         let count = 130
         try await HostileServerTests.play("11") { scene in

@@ -17,6 +17,7 @@ final class HandmadeServer: HTTPHandler {
     private let network: LoopNetwork
     private let clock = QuickClock()
     private let answers = Mutex<[(prefix: String, answer: JSONValue, refusals: Int)]>([])
+    private let made = Mutex<[(part: String, make: @Sendable (JSONView) throws -> JSONValue)]>([])
 
     init(_ name: String, on network: LoopNetwork) throws {
         self.name = try ServerName(name)
@@ -28,6 +29,11 @@ final class HandmadeServer: HTTPHandler {
     /// What requests whose path holds `part` are answered from now on, after so many that get a 404; the newest rule counts.
     func answer(_ part: String, _ answer: JSONValue, refusing refusals: Int = 0) {
         answers.withLock { $0.insert((part, answer, refusals), at: 0) }
+    }
+
+    /// What requests whose path holds `part` are answered from now on, made of their bodies.
+    func answer(_ part: String, by make: @escaping @Sendable (JSONView) throws -> JSONValue) {
+        made.withLock { $0.insert((part, make), at: 0) }
     }
 
     private func answer(to path: String) -> JSONValue? {
@@ -44,6 +50,12 @@ final class HandmadeServer: HTTPHandler {
     func handle(_ request: IncomingRequest) async -> OutgoingResponse {
         let path = request.head.path ?? ""
         if path == "/_matrix/key/v2/server" { return Self.response(keys()) }
+        if let make = made.withLock({ $0.first { path.contains($0.part) }?.make }),
+            let body = try? await request.body.collect(upTo: 1 << 20), let document = try? JSONDocument(body),
+            let answer = try? make(document.root)
+        {
+            return Self.response(answer)
+        }
         if let answer = answer(to: path) { return Self.response(answer) }
         if path.contains("/send/") { return Self.response(["pdus": [:]]) }
         return OutgoingResponse(
@@ -92,6 +104,20 @@ final class HandmadeServer: HTTPHandler {
             version: version, prev: prev.map(\.id), auth: auth.map(\.id),
             depth: depth ?? ((prev.map(\.depth).max() ?? 0) + 1), timestamp: clock.now(), server: name,
             keyID: Self.keyID, key: key, referenceHashes: hashes)
+    }
+
+    /// An event with something of it changed, signed by this server alone.
+    /// - Parameter hashing: whether the content hash is made anew too.
+    func altered(_ event: PDU, hashing: Bool = true, _ change: (inout JSONValue) -> Void) throws -> PDU {
+        var json = JSONValue(event.document.root)
+        json["signatures"] = [:]
+        change(&json)
+        if hashing {
+            let hash = ContentHash.compute(try PDU(parsing: json.serialized(), version: event.version).document.root)
+            json["hashes"] = ["sha256": .string(Base64.encode(hash, .standardUnpadded))]
+        }
+        return try PDU(parsing: json.serialized(), version: event.version)
+            .signed(by: name, keyID: Self.keyID, key: key)
     }
 
     /// Joins a user of this server's by the handshake. Gives the join and the room's state before it.

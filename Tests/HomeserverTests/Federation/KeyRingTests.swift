@@ -78,25 +78,32 @@ import Testing
         server = try KeyServer(clock)
         let network = LoopNetwork()
         network.connect("far.test", server)
+        (ring, environment) = try await Self.ring(on: network, clock)
+    }
+
+    /// The keys that `here.test` knows, on a network.
+    static func ring(
+        on network: LoopNetwork, _ clock: TurnedClock, trusting notaries: [ServerName] = []
+    ) async throws -> (KeyRing, Environment) {
         let database = try SQLiteDatabase.inMemory()
         try await Instance.migrate(database)
         let key = try Ed25519.SigningKey(seed: [UInt8](repeating: 8, count: 32))
         let old = try Ed25519.SigningKey(seed: [UInt8](repeating: 9, count: 32))
-        environment = Environment(
-            serverName: try ServerName("here.test"),
-            configuration: HomeserverConfiguration(publicBaseURL: "https://here.test"), database: database,
+        var configuration = HomeserverConfiguration(publicBaseURL: "https://here.test")
+        configuration.federation.notaryTrustedServers = notaries
+        let environment = Environment(
+            serverName: try ServerName("here.test"), configuration: configuration, database: database,
             sealer: .plain, clock: clock, random: SystemRandomSource(),
             signingKeys: SigningKeys(
                 keyID: "ed25519:now", current: key,
                 retired: [.init(keyID: "ed25519:then", publicKey: old.publicKey, expired: 1_600_000_000_000)]),
             httpClient: network, logger: Logger(label: "test"))
-        let clock = clock
         let client = FederationClient(
             serverName: environment.serverName, keyID: "ed25519:now", key: key, httpClient: network,
             discovery: ServerDiscovery(
                 httpClient: network, resolver: NoSRVRecords(), asksWellKnown: false, now: { clock.monotonic() }),
             allowsPrivateAddresses: false)
-        ring = KeyRing(environment, client: client)
+        return (KeyRing(environment, client: client), environment)
     }
 
     private var asked: Int { server.asked.withLock { $0 } }

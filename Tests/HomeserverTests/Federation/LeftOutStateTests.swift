@@ -1,6 +1,7 @@
 import HTTPMessages
 import HTTPTypes
 import HomeserverStorage
+import MatrixAPI
 import MatrixModel
 import MatrixRooms
 import SQLDatabase
@@ -11,11 +12,15 @@ import Testing
 /// A room is joined while a server of one of its members is away, so that its keys cannot be had.
 @Suite("State that could not be had when a room was joined", .serialized) struct LeftOutStateTests {
     /// Carol of `c.test` is in Alice's room; Bob joins while nobody tells him the keys of `c.test`.
+    /// - Parameters:
+    ///   - members: how many of `c.test` are in the room beside Carol.
+    ///   - joins: whether Bob joins; else the test lets him.
     private func play(
-        _ version: String, saying word: String? = nil,
+        _ version: String, saying word: String? = nil, members: Int = 0, joins: Bool = true,
+        _ configure: (inout HomeserverConfiguration) -> Void = { _ in },
         _ test: (TwoServers, TestHomeserver, TestHomeserver.Client, RoomID) async throws -> Void
     ) async throws {
-        try await TwoServers.run { servers in
+        try await TwoServers.run(configure) { servers in
             let c = try await TestHomeserver("c.test", on: servers.network)
             let carol = try await c.register("carol")
             try await withThrowingTaskGroup(of: Void.self) { group in
@@ -28,17 +33,67 @@ import Testing
                     try await servers.alice.say(word, room)
                     try await eventually { try await c.messages(room) == [word] }
                 }
+                try await c.fill(room, members)
                 try await carol.set("m.room.topic", ["topic": "hers"], room)
                 try await servers.agree(room, on: c)
                 servers.network.set { request in
                     request.host == "c.test" && request.pathAndQuery.contains("/key/") ? .unreachable : .delivered
                 }
-                try await servers.bob.join(room, via: servers.a)
-                #expect(try await servers.b.membership(carol.user, room) == nil)
-                try await eventually { try await c.membership(servers.bob.user, room) == .join }
+                if joins {
+                    try await servers.bob.join(room, via: servers.a)
+                    #expect(try await servers.b.membership(carol.user, room) == nil)
+                    try await eventually { try await c.membership(servers.bob.user, room) == .join }
+                }
                 try await test(servers, c, carol, room)
                 group.cancelAll()
             }
+        }
+    }
+
+    @Test func `of the many of a server that was away none is forgotten`() async throws {
+        let members = 250
+        try await play("12", members: members) { servers, _, _, room in
+            try await eventually { try await servers.b.reader.record(room)?.isPartial == false }
+            // These, Carol and her topic.
+            #expect(try await servers.leftOut(of: room)?.count == members + 2)
+            servers.network.set()
+            try await servers.askAgain(in: room, at: 0)
+            try await eventually { try await servers.leftOut(of: room) == nil }
+            for number in 0..<members {
+                #expect(try await servers.b.membership(UserID("@member\(number):c.test"), room) == .join)
+            }
+            try await servers.agree(room)
+        }
+    }
+
+    @Test func `a room that lacks more than is noted is not taken for whole`() async throws {
+        try await play("12", members: 60, { $0.limits.stateEventsLeftOut = 10 }) { servers, _, carol, room in
+            let nid = try #require(try await servers.b.reader.record(room)?.nid)
+            try await eventually {
+                try await servers.b.environment.database.read {
+                    try (PartialRoomStore($0).room(nid)?.failures ?? 0) > 0
+                }
+            }
+            #expect(try await servers.b.reader.record(room)?.isPartial == true)
+            servers.network.set()
+            try await servers.askAgain(in: room, at: 0)
+            try await eventually { try await servers.b.reader.record(room)?.isPartial == false }
+            #expect(try await servers.leftOut(of: room) == nil)
+            #expect(try await servers.b.membership(carol.user, room) == .join)
+            try await servers.agree(room)
+        }
+    }
+
+    @Test func `a room told whole of which more is lacking than is noted is not joined`() async throws {
+        try await play("12", joins: false, { $0.limits.stateEventsLeftOut = 1 }) { servers, _, carol, room in
+            await #expect(throws: MatrixError.self) { try await servers.bob.join(room, via: servers.a) }
+            #expect(try await servers.b.reader.record(room) == nil)
+            servers.network.set()
+            try await eventually {
+                try? await servers.bob.join(room, via: servers.a)
+                return try await servers.b.membership(servers.bob.user, room) == .join
+            }
+            #expect(try await servers.b.membership(carol.user, room) == .join)
         }
     }
 

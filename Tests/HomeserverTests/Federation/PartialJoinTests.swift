@@ -10,7 +10,7 @@ import Testing
 
 /// A room of Alice's with many members, and Bob's server, which joins it without knowing them.
 private struct LargeRoom: Sendable {
-    static let members = 150
+    static let members = 60
 
     let servers: TwoServers
     let c: TestHomeserver
@@ -234,6 +234,80 @@ extension TwoServers {
         }
     }
 
+    @Test func `who reads and types counts by its server while members are not known`() async throws {
+        try await LargeRoom.run { large in
+            let (servers, room) = (large.servers, large.room)
+            let inside = try HandmadeServer("h.test", on: servers.network)
+            let outside = try HandmadeServer("o.test", on: servers.network)
+            let (eve, otto) = (try UserID("@eve:h.test"), try UserID("@otto:o.test"))
+            _ = try await inside.join(eve, room, on: servers.a)
+            try await servers.bob.join(room, via: servers.a)
+            #expect(try await large.isPartial() == true)
+            #expect(try await servers.b.membership(eve, room) == nil)
+            let said = try await servers.bob.say("who reads this?", room)
+            func edus(of user: UserID) -> [JSONValue] {
+                let read: JSONValue = ["event_ids": [.string(said.text)], "data": ["ts": 1]]
+                return [
+                    [
+                        "edu_type": "m.receipt",
+                        "content": .object([room.text: ["m.read": .object([user.text: read])]]),
+                    ],
+                    [
+                        "edu_type": "m.typing",
+                        "content": [
+                            "room_id": .string(room.text), "user_id": .string(user.text), "typing": true,
+                        ],
+                    ],
+                ]
+            }
+            #expect(try await outside.send([], edus: edus(of: otto), to: servers.b).status == 200)
+            // Nor does a server speak for another's users.
+            let carols = edus(of: large.carol.user)
+            #expect(try await inside.send([], edus: edus(of: eve) + carols, to: servers.b).status == 200)
+            let told = try await servers.b.sync(servers.bob, lazy: true)["rooms"]?["join"]?[room.text]?["ephemeral"]
+            let events = told?["events"]?.elements ?? []
+            let typing = events.first { $0["type"] == "m.typing" }?["content"]?["user_ids"]
+            #expect(typing == [.string(eve.text)])
+            let read = events.first { $0["type"] == "m.receipt" }?["content"]?[said.text]?["m.read"]?.members ?? []
+            #expect(read.map(\.key) == [eve.text])
+        }
+    }
+
+    @Test func `who had left is not told so again by a join without members`() async throws {
+        try await LargeRoom.run { large in
+            let (servers, room) = (large.servers, large.room)
+            let (b, bob) = (servers.b, servers.bob)
+            let (ben, beth) = (try await b.register("ben"), try await b.register("beth"))
+            large.tellState()
+            for user in [ben, beth] {
+                try await user.join(room, via: servers.a)
+                try await large.becomesWhole()
+                try await user.act("leave", room)
+                try await eventually { try await servers.a.membership(user.user, room) == .leave }
+            }
+            try await beth.act("forget", room)
+            func sync(_ user: TestHomeserver.Client, _ query: String) async throws -> JSONValue {
+                try await user.ask(.get, "/_matrix/client/v3/sync?timeout=0&" + query)
+            }
+            let since = try #require(try await sync(ben, "")["next_batch"]?.string)
+            let filter = "filter=" + percent(#"{"room":{"include_leave":true}}"#)
+            func isKept() async throws {
+                #expect(try await b.membership(ben.user, room) == .leave)
+                #expect(try await sync(ben, "since=\(since)")["rooms"]?["leave"] == [:])
+                #expect(try await sync(ben, filter)["rooms"]?["leave"]?[room.text] != nil)
+                #expect(try await sync(beth, filter)["rooms"]?["leave"] == [:])
+            }
+
+            large.holdState(of: ["a.test", "c.test"])
+            try await bob.join(room, via: servers.a)
+            #expect(try await large.isPartial() == true)
+            try await isKept()
+            large.tellState()
+            try await large.becomesWhole()
+            try await isKept()
+        }
+    }
+
     @Test func `what the whole state does not allow is taken back`() async throws {
         try await LargeRoom.run { large in
             let (servers, room) = (large.servers, large.room)
@@ -264,6 +338,71 @@ extension TwoServers {
             try await large.becomesWhole()
             #expect(try await servers.b.messages(room) == ["who is that?"])
             #expect(try await servers.b.event(message.id)?.flags == .rejected)
+        }
+    }
+
+    /// Eve of a handmade server, who is in the room, and what authorizes what she says.
+    private func eve(
+        in large: LargeRoom
+    ) async throws -> (server: HandmadeServer, user: UserID, joined: PDU, before: [PDU], levels: PDU) {
+        let server = try HandmadeServer("h.test", on: large.servers.network)
+        let user = try UserID("@eve:h.test")
+        let (joined, before) = try await server.join(user, large.room, on: large.servers.a)
+        let chain = before.filter { joined.authEvents.contains($0.id) || $0.stateKey == "@alice:a.test" } + [joined]
+        server.answer("/event_auth/", ["auth_chain": .array(chain.map { JSONValue($0.document.root) })])
+        return (server, user, joined, before, try #require(before.first { $0.type == .powerLevels }))
+    }
+
+    @Test func `who was banned before does not speak from a place before the ban`() async throws {
+        try await LargeRoom.run { large in
+            let (servers, room) = (large.servers, large.room)
+            let eve = try await eve(in: large)
+            try await servers.alice.act("ban", room, on: eve.user)
+            try await servers.bob.join(room, via: servers.a)
+            #expect(try await large.isPartial() == true)
+
+            let message = try eve.server.event(
+                "m.room.message", by: eve.user, ["msgtype": "m.text", "body": "still here"], in: room, version: .v12,
+                after: [eve.joined], auth: [eve.joined, eve.levels])
+            // The state before it is true, and has her in the room.
+            let told = (eve.before + [eve.joined]).map { JSONValue.string($0.id.text) }
+            eve.server.answer(
+                "event_id=" + percent(message.id.text), ["pdu_ids": .array(told), "auth_chain_ids": []])
+            try await eve.server.send([message.canonicalJSON], to: servers.b)
+            try await eventually { try await servers.b.messages(room) == ["still here"] }
+            try await servers.bob.say("who is that?", room)
+
+            large.tellState()
+            try await large.becomesWhole()
+            #expect(try await servers.b.messages(room) == ["who is that?"])
+            #expect(try await servers.b.event(message.id)?.flags == .softFailed)
+            #expect(try await servers.b.membership(eve.user, room) == .ban)
+            try await servers.bob.say("gone", room)
+            try await eventually { try await servers.a.messages(room) == ["who is that?", "gone"] }
+        }
+    }
+
+    @Test func `what was said before a ban stays, though the ban came before all was known`() async throws {
+        try await LargeRoom.run { large in
+            let (servers, room) = (large.servers, large.room)
+            let eve = try await eve(in: large)
+            try await servers.bob.join(room, via: servers.a)
+            let bobsJoin = try #require(try await servers.b.state(room)[StateKey(.member, servers.bob.user.text)])
+            let message = try eve.server.event(
+                "m.room.message", by: eve.user, ["msgtype": "m.text", "body": "hello"], in: room, version: .v12,
+                after: [try #require(try await servers.b.event(bobsJoin)).pdu], auth: [eve.joined, eve.levels])
+            for server in [servers.a, servers.b] {
+                try await eve.server.send([message.canonicalJSON], to: server)
+                try await eventually { try await server.messages(room) == ["hello"] }
+            }
+            try await servers.alice.act("ban", room, on: eve.user)
+            try await eventually { try await servers.b.membership(eve.user, room) == .ban }
+            #expect(try await large.isPartial() == true)
+
+            large.tellState()
+            try await large.becomesWhole()
+            #expect(try await servers.b.messages(room) == ["hello"])
+            #expect(try await servers.b.event(message.id)?.flags == [])
         }
     }
 

@@ -9,6 +9,18 @@ import SQLDatabase
 import Testing
 
 @Suite("What other servers know") struct RemoteHistoryTests {
+    @Test func `what was redacted before a server came is so by its redaction, if both come at once`() async throws {
+        try await TwoServers.run { servers in
+            let room = try await servers.alice.createRoom("11")
+            let said = try await servers.alice.say("gone", room)
+            let path = "/_matrix/client/v3/rooms/\(percent(room.text))"
+            let answer = try await servers.alice.ask(.put, "\(path)/redact/\(percent(said.text))/1", [:])
+            try await servers.bob.join(room, via: servers.a)
+            try await servers.bob.ask(.get, "\(path)/messages?dir=b&limit=50")
+            #expect(try await servers.b.event(said)?.redactedBy?.text == answer["event_id"]?.string)
+        }
+    }
+
     @Test(arguments: ["1", "12"])
     func `who joins late reads what was said before, to the beginning`(_ version: String) async throws {
         try await TwoServers.run { servers in
@@ -184,6 +196,41 @@ import Testing
             #expect(try await servers.b.event(leave.id)?.position == nil)
             let shown = try #require(try await servers.b.event(kick.id))
             #expect(shown.position != nil && shown.stateAfter != nil)
+        }
+    }
+
+    @Test(arguments: [false, true])
+    func `history that nothing leads to is not taken`(isGap: Bool) async throws {
+        try await HostileServerTests.play("11", { $0.timeouts.backfill = 200_000 }) { scene in
+            let (servers, a) = (scene.servers, scene.servers.a)
+            let ids = (scene.state + [scene.join]).map { JSONValue.string($0.id.text) }
+            scene.evil.answer("/state_ids/", ["pdu_ids": .array(ids), "auth_chain_ids": []])
+            scene.evil.answer("/get_missing_events/", ["events": []])
+            let stray = try scene.message("as if it had been said", after: [scene.message("ghost")])
+            func tell(_ events: [PDU]) {
+                let pdus = (events + [stray]).map { JSONValue($0.document.root) }
+                scene.evil.answer("/backfill/", ["origin": "evil.test", "origin_server_ts": 1, "pdus": .array(pdus)])
+            }
+            if isGap {
+                let behind = try scene.message("behind")
+                let news = try scene.message("news", after: [behind])
+                tell([behind])
+                try await scene.evil.send([news.canonicalJSON], to: a)
+                #expect(try await scene.judged(news.id).flags == [])
+                try await eventually {
+                    try await texts(servers.alice, scene.room, limit: 10) == ["news", "behind"]
+                }
+            } else {
+                let said = try await servers.alice.say("long ago", scene.room)
+                // To the beginning, so that nothing more is asked for.
+                tell([try #require(try await a.event(said)).pdu, scene.join] + scene.state)
+                try await servers.bob.join(scene.room, via: a)
+                servers.network.set {
+                    $0.host == "a.test" && $0.pathAndQuery.contains("/backfill/") ? .unreachable : .delivered
+                }
+                try await eventually { try await texts(servers.bob, scene.room, limit: 10) == ["long ago"] }
+            }
+            #expect(try await (isGap ? a : servers.b).event(stray.id) == nil)
         }
     }
 

@@ -56,6 +56,82 @@ import Testing
         }
     }
 
+    @Test func `state that no user of a server could see is given redacted, but as part of a state`() async throws {
+        try await TwoServers.run { servers in
+            let visibility: JSONValue = [
+                "type": "m.room.history_visibility", "state_key": "", "content": ["history_visibility": "joined"],
+            ]
+            let room = try await servers.alice.createRoom("10", ["initial_state": [visibility]])
+            let old = try await servers.alice.set("m.room.topic", ["topic": "old"], room)
+            let levels = try await servers.alice.set(
+                "m.room.power_levels",
+                ["users": .object([servers.alice.user.text: 100]), "invite": 50, "notifications": ["room": 60]], room)
+            let later = try await servers.alice.set(
+                "m.room.power_levels", ["users": .object([servers.alice.user.text: 100]), "invite": 40], room)
+            let current = try await servers.alice.set("m.room.topic", ["topic": "current"], room)
+            let evil = try HandmadeServer("evil.test", on: servers.network)
+            let (join, _) = try await evil.join(try UserID("@mallory:evil.test"), room, on: servers.a)
+            let known = try await servers.alice.set("m.room.topic", ["topic": "known"], room)
+            try await servers.alice.set("m.room.topic", ["topic": "newest"], room)
+            let name = try await servers.alice.set("m.room.name", ["name": "Tea"], room)
+
+            let base = "/_matrix/federation/v1"
+            func contents(_ view: JSONView?) throws -> [EventID: JSONView] {
+                let pdus = try (view?.elements ?? []).map { try PDU(parsing: $0, version: join.version) }
+                return Dictionary(pdus.map { ($0.id, $0.content) }, uniquingKeysWith: { first, _ in first })
+            }
+            func isRight(_ told: [EventID: JSONView], _ path: String) {
+                #expect(told[old]?.members.isEmpty == true, "\(path)")
+                #expect(told[current]?.members.isEmpty == true, "\(path)")
+                #expect(told[known]?["topic"]?.string == "known", "\(path)")
+                #expect(told[name]?["name"]?.string == "Tea", "\(path)")
+                // By what a redaction takes of them others would judge otherwise.
+                #expect(told[levels]?["invite"]?.integer == 50 && told[levels]?["notifications"] != nil, "\(path)")
+                #expect(told[later]?["invite"]?.integer == 40, "\(path)")
+            }
+            var told: [EventID: JSONView] = [:]
+            for id in [old, current, known, name, levels, later] {
+                let one = try await evil.ask(servers.a, .get, "\(base)/event/\(percent(id.text))")
+                told.merge(try contents(one.body["pdus"])) { $1 }
+            }
+            isRight(told, "event")
+            let last = try await servers.alice.say("last", room)
+            let history = try await evil.ask(
+                servers.a, .get, "\(base)/backfill/\(percent(room.text))?limit=50&v=\(percent(last.text))")
+            isRight(try contents(history.body["pdus"]), "backfill")
+            let missing = try await evil.ask(
+                servers.a, .post, "\(base)/get_missing_events/\(percent(room.text))",
+                ["limit": 50, "earliest_events": [], "latest_events": [.string(last.text)]])
+            isRight(try contents(missing.body["events"]), "get_missing_events")
+            let time = try #require(try await servers.a.event(old)).pdu.originServerTimestamp
+            let found = try await evil.ask(
+                servers.a, .get, "\(base)/timestamp_to_event/\(percent(room.text))?ts=\(time)&dir=f")
+            #expect(found.body["event_id"]?.string != old.text)
+
+            // A state is whole, whenever it was.
+            for (event, topic) in [(current, old), (join.id, current)] {
+                let state = try await evil.ask(
+                    servers.a, .get, "\(base)/state/\(percent(room.text))?event_id=\(percent(event.text))")
+                #expect(try contents(state.body["pdus"])[topic]?["topic"]?.string != nil)
+            }
+        }
+    }
+
+    @Test func `what is part of a room's state now is given whole, whenever it came`() async throws {
+        try await TwoServers.run { servers in
+            let visibility: JSONValue = [
+                "type": "m.room.history_visibility", "state_key": "", "content": ["history_visibility": "joined"],
+            ]
+            let room = try await servers.alice.createRoom("11", ["initial_state": [visibility]])
+            let topic = try await servers.alice.set("m.room.topic", ["topic": "before the join"], room)
+            let evil = try HandmadeServer("evil.test", on: servers.network)
+            let (join, _) = try await evil.join(try UserID("@mallory:evil.test"), room, on: servers.a)
+            let one = try await evil.ask(servers.a, .get, "/_matrix/federation/v1/event/\(percent(topic.text))")
+            let pdu = try PDU(parsing: try #require(one.body["pdus"]?.elements.first), version: join.version)
+            #expect(pdu.id == topic && pdu.content["topic"]?.string == "before the join")
+        }
+    }
+
     @Test func `a server that the access list denies is refused at every door of the room`() async throws {
         try await HostileServerTests.play("11") { scene in
             let (room, event) = (percent(scene.room.text), percent(scene.join.id.text))

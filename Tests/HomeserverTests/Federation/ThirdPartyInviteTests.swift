@@ -65,6 +65,39 @@ import Testing
         }
     }
 
+    @Test(arguments: ["1", "12"])
+    func `who proves to have the address joins by that, and nobody else does`(_ version: String) async throws {
+        try await TwoServers.run { servers in
+            let room = try await room(servers, version)
+            let join = "/_matrix/client/v3/join/\(percent(room.text))?via=a.test"
+            func proof(of user: UserID, by key: Ed25519.SigningKey) -> JSONValue {
+                SignedJSON.sign(
+                    [
+                        "mxid": .string(user.text), "token": .string(token),
+                        "sender": .string(servers.alice.user.text),
+                    ], as: "id.test", keyID: "ed25519:0", with: key)
+            }
+            let other = try Ed25519.SigningKey(seed: [UInt8](repeating: 4, count: 32))
+            let (bob, here) = (servers.bob, try await servers.a.register("anna"))
+            let wrong: [(JSONValue, Int)] = [
+                (proof(of: bob.user, by: other), 403), (proof(of: here.user, by: identity), 400),
+                (["mxid": .string(bob.user.text)], 400),
+            ]
+            for (proof, status) in wrong {
+                let error = await #expect(throws: MatrixError.self) {
+                    try await bob.ask(.post, join, ["third_party_signed": proof])
+                }
+                #expect(error?.status == status)
+            }
+            #expect(try await servers.a.membership(bob.user, room) == nil)
+            for user in [bob, here] {
+                try await user.ask(.post, join, ["third_party_signed": proof(of: user.user, by: identity)])
+                #expect(try await servers.a.membership(user.user, room) == .join)
+            }
+            try await servers.agree(room)
+        }
+    }
+
     @Test func `a server that is in the room makes the invite itself, and all others take it`() async throws {
         try await TwoServers.run { servers in
             let room = try await room(servers, "11")

@@ -45,4 +45,66 @@ import Testing
         let outcome = try await outcome(refusals: 1_000)
         #expect(outcome.flags == .rejected && outcome.name == nil)
     }
+
+    /// What two of a handmade server's say after something that nobody gives, of which it tells the state.
+    private func told(
+        _ scene: HostileServerTests.Scene, _ event: PDU, before message: PDU
+    ) async throws -> StoredEvent {
+        let state = scene.state.filter { $0.stateKey != event.stateKey } + [event]
+        let told = event.stateKey == scene.mallory.text ? state : state + [scene.join]
+        let chain = scene.state + [scene.join, event]
+        scene.evil.answer("/get_missing_events/", ["events": []])
+        scene.evil.answer(
+            "/state_ids/",
+            [
+                "pdu_ids": .array(told.map { .string($0.id.text) }),
+                "auth_chain_ids": .array(chain.map { .string($0.id.text) }),
+            ])
+        scene.evil.answer("/event_auth/", ["auth_chain": .array(chain.map { JSONValue($0.document.root) })])
+        scene.evil.answer(
+            "/event/", ["origin": "evil.test", "origin_server_ts": 1, "pdus": [JSONValue(event.document.root)]])
+        try await scene.evil.send([message.canonicalJSON], to: scene.servers.a)
+        return try await scene.judged(message.id)
+    }
+
+    @Test(arguments: ["11", "12"])
+    func `who joined in what was missed, and is never fetched, is heard`(_ version: String) async throws {
+        try await HostileServerTests.play(version) { scene in
+            let nina = try UserID("@nina:evil.test")
+            let joined = try scene.evil.event(
+                "m.room.member", by: nina, stateKey: nina.text, ["membership": "join"], in: scene.room,
+                version: scene.version, after: [scene.join],
+                auth: Array(scene.authorizing([.create, .powerLevels, .joinRules]).dropLast()))
+            func message(_ text: String, after prev: PDU) throws -> PDU {
+                try scene.evil.event(
+                    "m.room.message", by: nina, ["body": .string(text)], in: scene.room, version: scene.version,
+                    after: [prev], auth: scene.authorizing().dropLast() + [joined])
+            }
+            let first = try message("first", after: joined)
+            let judged = try await told(scene, joined, before: first)
+            #expect(judged.flags == [])
+            let second = try message("second", after: first)
+            try await scene.evil.send([second.canonicalJSON], to: scene.servers.a)
+            #expect(try await scene.judged(second.id).flags == [])
+            #expect(try await scene.servers.a.messages(scene.room) == ["first", "second"])
+            #expect(try await scene.servers.a.membership(nina, scene.room) == .join)
+        }
+    }
+
+    @Test(arguments: ["1", "11", "12"])
+    func `who was banned is not heard, whatever state her server tells`(_ version: String) async throws {
+        try await HostileServerTests.play(version) { scene in
+            let renamed = try scene.evil.event(
+                "m.room.member", by: scene.mallory, stateKey: scene.mallory.text,
+                ["membership": "join", "displayname": "renamed"], in: scene.room, version: scene.version,
+                after: [scene.join], auth: scene.authorizing([.create, .powerLevels, .joinRules]), depth: 1_000)
+            try await scene.servers.alice.act("ban", scene.room, on: scene.mallory)
+            let message = try scene.message(
+                "still here", after: [renamed], auth: scene.authorizing().dropLast() + [renamed])
+            let judged = try await told(scene, renamed, before: message)
+            #expect(judged.flags == .softFailed)
+            #expect(try await scene.servers.a.messages(scene.room).isEmpty)
+            #expect(try await scene.servers.a.membership(scene.mallory, scene.room) == .ban)
+        }
+    }
 }

@@ -69,6 +69,10 @@ import Testing
             #expect(EventSignatures.verify(signed, server: server, keyID: keyID, key: key))
         }
         #expect(EventSignatures.keyIDs(of: two, on: signed) == ["ed25519:a"])
+        let others = try signed.adding(signature: "AA", of: two, keyID: RoomPolicy.keyID)
+            .adding(signature: "AA", of: two, keyID: "curve25519:a")
+        #expect(EventSignatures.keyIDs(of: two, on: others).count == 3)
+        #expect(EventSignatures.signingKeyIDs(of: two, on: others) == ["ed25519:a"])
         #expect(throws: Never.self) { try PDU(parsing: signed.canonicalJSON, version: .v12, knownID: event.id) }
     }
 
@@ -94,6 +98,10 @@ import Testing
         let invite: JSONValue = ["membership": "invite", "third_party_invite": ["signed": [:]]]
         #expect(try required(.v12, .member, invite).isEmpty)
         #expect(try required(.v2, .member, invite) == ["one.test"])
+        for nothing: JSONValue in [true, "x", [:], ["signed": "x"], []] {
+            let plain: JSONValue = ["membership": "invite", "third_party_invite": nothing]
+            #expect(try required(.v12, .member, plain) == ["one.test"])
+        }
 
         let moved = try TestEvents.altered(.v1) { $0["event_id"] = "$x:three.test" }
         let event = try PDU(parsing: moved, version: .v1)

@@ -244,6 +244,10 @@ private let modern: [RoomVersion] = [.v2, .v6, .v11, .v12]
         #expect(throws: ResolutionFailure.missingCreateEvent) {
             try resolve(noCreate, authDifference: [], in: graph, by: .v12)
         }
+        let otherCreate: [StateMap] = [[StateKey(.create, ""): topic], [StateKey(.create, ""): try EventID("$other")]]
+        #expect(throws: ResolutionFailure.differentCreateEvents) {
+            try resolve(otherCreate, authDifference: [], in: graph, by: .v12)
+        }
         #expect(throws: ResolutionFailure.tooLarge) {
             try resolve([StateMap](repeating: [:], count: 100_000), authDifference: [], in: graph, by: .v12)
         }
