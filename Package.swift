@@ -148,7 +148,7 @@ let testTargets: [Target] = [
         "SimulationTests",
         [
             "Simulation", "HomeserverStorage", "MatrixModel", "MatrixRooms", "SQLiteEngine", "SQLDatabase",
-            "FedchatTesting", "fedchat-simulate",
+            "FedchatTesting", "Cryptography", "fedchat-simulate",
         ]),
     tests("FedchatTests", ["fedchat", "ClientEncryption", "MatrixModel"]),
     tests("FedchatdTests", ["fedchatd", "Homeserver", "Cryptography", "MatrixModel"]),

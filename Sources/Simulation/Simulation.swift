@@ -65,9 +65,7 @@ public enum Simulation {
         var rooms: [RoomID] = []
         for number in 0..<world.plan.rooms {
             guard let creator = chance.pick(cast.users) else { break }
-            // The newest mostly, and those where rules changed.
-            let versions: [RoomVersion] = [.v12, .v12, .v11, .v10, .v6, .v1]
-            let version = chance.pick(versions) ?? .v12
+            let version = chance.pick(world.plan.roomVersions).flatMap { RoomVersion($0) } ?? .recommended
             // One of each server governs.
             let mighty = cast.users.enumerated().filter { $0.offset % world.plan.users == 0 }.map(\.element.user)
             guard let room = await creator.createRoom(version, powerUsers: mighty) else {

@@ -26,6 +26,60 @@ public struct SimulationPlan: Sendable, Hashable {
         case untoldJoining = "untold-joining"
         /// Syncs tell of no rooms that were left.
         case untoldLeaving = "untold-leaving"
+        /// A server stores another content of an event than the one that was sent.
+        case changedContent = "changed-content"
+        /// Syncs tell another content of a message than the server stores.
+        case untrueSync = "untrue-sync"
+        /// Pages tell another content of a message than the server stores.
+        case untruePage = "untrue-page"
+        /// A server shows redactions, and does not carry them out.
+        case lostRedaction = "lost-redaction"
+    }
+
+    /// Something that a hostile server does in a room.
+    public enum Attack: String, Sendable, Hashable, CaseIterable {
+        /// An event as it should be.
+        case talk
+        /// Two events at one old place, one to each half of the others.
+        case fork
+        /// Memberships and power levels of long ago for auth events.
+        case staleAuth = "stale-auth"
+        /// A content of its own that is not what was hashed.
+        case wrongHash = "wrong-hash"
+        case wrongSignature = "wrong-signature"
+        /// An event that is larger than any may be.
+        case oversize
+        /// Two values for one place in the state, one to each of two others.
+        case contradiction
+        /// Power that it does not have.
+        case usurpation
+        /// An event in the name of another server's user.
+        case forgery
+        /// Predecessors that exist nowhere.
+        case dangling
+        /// Auth events that have no business there.
+        case oddAuth = "odd-auth"
+        /// Depths as no server counts them.
+        case depths
+        case secondBeginning = "second-beginning"
+        /// Different events under one transaction id.
+        case repeatedTransaction = "repeated-transaction"
+        /// What is no event at all.
+        case garbage
+        /// Leaves, and comes back by an event of its own.
+        case comingAndGoing = "coming-and-going"
+        /// Another server's event, passed on with another content.
+        case tamperedRelay = "tampered-relay"
+        /// An invite in another's name that is not signed by it, and lacks what lets it be so once it is redacted.
+        case forgedInvite = "forged-invite"
+        /// Room versions 1 and 2: one id for two events of one room.
+        case oneIDTwoContents = "one-id-two-contents"
+        /// Room versions 1 and 2: one id for two events of two rooms.
+        case oneIDTwoRooms = "one-id-two-rooms"
+        /// Events beside an auth chain that is asked for.
+        case strayAuth = "stray-auth"
+        /// A state before its own event that is one forged membership and no more.
+        case forgedState = "forged-state"
     }
 
     /// All that happens follows from this.
@@ -45,6 +99,11 @@ public struct SimulationPlan: Sendable, Hashable {
     /// Whether some of the users have clients that sync. Without, seeds do what they did before there were any.
     public var syncs = true
     public var sabotage: Sabotage?
+    /// The versions that rooms may have; one that is named twice is chosen more often: the newest, and those where rules
+    /// changed.
+    public var roomVersions = ["12", "12", "11", "10", "6", "1"]
+    /// All that hostile servers do, instead of what the seed chooses.
+    public var attack: Attack?
     /// Whether the lines of the trace are kept, not just their hash.
     public var keepsTrace = false
 

@@ -27,6 +27,11 @@ import Simulation
         help: "Something wrong on purpose: \(Self.sabotages.joined(separator: ", ")).",
         transform: Self.sabotage)
     var sabotage: SimulationPlan.Sabotage?
+    @Option(
+        help: "All that hostile servers do: \(Self.attacks.joined(separator: ", ")).", transform: Self.attack)
+    var attack: SimulationPlan.Attack?
+    @Option(help: "Versions that rooms may have, instead of 12,12,11,10,6,1; one named twice is chosen more often.")
+    var roomVersions: String?
     @Option(help: "MiB of memory that a seed may take, instead of what its size allows.") var memory: Int?
     @Flag(help: "An object of JSON for each seed.") var json = false
     @Option(help: "Writes what happened to a file, a line each; for one seed.") var trace: String?
@@ -62,6 +67,9 @@ import Simulation
         guard byzantine.map({ (0...100).contains($0) }) ?? true else {
             throw ValidationError("--byzantine is a number from 0.")
         }
+        guard versions?.allSatisfy({ (1...12).map(String.init).contains($0) }) ?? true else {
+            throw ValidationError("--room-versions is versions from 1 to 12: 1,2,12.")
+        }
         _ = try chosen()
         _ = try duration()
     }
@@ -71,6 +79,7 @@ import Simulation
         var summary = Summary(memory: MemoryBound(given: memory))
         if let end = try duration().map({ ContinuousClock.now + $0 }) {
             var next = from ?? UInt64.random(in: 1...(1 << 40))
+            if !json { print("seeds from \(next) on") }
             while ContinuousClock.now < end, keepGoing || summary.failed.isEmpty {
                 try one(next, &summary)
                 next &+= 1
@@ -101,6 +110,8 @@ import Simulation
         if noFaults { plan.hasFaults = false }
         if noSyncs { plan.syncs = false }
         plan.sabotage = sabotage
+        plan.attack = attack
+        if let versions { plan.roomVersions = versions }
         plan.keepsTrace = trace != nil
         return plan
     }
@@ -124,6 +135,17 @@ import Simulation
             count <= 1_000_000
         else { throw ValidationError("--for is a number and s, m or h: 3m.") }
         return .seconds(count * unit)
+    }
+
+    private var versions: [String]? { roomVersions?.components(separatedBy: ",") }
+
+    private static let attacks = SimulationPlan.Attack.allCases.map(\.rawValue)
+
+    private static func attack(_ text: String) throws -> SimulationPlan.Attack {
+        guard let known = SimulationPlan.Attack(rawValue: text) else {
+            throw ValidationError("There is no such attack: \(text)")
+        }
+        return known
     }
 
     private static let sabotages = SimulationPlan.Sabotage.allCases.map(\.rawValue)

@@ -35,6 +35,10 @@ extension SimulationPlan.Sabotage {
         case .untoldState: finding.contains(" told ") && finding.contains(", and has ")
         case .untoldJoining: finding.contains("of being joined")
         case .untoldLeaving: finding.contains("of being no longer joined")
+        case .changedContent: finding.contains("not what was hashed")
+        case .untrueSync: finding.contains(" told ") && finding.contains("another content")
+        case .untruePage: finding.contains(" to who reads back: another content")
+        case .lostRedaction: finding.contains("has not carried it out")
         }
     }
 }

@@ -42,6 +42,30 @@ import Testing
         #expect(other.outcome["trace_hash"] as? String != first.outcome["trace_hash"] as? String)
     }
 
+    @Test func `an attack does the same again, event for event`() throws {
+        let arguments = [
+            "--seed", "2", "--servers", "2", "--users", "1", "--steps", "15", "--byzantine", "1", "--attack",
+            "one-id-two-rooms", "--rooms", "2", "--room-versions", "1,2",
+        ]
+        let (first, second) = (try Self.program(arguments), try Self.program(arguments))
+        #expect(first.outcome["byzantine"] as? Int ?? 0 > 0)
+        #expect(first.outcome["trace_hash"] as? String == second.outcome["trace_hash"] as? String)
+        #expect(first.outcome["findings"] as? [String] == second.outcome["findings"] as? [String])
+    }
+
+    @Test func `fresh seeds are others each time, and each does the same again`() throws {
+        let size = [
+            "--servers", "1", "--users", "1", "--rooms", "1", "--steps", "5", "--byzantine", "0", "--no-faults",
+        ]
+        let (first, second) = (try Self.program(["--for", "1s"] + size), try Self.program(["--for", "1s"] + size))
+        let seed = try #require(first.outcome["seed"] as? Int)
+        #expect(second.outcome["seed"] as? Int != seed)
+        let again = try Self.program(["--seed", String(seed)] + size)
+        #expect(again.outcome["trace_hash"] as? String == first.outcome["trace_hash"] as? String)
+        let told = try ProgramRun.run(Self.words(["--for", "1s", "--from", "77"] + size))
+        #expect(told.output.hasPrefix("seeds from 77 on\nseed 77: "))
+    }
+
     @Test func `the verdict does not hang on the order of dictionaries`() throws {
         let run = try Self.program(["--seed", "11", "--steps", "60", "--random-hashing"])
         #expect(run.status == 0 && run.outcome["good"] as? Bool == true)
@@ -74,6 +98,8 @@ import Testing
     @Test func `wrong usage is told apart from a finding`() throws {
         #expect(try ProgramRun.run(Self.words(["--seed", "x"])).status == 2)
         #expect(try ProgramRun.run(Self.words([])).status == 2)
+        #expect(try ProgramRun.run(Self.words(["--seed", "1", "--room-versions", "1,x"])).status == 2)
+        #expect(try ProgramRun.run(Self.words(["--seed", "1", "--attack", "none"])).status == 2)
         #expect(try ProgramRun.run(Self.words(["--help"])).status == 0)
     }
 

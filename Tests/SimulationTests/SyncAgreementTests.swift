@@ -44,11 +44,7 @@ import Testing
             events: Dictionary(uniqueKeysWithValues: stored.map { ($0.id, $0) }), stateAfter: [:], joined: [user])
     }
 
-    private static func entry(_ pdu: PDU) -> JSONValue {
-        var entry: JSONValue = ["event_id": .string(pdu.id.text), "type": .string(pdu.type.text)]
-        entry["state_key"] = pdu.stateKey.map { .string($0) }
-        return entry
-    }
+    private static func entry(_ pdu: PDU) -> JSONValue { ClientEvent.value(of: pdu, withRoomID: false) }
 
     private static func timeline(_ events: [PDU], limitedFrom start: String? = nil) -> JSONValue {
         [
@@ -141,5 +137,35 @@ import Testing
                 #expect(found == (hasStateAfter ? 1 : count))
             }
         }
+    }
+
+    @Test func `what was told of an event is what the server has, or what it had before`() throws {
+        let event = try Self.pdu(1, "m.room.message", key: nil, prev: [])
+        func differences(_ told: PDU, _ pdu: PDU, by redaction: EventID? = nil, mended: Set<EventID> = []) -> [String] {
+            let stored = StoredEvent(
+                nid: 1, pdu: pdu, roomNID: 1, position: Self.first, flags: [], stateAfter: nil, replaces: nil,
+                redactedBy: redaction)
+            let view = ServerView(
+                server: server, version: .v11, state: [:], extremities: [], events: [pdu.id: stored], stateAfter: [:],
+                joined: [user])
+            var room = ToldRoom(user: user, hasStateAfter: true)
+            room.take(timeline: Self.timeline([told]), state: [], since: nil)
+            return SyncAgreement(told: room, view: view, forbidden: [:], mended: mended).differences()
+        }
+        let redacted = try event.redacted()
+        #expect(differences(event, event) == [])
+        let redaction = try EventID("$r")
+        #expect(differences(event, redacted, by: redaction) == [])
+        #expect(differences(redacted, redacted, by: redaction) == [])
+        // Nobody redacted it.
+        #expect(differences(event, redacted).count == 1)
+        #expect(differences(redacted, event).count == 1)
+        // A whole copy came later.
+        #expect(differences(redacted, event, mended: [event.id]) == [])
+        var value = JSONValue(event.document.root)
+        value["content"] = ["n": 7]
+        let other = try PDU(trusted: value.serialized(), id: event.id, roomID: event.roomID, version: .v11)
+        #expect(differences(other, event).count == 1)
+        #expect(differences(other, event, mended: [event.id]).count == 1)
     }
 }

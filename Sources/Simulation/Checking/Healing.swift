@@ -33,7 +33,9 @@ struct Healing: Sendable {
                 guard await settle("after word \(round) of \(server.name)") else { return 0 }
             }
         }
-        do { try await SyncChecks(world: world, rooms: rooms, clients: clients).run() } catch {
+        do {
+            try await SyncChecks(world: world, servers: cast.servers, rooms: rooms, clients: clients).run()
+        } catch {
             world.records.find("what syncs told cannot be looked at: \(error)")
         }
         var events = 0

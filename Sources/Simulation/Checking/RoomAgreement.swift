@@ -53,7 +53,9 @@ struct RoomAgreement: Sendable {
         }
     }
 
-    /// Whether a hostile server told something to one server alone, of which nobody may speak: nothing leads others to it.
+    /// Whether a hostile server told something to one server alone, of which nobody may speak: nothing leads others to it. "It
+    /// is the responsibility of the originating server of a PDU to deliver that event to its recipient servers", and this one
+    /// did not: <https://spec.matrix.org/v1.19/server-server-api/>
     private func isApart(_ id: EventID, _ view: ServerView, _ other: ServerView) -> Bool {
         guard mute.contains(view.server), other.events[id] == nil, let event = view.events[id] else { return false }
         return hostile.contains(event.pdu.sender.serverName)

@@ -13,7 +13,7 @@ struct RoomChecks: Sendable {
     /// Gives the number of the room's events.
     func run() async throws -> Int {
         var views: [ServerView] = []
-        var read: [ServerName: Set<EventID>] = [:]
+        var read: [ServerName: [EventID: [UInt8]]] = [:]
         for server in cast.servers {
             guard server.isUp else { continue }
             guard let view = try await ServerView.read(room, on: server) else {
@@ -30,7 +30,11 @@ struct RoomChecks: Sendable {
                 world.records.find("\(room): \(server.name) does not let \(user.user) read, who is joined")
                 continue
             }
-            read[server.name] = Set(events.compactMap { $0["event_id"]?.string.flatMap { try? EventID($0) } })
+            read[server.name] = Dictionary(
+                events.compactMap { entry in
+                    let id = entry["event_id"]?.string.flatMap { try? EventID($0) }
+                    return id.map { ($0, ToldContent.text(of: entry)) }
+                }, uniquingKeysWith: { first, _ in first })
             // Reading back may have fetched history, and the server may have crashed meanwhile.
             views.append(try await ServerView.read(room, on: server) ?? view)
         }
@@ -40,7 +44,13 @@ struct RoomChecks: Sendable {
         for difference in RoomAgreement(views: together, mute: mute, hostile: hostile).differences() {
             find(difference)
         }
-        for view in together { nothingIsLost(view, read[view.server] ?? [], together) }
+        let contents = ContentAgreement(
+            views: views, hostile: hostile, tampered: Set(world.records.tampered.keys),
+            mendable: world.records.mendable)
+        for difference in try contents.differences() { find(difference) }
+        let mended = SyncChecks.mended(views, world.records)
+        for view in views { isTold(view, read[view.server] ?? [:], mended) }
+        for view in together { nothingIsLost(view, Set((read[view.server] ?? [:]).keys), together) }
         return Set(views.flatMap { $0.shown.keys }).count
     }
 
@@ -79,6 +89,15 @@ struct RoomChecks: Sendable {
         }
     }
 
+    /// Who reads back is given what the server has.
+    private func isTold(_ view: ServerView, _ read: [EventID: [UInt8]], _ mended: Set<EventID>) {
+        for (id, text) in read.sorted(by: { $0.key < $1.key }) {
+            guard let event = view.events[id] else { continue }
+            let fault = ToldContent.fault(in: text, of: event, isMended: mended.contains(id), world.records)
+            if let fault { find("\(view.server) gives \(id) (\(event.pdu.type)) to who reads back: \(fault)") }
+        }
+    }
+
     private func isHonest(_ server: ServerName) -> Bool { cast.servers.contains { $0.name == server } }
 
     /// A transaction id of a client's makes one event, however often the request came.
@@ -98,10 +117,16 @@ struct RoomChecks: Sendable {
     private func followTheRules(_ views: [ServerView]) throws {
         guard let version = views.first?.version else { return }
         var events: [EventID: PDU] = [:]
-        for view in views { events.merge(view.events.mapValues(\.pdu)) { first, _ in first } }
+        for view in views {
+            // A whole copy, where there is one.
+            events.merge(view.events.mapValues(\.pdu)) { first, other in ContentHash.matches(first) ? first : other }
+        }
+        let twofold = world.records.twofold
         let model = try RoomModel(events, version: version)
         for view in views {
-            for (id, event) in view.events.sorted(by: { $0.key < $1.key }) {
+            // What an id says that two events have hangs on which of them came first.
+            for (id, event) in view.events.sorted(by: { $0.key < $1.key })
+            where !twofold.contains(id) && twofold.isDisjoint(with: event.pdu.authEvents) {
                 switch model.verdicts[id] {
                 case .rejected(let reason) where event.position != nil:
                     find("\(view.server) shows \(id), which the rules reject: \(reason)")
@@ -124,7 +149,13 @@ struct RoomChecks: Sendable {
 
     private func forbiddenIsHidden(_ view: ServerView) {
         let inState = Set(view.state.values)
-        for (id, why) in world.records.forbidden.sorted(by: { $0.key < $1.key }) {
+        for event in view.shown.values.sorted(by: { $0.id < $1.id }) {
+            let text = String(decoding: event.pdu.content.rawBytes, as: UTF8.self)
+            if let why = world.records.markedReason(in: text) { find("\(view.server) shows \(event.id): \(why)") }
+        }
+        for (id, why) in world.records.unwanted(in: room).sorted(by: { $0.key < $1.key })
+        where view.events[id] != nil { find("\(view.server) keeps \(id): \(why)") }
+        for (id, why) in world.records.forbidden(in: room).sorted(by: { $0.key < $1.key }) {
             if view.events[id]?.position != nil { find("\(view.server) shows \(id): \(why)") }
             if inState.contains(id) { find("\(view.server) has \(id) in its state: \(why)") }
         }

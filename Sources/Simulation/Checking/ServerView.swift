@@ -23,7 +23,9 @@ struct ServerView: Sendable {
     var shown: [EventID: StoredEvent] { events.filter { $0.value.position != nil } }
 
     /// Whether what servers did in parallel took this one's users out of the room, as it may in version 1: there an event that
-    /// does not hold ends the search for a membership, whatever comes after it. Nobody sends it anything of the room any more.
+    /// does not hold ends the search for a membership, whatever comes after it. Nobody sends it anything of the room any more, and
+    /// what it says is soft-failed, so that no event ties the two together again. "Users who had joined the room may be removed
+    /// from the room": <https://spec.matrix.org/v1.19/rooms/v1/#state-resolution>
     func wasTakenOut(by views: [ServerView]) -> Bool {
         let others = views.filter { $0.server != server }
         guard version.rules.stateResolution == .v1, !others.isEmpty else { return false }

@@ -8,9 +8,13 @@ struct SyncAgreement: Sendable {
     let view: ServerView
     /// Events that no server may show, and why.
     let forbidden: [EventID: String]
+    /// Events of which a whole copy may have come after one that was not.
+    var mended: Set<EventID> = []
+    /// Whose words may not be shown; nil where there are none.
+    var records: Records?
 
     /// What they differ in, in words.
-    func differences() -> [String] { lost() + withheld() + stateDifferences() }
+    func differences() -> [String] { lost() + withheld() + contentDifferences() + stateDifferences() }
 
     private var user: UserID { told.user }
 
@@ -39,6 +43,17 @@ struct SyncAgreement: Sendable {
         }
     }
 
+    /// What was told of an event must be what the server has of it, but for what a redaction took since.
+    private func contentDifferences() -> [String] {
+        told.texts.sorted { $0.key < $1.key }.compactMap { id, texts in
+            guard let event = view.events[id] else { return nil }
+            let faults = texts.compactMap {
+                ToldContent.fault(in: $0, of: event, isMended: mended.contains(id), records)
+            }
+            return faults.min().map { "\(view.server) told \(user) of \(id) (\(event.pdu.type)): \($0)" }
+        }
+    }
+
     /// The state that was told must be the current one. That a key is no longer set cannot be told.
     private func stateDifferences() -> [String] {
         view.state.sorted { $0.key.description < $1.key.description }.compactMap { key, current in
@@ -51,7 +66,8 @@ struct SyncAgreement: Sendable {
     }
 
     /// Whether an event stood in a timeline behind the one that holds its place, for timelines are in the order of arrival, or
-    /// not on the way to it: a fork was decided against it. The state before a timeline can tell neither.
+    /// not on the way to it: a fork was decided against it. `state` has what came "up to the start of the timeline", and clients
+    /// "MUST update their local state with events in `state` and `timeline`", so that neither can be told.
     /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#syncing>
     /// Proposal: <https://github.com/matrix-org/matrix-spec-proposals/pull/4222>
     private func isOvertaken(_ known: EventID, by current: EventID) -> Bool {

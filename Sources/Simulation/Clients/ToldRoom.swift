@@ -1,7 +1,7 @@
 internal import MatrixModel
 internal import MatrixRooms
 
-/// What a client was told of a room since it learned that its user is in it: ids, and no more of the events.
+/// What a client was told of a room since it learned that its user is in it.
 struct ToldRoom: Sendable {
     /// A stretch that a timeline left out, and that is not paged through to its end.
     struct Gap: Sendable, Hashable {
@@ -21,6 +21,8 @@ struct ToldRoom: Sendable {
     let hasStateAfter: Bool
     /// Events of the timelines and of what filled their gaps.
     private(set) var events: Set<EventID> = []
+    /// What was said of events: one text each, but where that changed.
+    private(set) var texts: [EventID: Set<[UInt8]>] = [:]
     /// Events that a timeline told though they were told before.
     private(set) var repeated: [EventID] = []
     /// The room's state, as far as it was told.
@@ -43,6 +45,7 @@ struct ToldRoom: Sendable {
     ///   - since: where the client stood.
     mutating func take(timeline: JSONValue?, state told: [JSONValue], since: String?) {
         let entries = timeline?["events"]?.elements ?? []
+        for entry in entries + told { read(entry) }
         keep(told)
         if !hasStateAfter { keep(entries, isTimeline: true) }
         let ids = entries.compactMap(Self.id)
@@ -63,6 +66,7 @@ struct ToldRoom: Sendable {
     mutating func fill(_ chunk: [JSONValue], end: String?) {
         guard var gap = gaps.popLast() else { return }
         let isFirst = gap.pagesLeft != nil
+        for entry in chunk { read(entry) }
         for id in chunk.compactMap(Self.id) {
             // From here on all is known.
             if !events.insert(id).inserted, !isFirst { return }
@@ -93,6 +97,10 @@ struct ToldRoom: Sendable {
             let old = state.updateValue(id, forKey: StateKey(type, key))
             if isTimeline, let old, old != id { replaced.insert(old) }
         }
+    }
+
+    private mutating func read(_ entry: JSONValue) {
+        if let id = Self.id(entry) { texts[id, default: []].insert(ToldContent.text(of: entry)) }
     }
 
     private static func id(_ entry: JSONValue) -> EventID? {

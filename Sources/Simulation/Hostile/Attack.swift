@@ -13,23 +13,32 @@ struct Attack: Sendable {
     private var user: UserID { server.user }
 
     func run() async {
-        switch chance.below(17) {
-        case 0, 1: await talk()
-        case 2: await fork()
-        case 3: await staleAuth()
-        case 4: await wrongHash()
-        case 5: await wrongSignature()
-        case 6: await oversize()
-        case 7: await contradict()
-        case 8: await usurp()
-        case 9: await forge()
-        case 10: await dangle()
-        case 11: await oddAuth()
-        case 12: await depths()
-        case 13: await secondBeginning()
-        case 14: await reuseTransaction()
-        case 15: await garbage()
-        default: await comeAndGo()
+        let kind = chance.pick(SimulationPlan.Attack.allCases + [.talk]) ?? .talk
+        switch server.world.plan.attack ?? kind {
+        case .talk: await talk()
+        case .fork: await fork()
+        case .staleAuth: await staleAuth()
+        case .wrongHash: await wrongHash()
+        case .wrongSignature: await wrongSignature()
+        case .oversize: await oversize()
+        case .contradiction: await contradict()
+        case .usurpation: await usurp()
+        case .forgery: await forge()
+        case .dangling: await dangle()
+        case .oddAuth: await oddAuth()
+        case .depths: await depths()
+        case .secondBeginning: await secondBeginning()
+        case .repeatedTransaction: await reuseTransaction()
+        case .garbage: await garbage()
+        case .comingAndGoing: await comeAndGo()
+        case .tamperedRelay: await relay()
+        case .forgedInvite: await forgeInvite()
+        case .oneIDTwoContents: await giveIDTwice(in: room)
+        case .oneIDTwoRooms:
+            let others = server.rooms.filter { $0.id != room.id && $0.version.rules.eventIDIsSent }
+            if let other = chance.pick(others) { await giveIDTwice(in: other) }
+        case .strayAuth: await stray()
+        case .forgedState: await forgeState()
         }
     }
 
@@ -118,7 +127,7 @@ struct Attack: Sendable {
     private func wrongHash() async {
         guard let event = event(.message, nil, text("hashed")) else { return }
         var changed = JSONValue(event.document.root)
-        changed["content"] = text("changed")
+        changed["content"] = text(server.world.records.marker("it is not what was hashed"))
         await server.send([changed.serialized()], to: server.victims)
     }
 
@@ -131,12 +140,17 @@ struct Attack: Sendable {
         await server.send([changed.serialized()], to: server.victims)
     }
 
+    /// An event that is too large, with a good hash and signature: the id does not tell, as redaction takes what is too much.
     private func oversize() async {
-        // Sealing refuses what is too large, so it is made larger afterwards; then the id is another, too.
         guard let event = event(.message, nil, text("large")) else { return }
-        var changed = JSONValue(event.document.root)
-        changed["content"] = ["body": .string(String(repeating: "x", count: 70_000))]
-        await server.send([changed.serialized()], to: server.victims)
+        var large = JSONValue(event.document.root)
+        large["content"] = ["body": .string(String(repeating: "x", count: 70_000))]
+        guard let hash = Self.contentHash(of: large), let sealed = sealed(JSONValue(event.document.root), hash: hash)
+        else { return }
+        server.world.records.forbid(sealed.id, "it is too large")
+        var value = JSONValue(sealed.document.root)
+        value["content"] = large["content"]
+        await server.send([value.serialized()], to: server.victims)
     }
 
     /// Takes power it does not have.
@@ -204,7 +218,122 @@ struct Attack: Sendable {
         await server.send(pdus.map { Array($0.utf8) }, edus: edus, to: server.victims)
     }
 
+    /// Another server's event of late, with another content: whoever is cut off from that server gets it so first.
+    private func relay() async {
+        let late = room.order.suffix(10).compactMap { room.events[$0] }.filter { $0.sender.serverName != server.name }
+        guard let event = chance.pick(late), let changed = server.tampered(event) else { return }
+        await server.send([changed], to: server.victims.filter { $0 != event.sender.serverName })
+    }
+
+    /// An invite in the name of who made the room. It says to come from an invite to an address, for which the sender's server
+    /// need not sign; but that says nothing, and what was hashed, and what redaction leaves, is an invite without.
+    private func forgeInvite() async {
+        let odd: [JSONValue] = ["odd", 5, [], true, .null, [:], ["signed": "odd"]]
+        guard let admin = room.state[StateKey(.create, "")]?.sender, admin.serverName != server.name,
+            let kind = chance.pick(odd), let guest = try? UserID("@\(chance.word(6)):\(server.name)"),
+            let event = event(.member, guest.text, ["membership": "invite"], sender: admin)
+        else { return }
+        var changed = JSONValue(event.document.root)
+        changed["content"] = ["membership": "invite", "third_party_invite": kind]
+        // What is left of an object from version 11 on is part of what is signed.
+        let hash = event.document.root["hashes"]?["sha256"]?.string ?? ""
+        guard let forged = sealed(changed, hash: hash) else { return }
+        server.world.records.forbid(forged.id, "an invite that its sender's server has not signed")
+        await server.send([forged.canonicalJSON], to: server.victims)
+    }
+
+    /// Two events with one id. The first is told as part of an auth chain alone, so it has no place in any timeline; the other
+    /// comes as news, here or in another room. From version 3 on an id is a hash, and this is `contradict`.
+    private func giveIDTwice(in other: HostileServer.KnownRoom) async {
+        guard room.version.rules.eventIDIsSent, other.version.rules.eventIDIsSent else { return await contradict() }
+        let word = server.world.records.marker("it was told as part of an auth chain alone")
+        let content: JSONValue = ["membership": "join", "displayname": .string(word)]
+        guard let first = event(.member, user.text, content) else { return }
+        server.world.records.giveTwice(first.id)
+        if other.id != room.id {
+            server.world.records.forbid(first.id, in: room.id, "it was told as part of an auth chain alone")
+        }
+        await tellAuthChain(endingIn: first)
+        await server.world.sleep(chance.milliseconds(2_000...20_000))
+        let there = Attack(server: server, room: other)
+        guard let event = there.event(.message, nil, text("with another's id")) else { return }
+        var second = JSONValue(event.document.root)
+        second["event_id"] = .string(first.id.text)
+        guard let hash = Self.contentHash(of: second), let sealed = sealed(second, hash: hash, other.version) else {
+            return
+        }
+        await server.send([sealed.canonicalJSON], to: server.victims)
+    }
+
+    /// Beside the auth chain that is asked for, state events that nothing refers to.
+    private func stray() async {
+        guard let hidden = event(.member, user.text, ["membership": "join", "displayname": "hidden"]) else { return }
+        let strays = (0..<3).compactMap { _ in event(.topic, chance.word(8), ["topic": "stray"]) }
+        for stray in strays { server.world.records.refuse(stray.id, "nothing leads to it") }
+        await tellAuthChain(endingIn: hidden, and: strays)
+    }
+
+    /// An event whose auth events are known only from who is asked for its auth chain.
+    private func tellAuthChain(endingIn last: PDU, and more: [PDU] = []) async {
+        var auth = authEvents().filter { room.events[$0].flatMap { StateKey(of: $0) } != StateKey(of: last) }
+        auth.append(last.id)
+        var known = room
+        known.events[last.id] = last
+        guard let event = Attack(server: server, room: known).event(.message, nil, text("led"), auth: auth) else {
+            return
+        }
+        var chain: [EventID: PDU] = [:]
+        var open = auth
+        while let id = open.popLast() {
+            guard chain[id] == nil, let pdu = known.events[id] else { continue }
+            chain[id] = pdu
+            open += pdu.authEvents
+        }
+        let told = chain.values.sorted { ($0.depth, $0.id) < ($1.depth, $1.id) } + more
+        server.prepare("/event_auth/", event.id, HostileServer.body(told.map(\.canonicalJSON), "auth_chain"))
+        await server.send([event.canonicalJSON], to: server.victims)
+    }
+
+    /// An event whose predecessors nobody can have, and a state before it that is one forged membership. An honest server sees
+    /// through that: without a create event it is no state, and the membership is not signed by its user's server. Parts of a
+    /// true state, and a state with some of it changed for other true events, cannot be seen through.
+    private func forgeState() async {
+        guard let lost = event(.message, nil, text("lost")),
+            let other = room.state.values.filter({ $0.type == .member && $0.sender.serverName != server.name })
+                .map(\.sender).min(),
+            let forged = event(.member, other.text, ["membership": "join", "displayname": "forged"], sender: other)
+        else { return }
+        var known = room
+        known.events[lost.id] = lost
+        guard let event = Attack(server: server, room: known).event(.message, nil, text("told"), prev: [lost.id])
+        else { return }
+        server.world.records.forbid(forged.id, "forged, and told as part of a state")
+        server.prepare("/event/", forged.id, HostileServer.body([forged.canonicalJSON], "pdus"))
+        server.prepare("/state/", event.id, HostileServer.body([forged.canonicalJSON], "pdus"))
+        let ids: JSONValue = ["pdu_ids": [.string(forged.id.text)], "auth_chain_ids": []]
+        server.prepare("/state_ids/", event.id, ids.serialized())
+        await server.send([event.canonicalJSON], to: server.victims)
+    }
+
     // MARK: Making events
+
+    /// What an event's hash must be, in base64.
+    private static func contentHash(of event: JSONValue) -> String? {
+        (try? JSONDocument(event.serialized())).map {
+            Base64.encode(ContentHash.compute($0.root), .standardUnpadded)
+        }
+    }
+
+    /// An event signed by this server, with a hash that it is given.
+    private func sealed(_ event: JSONValue, hash: String, _ version: RoomVersion? = nil) -> PDU? {
+        var value = event
+        let version = version ?? room.version
+        value["hashes"] = ["sha256": .string(hash)]
+        guard let unsigned = try? PDU(parsing: value.serialized(), version: version) else { return nil }
+        let signature = EventSignatures.signature(of: unsigned, by: server.key)
+        value["signatures"] = .object([server.name.text: .object([HostileServer.keyID: .string(signature)])])
+        return try? PDU(parsing: value.serialized(), version: version)
+    }
 
     private func text(_ what: String = "hello") -> JSONValue {
         ["msgtype": "m.text", "body": .string("\(what) \(chance.word(6))")]

@@ -10,8 +10,8 @@ internal import Synchronization
 /// A server that means harm. It has a name and a key, joins rooms as others do, and then sends what is wrong in some way, to
 /// some of the others, and answers lies, or nothing, when asked.
 ///
-/// It never tells an invented state before an event (`/state_ids`): whoever asks only the liar must believe it, so honest
-/// servers may then differ, whatever they do.
+/// It never tells an invented state before an event (`/state_ids`) that an honest server could take for one: whoever asks only
+/// the liar must believe it, so honest servers may then differ, whatever they do.
 final class HostileServer: RequestTaking {
     /// A room as far as it was seen.
     struct KnownRoom: Sendable {
@@ -38,7 +38,20 @@ final class HostileServer: RequestTaking {
         var isActive = false
         var isOver = false
         var transactions = 0
+        /// What it has made up its mind to answer.
+        var prepared: [Prepared] = []
     }
+
+    /// An answer to who asks for something about an event.
+    struct Prepared: Sendable {
+        /// A part of the path.
+        let endpoint: String
+        let event: EventID
+        let body: [UInt8]
+    }
+
+    /// How many of a thousand events of others it changes when it is asked for them.
+    private static let tampering = 150
 
     static let keyID = "ed25519:h"
 
@@ -188,6 +201,13 @@ final class HostileServer: RequestTaking {
             learn(body)
             return Self.response(["pdus": [:]])
         }
+        let asked = PercentEncoding.decode(request.head.path ?? "") ?? path
+        if let prepared = state.withLock({ state in
+            state.prepared.last { asked.contains($0.endpoint) && asked.contains($0.event.text) }
+        }) {
+            return OutgoingResponse(
+                status: .ok, fields: [.contentType: "application/json"], body: HTTPBody(prepared.body))
+        }
         // Whoever asks this server for something gets it, a lie, or nothing.
         switch chance.below(6) {
         case 0: return nil
@@ -210,11 +230,13 @@ final class HostileServer: RequestTaking {
         if text.contains("/get_missing_events/") || text.contains("/backfill/") {
             let room = rooms.values.first { text.contains($0.id.text) }
             let events = room.map { room in room.order.suffix(20).compactMap { room.events[$0] } } ?? []
-            return Self.events(events, key: text.contains("/backfill/") ? "pdus" : "events")
+            return Self.response(Self.body(events.map(passedOn), text.contains("/backfill/") ? "pdus" : "events"))
         }
         if text.contains("/event/") {
             for room in rooms.values {
-                for (id, pdu) in room.events where text.hasSuffix(id.text) { return Self.events([pdu], key: "pdus") }
+                for (id, pdu) in room.events where text.hasSuffix(id.text) {
+                    return Self.response(Self.body([passedOn(pdu)], "pdus"))
+                }
             }
         }
         return OutgoingResponse(
@@ -241,18 +263,55 @@ final class HostileServer: RequestTaking {
         return SignedJSON.sign(answer, as: name, keyID: Self.keyID, with: key)
     }
 
-    private static func response(_ value: JSONValue) -> OutgoingResponse {
-        OutgoingResponse(status: .ok, fields: [.contentType: "application/json"], body: HTTPBody(value.serialized()))
+    private static func response(_ value: JSONValue) -> OutgoingResponse { response(value.serialized()) }
+
+    private static func response(_ body: [UInt8]) -> OutgoingResponse {
+        OutgoingResponse(status: .ok, fields: [.contentType: "application/json"], body: HTTPBody(body))
     }
 
-    private static func events(_ events: [PDU], key: String) -> OutgoingResponse {
+    /// Lets whoever asks for something about an event be answered this.
+    func prepare(_ endpoint: String, _ event: EventID, _ body: [UInt8]) {
+        state.withLock { $0.prepared.append(Prepared(endpoint: endpoint, event: event, body: body)) }
+    }
+
+    /// An object with a list of events under a key.
+    static func body(_ events: [[UInt8]], _ key: String) -> [UInt8] {
         var writer = JSONWriter()
         writer.beginObject()
         writer.key(key)
         writer.beginArray()
-        for event in events { writer.raw(event.canonicalJSON) }
+        for event in events { writer.raw(event) }
         writer.endArray()
         writer.endObject()
-        return OutgoingResponse(status: .ok, fields: [.contentType: "application/json"], body: HTTPBody(writer.bytes))
+        return writer.bytes
+    }
+
+    /// The rooms that it is in, as far as it saw them.
+    var rooms: [KnownRoom] { state.withLock { $0.rooms }.values.sorted { $0.id < $1.id } }
+
+    // MARK: Changing what others said
+
+    /// An event as it tells who asks for it: some of others' are changed.
+    private func passedOn(_ pdu: PDU) -> [UInt8] {
+        guard world.plan.attack ?? .tamperedRelay == .tamperedRelay, chance.happens(Self.tampering),
+            let changed = tampered(pdu)
+        else { return pdu.canonicalJSON }
+        return changed
+    }
+
+    /// Another server's event with another content, and the hash and signatures that it had. Only such of which the rest of the
+    /// room does not hang on what is lost with the content; nil for others. Not redactions, either: redacted, they no longer
+    /// say of what.
+    func tampered(_ pdu: PDU) -> [UInt8]? {
+        let types: [EventType] = [.message, .topic, .name, .member]
+        guard pdu.sender.serverName != name, types.contains(pdu.type), ContentHash.matches(pdu) else { return nil }
+        let word = world.records.marker("a hostile server put it into another's event")
+        var changed = JSONValue(pdu.document.root)
+        // What the signature covers stays.
+        var content: JSONValue = pdu.type == .member ? changed["content"] ?? [:] : ["msgtype": "m.text"]
+        for key in ["body", "topic", "name", "displayname"] { content[key] = .string(word) }
+        changed["content"] = content
+        world.records.tamper(with: pdu)
+        return changed.serialized()
     }
 }

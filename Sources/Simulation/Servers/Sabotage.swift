@@ -1,3 +1,4 @@
+internal import HomeserverStorage
 internal import MatrixModel
 internal import SQLDatabase
 
@@ -7,19 +8,30 @@ struct Sabotage: Sendable {
     let cast: Cast
 
     func begin() async {
-        guard world.plan.sabotage == .lostOutbox else { return }
-        await change(
-            """
-            CREATE TRIGGER lost AFTER INSERT ON outbox BEGIN
-                DELETE FROM outbox WHERE destination = NEW.destination AND position = NEW.position; END
-            """)
+        switch world.plan.sabotage {
+        case .lostOutbox:
+            await change(
+                """
+                CREATE TRIGGER lost AFTER INSERT ON outbox BEGIN
+                    DELETE FROM outbox WHERE destination = NEW.destination AND position = NEW.position; END
+                """)
+        case .lostRedaction:
+            await change(
+                """
+                CREATE TRIGGER unredacted BEFORE UPDATE OF redacted_by ON events WHEN NEW.redacted_by IS NOT NULL
+                BEGIN SELECT RAISE(IGNORE); END
+                """)
+        default: return
+        }
     }
 
     func end() async {
         guard let victim = cast.servers.first?.name else { return }
         switch world.plan.sabotage {
-        case nil, .lostOutbox, .unsyncedWrites, .keptServer: return
+        case nil, .lostOutbox, .lostRedaction, .unsyncedWrites, .keptServer: return
         case .untoldEvent, .repeatedEvent, .untoldState, .untoldJoining, .untoldLeaving: return
+        case .untrueSync, .untruePage: return
+        case .changedContent: await changeContent(at: victim)
         case .changedState:
             await change(
                 """
@@ -41,6 +53,21 @@ struct Sabotage: Sendable {
                 SELECT 'nowhere.test', e.event_nid, e.event_nid FROM events e
                 """)
         }
+    }
+
+    /// Changes what the last event says that a server acknowledged.
+    private func changeContent(at victim: ServerName) async {
+        let sent = world.records.acknowledged.last { $0.server == victim && !$0.isRedaction }
+        guard let id = sent?.event, let database = cast.servers.first?.database else { return }
+        do {
+            try await database.write { connection in
+                guard let event = try EventLog(connection, .plain).event(id) else { return }
+                var changed = JSONValue(event.pdu.document.root)
+                changed["content"] = ["body": "something else"]
+                let body = try StorageSealer.plain.seal(changed.serialized(), context: "event:" + id.text)
+                try connection.execute("UPDATE events SET body = \(body) WHERE event_id = \(id.text)")
+            }
+        } catch { world.records.find("cannot meddle: \(error)") }
     }
 
     private func change(_ statement: SQL) async {

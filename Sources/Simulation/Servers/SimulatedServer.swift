@@ -61,17 +61,44 @@ final class SimulatedServer: RequestTaking {
 
     func take(_ request: IncomingRequest) async -> OutgoingResponse? {
         guard let life = state.withLock({ $0.life }) else { return nil }
+        let mendable = await mendable(by: request)
         var response = await life.take(request)
+        if response?.status == .ok { for event in mendable { world.records.mend(event, at: name) } }
         if let response, response.status.code == 500, !life.hasEnded {
             let path = request.target.path
             world.records.find("\(name) answered 500 to \(request.method.rawValue) \(path)")
         }
-        if let tampering = SyncTampering(world.plan.sabotage), request.target.path == "/_matrix/client/v3/sync",
+        if let tampering = SyncTampering(world.plan.sabotage, path: request.target.path),
             let body = try? await response?.body.collect(upTo: 64 << 20)
         {
             response?.body = HTTPBody(tampering.changed(body))
         }
         return response
+    }
+
+    /// The events of a transaction that are whole in it, and here of a copy that was tampered with, in rooms that this server
+    /// is in: once it has taken the transaction, it must have them whole.
+    private func mendable(by request: IncomingRequest) async -> [EventID] {
+        let tampered = world.records.tampered
+        guard !tampered.isEmpty, request.target.path.hasPrefix("/_matrix/federation/v1/send/"), let database,
+            let bytes = try? await request.body.collect(upTo: 16 << 20), let document = try? JSONDocument(bytes)
+        else { return [] }
+        let versions = Dictionary(tampered.values.map { ($0.hash, $0.version) }) { first, _ in first }
+        let whole = (document.root["pdus"]?.elements ?? []).compactMap { entry -> PDU? in
+            guard let version = entry["hashes"]?["sha256"]?.string.flatMap({ versions[$0] }),
+                let pdu = try? PDU(parsing: entry, version: version), tampered[pdu.id] != nil
+            else { return nil }
+            return ContentHash.matches(pdu) ? pdu : nil
+        }
+        guard !whole.isEmpty else { return [] }
+        let name = name
+        return
+            (try? await database.read { connection in
+                try EventLog(connection, .plain).events(ids: whole.map(\.id)).values.filter { event in
+                    guard event.redactedBy == nil, !ContentHash.matches(event.pdu) else { return false }
+                    return try !RoomStore(connection).joinedMembers(room: event.roomNID, of: name).isEmpty
+                }.map(\.id).sorted()
+            }) ?? []
     }
 
     /// Lets the power fail: at once, or in the middle of the next transactions that are written.
