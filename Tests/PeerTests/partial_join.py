@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """Rooms of many members are joined without them and completed afterwards: fedchatd and Synapse, over TLS on loopback.
 
-    partial_join.py [--members 300] [--database sqlite|postgres] [--version 12] [--only WORDS] [--table FILE] [--keep]
+    partial_join.py [--members 300] [--database sqlite|postgres] [--versions 12,11] [--others 60] [--only WORDS] [--table FILE]
+                    [--keep]
 
 A puppet server fills a room with its users. Then the other server joins: the seconds until the join is answered, until a
 client that loads members lazily has the room, and until all members are known are printed. Both sides talk meanwhile, and
-afterwards the state on both sides is compared event by event. --table writes the seconds as Markdown, beside those of Synapse
-joining Synapse.
+afterwards the state on both sides is compared event by event. In the first of the room versions all of it is done, with rooms
+of --members; in each of the others each of the two joins the other's room of --others, which is more than fedchatd tells at
+once. --table writes the seconds as Markdown, beside those of Synapse joining Synapse.
 """
 import os
 import pathlib
@@ -14,7 +16,7 @@ import sqlite3
 import sys
 import time
 
-from puppet import Puppet, event_id
+from puppet import Puppet, event_id, references
 from synapse_server import Synapse      # puts blackbox on the path
 
 from blackbox import script
@@ -45,15 +47,15 @@ def filled(server, authority, members, version):
     base = [("m.room.power_levels", ""), ("m.room.join_rules", "")]
     if version != "12":
         base.insert(0, ("m.room.create", ""))
-    auth = [event_id(seen.state[key]) for key in base]
+    auth = references([event_id(seen.state[key], version) for key in base], version)
     joins = []
     for number in range(1, members):
         user = f"@member{number}:{puppet.name}"
         event = puppet.sealed({
             "type": "m.room.member", "room_id": room, "sender": user, "state_key": user, "depth": seen.depth + 1,
-            "content": {"membership": "join", "displayname": f"Member {number}"}, "prev_events": [seen.last],
-            "auth_events": auth, "origin_server_ts": int(time.time() * 1000)})
-        seen.last, seen.depth = event_id(event), event["depth"]
+            "content": {"membership": "join", "displayname": f"Member {number}"}, "prev_events": references([seen.last], version),
+            "auth_events": auth, "origin_server_ts": int(time.time() * 1000)}, version=version)
+        seen.last, seen.depth = event_id(event, version), event["depth"]
         joins.append(event)
     for start in range(0, len(joins), PER_TRANSACTION):
         while True:
@@ -63,7 +65,7 @@ def filled(server, authority, members, version):
             time.sleep(1)
         expect(status == 200, f"the room could not be filled: {status} {answer}")
         # Synapse drops events of a room of which too many wait.
-        last = quoted(event_id(joins[start:start + PER_TRANSACTION][-1]))
+        last = quoted(event_id(joins[start:start + PER_TRANSACTION][-1], version))
         eventually(lambda: host.request("GET", f"/rooms/{quoted(room)}/event/{last}").status == 200, "the members are in", seconds=60)
     eventually(lambda: len(host.call("GET", f"/rooms/{quoted(room)}/joined_members")["joined"]) == members + 1,
                "the room is full", seconds=60 + members // 10)
@@ -145,8 +147,8 @@ def synapse_joined_by_synapse(other, theirs, authority, members, version):
 def table(rows, options):
     """The seconds of each join."""
     lines = [f"# Joining a room of {options.members:,} members, {time.strftime('%Y-%m-%d')}", "",
-             f"`partial_join.py --members {options.members} --database {options.database} --table`: room version {options.version}, TLS on loopback, "
-             f"{os.cpu_count()} cores, each pair once, in one run. Seconds from the request to join.", "",
+             f"`partial_join.py --members {options.members} --database {options.database} --table`: room version "
+             f"{options.versions[0]}, TLS on loopback, {os.cpu_count()} cores, each pair once, in one run. Seconds from the request to join.", "",
              "| what | join answered | a client that loads members lazily has the room | its message has arrived | all members known |",
              "| --- | ---: | ---: | ---: | ---: |"]
     lines += [f"| {sentence} | " + " | ".join(f"{each:.2f}" for each in seconds) + " |" for sentence, seconds in rows]
@@ -183,18 +185,22 @@ def resident_goes_away(ours, theirs, third, authority, members, version):
 def main():
     options = script.options(__doc__, "database", "only", "keep")
     options.add_argument("--members", type=int, default=300)
-    options.add_argument("--version", choices=["11", "12"], default="12")
+    options.add_argument("--versions", type=lambda text: text.split(","), default=["12"], help="room versions")
+    options.add_argument("--others", type=int, default=60, help="members of the rooms of all versions but the first")
     options.add_argument("--table", help="a file that gets the seconds, beside those of Synapse joining Synapse")
     options, run = options.parse_args(), Run()
     with script.folder("partial", options.keep) as folder, script.Databases(options.database) as databases:
         authority = Authority(folder / "ca")
         rows = []
 
-        def one(sentence, function, *arguments):
+        main_version, *others = options.versions
+
+        def one(sentence, function, *arguments, version=main_version, members=options.members):
             if options.only in sentence:
                 took.clear()
-                run.one(sentence, function, *arguments, authority, options.members, options.version)
-                rows.extend((sentence, seconds) for seconds in took)
+                run.one(sentence, function, *arguments, authority, members, version)
+                if version == main_version:
+                    rows.extend((sentence, seconds) for seconds in took)
 
         with (Fedchatd(folder / "ours", authority, databases.create("ours")) as ours,
               Fedchatd(folder / "third", authority, databases.create("third")) as third,
@@ -209,6 +215,10 @@ def main():
                 with Synapse(folder / "other", authority) as other:
                     other.site.timeout = 300
                     one("Synapse joins Synapse's room", synapse_joined_by_synapse, other, theirs)
+            for version in others:
+                more = {"version": version, "members": options.others}
+                one(f"Synapse joins our room without its members, version {version}", ours_joined_by_synapse, ours, theirs, **more)
+                one(f"we join Synapse's room without its members, version {version}", theirs_joined_by_us, ours, theirs, **more)
             one("we are killed before all members are known", killed_meanwhile, ours, theirs)
             one("the server that answered our join goes away", resident_goes_away, ours, theirs, third)
         if options.table:

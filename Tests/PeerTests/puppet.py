@@ -1,10 +1,11 @@
-"""A homeserver made of strings: it has a name, a key and TLS, joins rooms of versions 11 and 12, and says whatever a test
-wants it to say. Needs PyNaCl and canonicaljson, which come with Synapse."""
+"""A homeserver made of strings: it has a name, a key and TLS, joins rooms of all versions, and says whatever a test wants it
+to say. Where no version is given, it is one of 11 and 12, whose events look alike. Needs PyNaCl and canonicaljson, which come with Synapse."""
 import base64
 import hashlib
 import http.client
 import json
 import re
+import secrets
 import socket
 import ssl
 import threading
@@ -37,8 +38,11 @@ def unpadded(data, url_safe=False):
     return (base64.urlsafe_b64encode if url_safe else base64.b64encode)(data).decode().rstrip("=")
 
 
-def redacted(event):
-    """Spec: https://spec.matrix.org/v1.19/rooms/v11/#redactions"""
+def redacted(event, version="12"):
+    """Spec: https://spec.matrix.org/v1.19/rooms/v11/#redactions, and those of the versions before"""
+    number = int(version)
+    if number < 11:
+        return redacted_before_11(event, number)
     kept = {key: value for key, value in event.items() if key in KEPT_KEYS}
     keys = KEPT_CONTENT.get(event["type"], set())
     if keys is not None:
@@ -49,9 +53,32 @@ def redacted(event):
     return kept
 
 
-def event_id(event):
-    plain = {key: value for key, value in redacted(event).items() if key not in ("signatures", "unsigned")}
-    return "$" + unpadded(hashlib.sha256(encode_canonical_json(plain)).digest(), url_safe=True)
+def redacted_before_11(event, number):
+    kept = {key: value for key, value in event.items() if key in KEPT_KEYS | {"prev_state", "membership", "origin"}}
+    keys = {
+        **KEPT_CONTENT,
+        "m.room.create": {"creator"},
+        "m.room.member": {"membership"} | ({"join_authorised_via_users_server"} if number >= 9 else set()),
+        "m.room.join_rules": {"join_rule"} | ({"allow"} if number >= 8 else set()),
+        "m.room.power_levels": KEPT_CONTENT["m.room.power_levels"] - {"invite"},
+        "m.room.redaction": set(),
+        "m.room.aliases": {"aliases"} if number < 6 else set(),
+    }.get(event["type"], set())
+    kept["content"] = {key: value for key, value in event["content"].items() if key in keys}
+    return kept
+
+
+def event_id(event, version="12"):
+    """The id that the event has, or that follows from what it says."""
+    if int(version) < 3:
+        return event["event_id"]
+    plain = {key: value for key, value in redacted(event, version).items() if key not in ("signatures", "unsigned")}
+    return "$" + unpadded(hashlib.sha256(encode_canonical_json(plain)).digest(), url_safe=int(version) > 3)
+
+
+def references(ids, version="12"):
+    """Event ids as an event names others. In versions 1 and 2 each has a hash beside it, which nobody reads."""
+    return [[each, {}] for each in ids] if int(version) < 3 else list(ids)
 
 
 def signed_request(server, method, path, body, origin, destination, key_id, sign, trust):
@@ -60,11 +87,15 @@ def signed_request(server, method, path, body, origin, destination, key_id, sign
     content = {"method": method, "uri": path, "origin": origin, "destination": destination}
     if body is not None:
         content["content"] = body
+    return plain_request(server, method, path, body, trust, {
+        "Authorization": f'X-Matrix origin="{origin}",destination="{destination}",key="{key_id}",sig="{sign(content)}"'})
+
+
+def plain_request(server, method, path, body, trust, fields=None):
+    """A request to where a server federates, with these header fields; returns the status, and JSON or what else came."""
     link = http.client.HTTPSConnection("localhost", server.federation_port, timeout=60, context=trust)
     try:
-        link.request(method, path, None if body is None else json.dumps(body), {
-            "Content-Type": "application/json",
-            "Authorization": f'X-Matrix origin="{origin}",destination="{destination}",key="{key_id}",sig="{sign(content)}"'})
+        link.request(method, path, None if body is None else json.dumps(body), {"Content-Type": "application/json", **(fields or {})})
         answer = link.getresponse()
         data = answer.read()
         try:
@@ -173,13 +204,15 @@ class Puppet:
         signature = unpadded(self.key.sign(encode_canonical_json(plain)).signature)
         return {**value, "signatures": {**value.get("signatures", {}), self.name: {self.key_id: signature}}}
 
-    def sealed(self, event, sign_as=None):
-        """The event with its content hash and our signature; kept, to be served."""
+    def sealed(self, event, sign_as=None, version="12"):
+        """The event with its content hash and our signature, and a new id where ids are not hashes; kept, to be served."""
+        if int(version) < 3:
+            event = {**event, "event_id": f"${secrets.token_hex(9)}:{self.name}"}
         plain = {key: value for key, value in event.items() if key not in ("signatures", "unsigned", "hashes")}
         event = {**plain, "hashes": {"sha256": unpadded(hashlib.sha256(encode_canonical_json(plain)).digest())}}
-        signature = self.signed(redacted(event))["signatures"]
+        signature = self.signed(redacted(event, version))["signatures"]
         event["signatures"] = {sign_as or self.name: signature[self.name]}
-        self.events[event_id(event)] = event
+        self.events[event_id(event, version)] = event
         return event
 
     # What it asks.
@@ -200,14 +233,16 @@ class Puppet:
     def join(self, server, room, name="puppet"):
         """A user of ours joins a room of the server."""
         user = f"@{name}:{self.name}"
-        status, made = self.request(server, "GET", f"/_matrix/federation/v1/make_join/{quoted(room)}/{quoted(user)}?ver=11&ver=12")
+        versions = "&".join(f"ver={number}" for number in range(1, 13))
+        status, made = self.request(server, "GET", f"/_matrix/federation/v1/make_join/{quoted(room)}/{quoted(user)}?{versions}")
         expect(status == 200, f"make_join: {status} {made}")
-        template = made["event"]
+        template, version = made["event"], made.get("room_version", "1")
         template.update(origin_server_ts=int(time.time() * 1000), sender=user, state_key=user)
-        event = self.sealed(template)
-        status, joined = self.request(server, "PUT", f"/_matrix/federation/v2/send_join/{quoted(room)}/{quoted(event_id(event))}", event)
+        event = self.sealed(template, version=version)
+        path = f"/_matrix/federation/v2/send_join/{quoted(room)}/{quoted(event_id(event, version))}"
+        status, joined = self.request(server, "PUT", path, event)
         expect(status == 200, f"send_join: {status} {joined}")
-        return PuppetRoom(self, server, room, made["room_version"], user, event, joined["state"])
+        return PuppetRoom(self, server, room, version, user, event, joined["state"])
 
 
 class PuppetRoom:
@@ -217,7 +252,7 @@ class PuppetRoom:
         self.puppet, self.server, self.id, self.version, self.user = puppet, server, room, version, user
         self.state = {(event["type"], event["state_key"]): event for event in state}
         self.state[("m.room.member", user)] = join
-        self.last, self.depth = event_id(join), join["depth"]
+        self.last, self.depth = event_id(join, version), join["depth"]
 
     def auth(self, *keys):
         wanted = [("m.room.power_levels", ""), ("m.room.member", self.user), *keys]

@@ -82,7 +82,8 @@ def world(options, folder):
     authority = Authority(folder / "ca")
     with contextlib.closing(Network()) as network, script.Databases(options.database) as databases:
         ours = of_kind(options.server, folder / "ours", authority, databases.create("ours"), network.relay(),
-                       presence={"enabled": True, "federate": True}, policy_server={"enabled": True, "refused_words": [flows.REFUSED]})
+                       presence={"enabled": True, "federate": True},
+                       outbound={"allow_private_addresses": True, "verify_tls": False}, policy_server={"enabled": True, "refused_words": [flows.REFUSED]})
         servers = [ours, *(Synapse(folder / name, authority, network.relay()) for name in ("first", "second"))]
         with contextlib.ExitStack() as stack:
             for server in servers:

@@ -27,6 +27,7 @@ class Synapse(Server):
     def __init__(self, folder, authority, public_port=None, **more):
         super().__init__(folder, authority, public_port)
         certificate, key = authority.issue(f"synapse-{self.federation_port}")
+        self.environment = {"SSL_CERT_FILE": str(authority.certificate)}        # for requests that are not to homeservers
         without_limit = {"per_second": 1_000_000, "burst_count": 1_000_000}
         settings = {
             "server_name": self.name,

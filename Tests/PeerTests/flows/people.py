@@ -22,6 +22,7 @@ def typing(scene):
         one.call("PUT", f"/rooms/{quoted(room)}/typing/{quoted(one.id)}", {"typing": False})
         other.sync_until(lambda answer: any(one.id not in each["user_ids"] for each in ephemeral(answer, room, "m.typing")),
                          since, PATIENCE)
+    scene.alike(room, host, guest)
 
 
 @flow("receipts, in the room and in a thread", quick=True)
@@ -54,6 +55,7 @@ def receipts(scene):
             return any(one.id in each.get(public, {}).get("m.read", {}) for each in seen)
         other.sync_until(heard, since, PATIENCE)
         expect(not any("m.read.private" in types for each in seen for types in each.values()), f"a private receipt came: {seen}")
+    scene.alike(room, host, guest)
 
 
 @flow("presence", versions=None)
@@ -85,6 +87,7 @@ def profiles(scene):
     expect_equal(guest.state(room, "m.room.member", host.id)["displayname"], "The Host 🫖")
     guest.call("PUT", f"/profile/{quoted(guest.id)}/displayname", {"displayname": "The Guest"})
     scene.until(lambda: host.state(room, "m.room.member", guest.id).get("displayname") == "The Guest", "the new name arrives")
+    scene.alike(room, host, guest)
 
 
 @flow("a custom profile field", versions=None)
@@ -96,6 +99,30 @@ def profile_field(scene):
     expect_equal(answer.status, 200, f"{answer}")
     found = guest.call("GET", f"/profile/{quoted(host.id)}/org.example.hat")
     expect_equal(found, {"org.example.hat": {"color": "red"}})
+
+
+@flow("OpenID: whose token it is, asked by others", versions=None, quick=True)
+def openid(scene):
+    """Identity servers and widgets ask without a signature, so that is taken too.
+    Spec: https://spec.matrix.org/v1.19/server-server-api/#openid"""
+    host, guest = scene.people()
+    path = "/_matrix/federation/v1/openid/userinfo"
+    for user, server, other in ((host, scene.host, scene.guest), (guest, scene.guest, scene.host)):
+        given = user.call("POST", f"/user/{quoted(user.id)}/openid/request_token", {})
+        expect_equal((given["token_type"], given["matrix_server_name"]), ("Bearer", server.name), f"what {server.kind} gives")
+        expect(given["expires_in"] > 0, f"expires_in: {given['expires_in']}")
+        whose = f"{path}?{query(access_token=given['access_token'])}"
+        expect_equal(scene.world.signed(other, server, "GET", whose), (200, {"sub": user.id}), f"signed, at {server.kind}")
+        expect_equal(scene.world.plain(server, "GET", whose), (200, {"sub": user.id}), f"plain, at {server.kind}")
+        expect_equal(user.site.request("GET", "/_matrix/client/v3/account/whoami", token=given["access_token"]).status, 401,
+                     "it is no access token")
+        for where, asked in ((other, whose), (server, f"{path}?{query(access_token='nonsense')}"), (server, path)):
+            status, answer = scene.world.plain(where, "GET", asked)
+            expect_equal(status, 401, f"{asked} at {where.kind}: {answer}")
+            expect_equal(answer["errcode"], "M_MISSING_TOKEN" if asked == path else "M_UNKNOWN_TOKEN", f"at {where.kind}: {answer}")
+        # A token of the client's own is none of these.
+        status, answer = scene.world.plain(server, "GET", f"{path}?{query(access_token=user.token)}")
+        expect_equal(status, 401, f"an access token at {server.kind}: {answer}")
 
 
 @flow("joining by an alias; the directory", quick=True)

@@ -1,5 +1,6 @@
 """The servers of a flow and what all flows ask of them: people, rooms, events that arrive, states that agree."""
 import base64
+import secrets
 import time
 import urllib.parse
 
@@ -10,6 +11,10 @@ from blackbox.report import eventually, expect, expect_equal
 
 from canonicaljson import encode_canonical_json
 from nacl.signing import SigningKey
+from signedjson.key import decode_signing_key_base64
+from synapse.api.room_versions import KNOWN_ROOM_VERSIONS
+from synapse.crypto.event_signing import add_hashes_and_signatures
+from synapse.events import make_event_from_dict
 
 PATIENCE = 40      # seconds until what one server knows must have reached another
 
@@ -29,6 +34,10 @@ class World:
             return puppet.unpadded(key.sign(encode_canonical_json(content)).signature)
 
         return puppet.signed_request(target, method, path, body, origin.name, target.name, f"ed25519:{version}", sign, self.trust)
+
+    def plain(self, target, method, path, body=None):
+        """A request that no server signs, past the network; returns status and JSON."""
+        return puppet.plain_request(target, method, path, body, self.trust)
 
 
 class Scene:
@@ -124,9 +133,10 @@ class Scene:
 
     # Comparing.
 
-    def alike(self, room, *people, event=None):
+    def alike(self, room, *people, silent=()):
         """All servers of the people agree about the room: its current state, event by event, its members, its newest
-        events, and the state before an event that is sent for this by each in turn."""
+        events, and the state before an event that is sent for this by each in turn, but for those who are silent: they may
+        not speak there."""
         def states():
             return [{(each["type"], each["state_key"]): each["event_id"]
                      for each in user.call("GET", f"/rooms/{quoted(room)}/state")} for user in people]
@@ -146,7 +156,7 @@ class Scene:
         for each in members[1:]:
             expect_equal(each, members[0], "the members")
         servers = {user.server_name: user for user in people}
-        for user in servers.values():
+        for user in (each for each in servers.values() if each not in silent):
             last = user.send(room, "do we agree?")
             for other in people:
                 self.sees(other, room, last)
@@ -160,13 +170,44 @@ class Scene:
 
     def newest(self, room, user):
         """The room's forward extremities at the user's server: what the next event would follow."""
+        return sorted(each if isinstance(each, str) else each[0] for each in self.template(room, user)["prev_events"])
+
+    def template(self, room, user):
+        """An event that would follow the newest at the user's server: a leave of another server's user."""
         server = self.server(user.server_name)
         asker = next(each for each in (self.host, self.guest) if each is not server)
         member = next(each for each in server_members(user, room) if each.endswith(":" + asker.name))
         status, found = self.world.signed(
             asker, server, "GET", f"/_matrix/federation/v1/make_leave/{quoted(room)}/{quoted(member)}")
         expect_equal(status, 200, f"make_leave: {found}")
-        return sorted(each if isinstance(each, str) else each[0] for each in found["event"]["prev_events"])
+        return found["event"]
+
+    def made(self, signer, room, user, auth, **fields):
+        """An event of the room's version that follows the newest at the user's server, with a server's signature, and
+        nothing checked: its id and its JSON. `auth`: type and state key of each auth event; those there are not are left
+        out. How events are hashed and signed is Synapse's code."""
+        version = KNOWN_ROOM_VERSIONS[self.version]
+        template = self.template(room, user)
+        state = {(each["type"], each["state_key"]): each["event_id"] for each in user.call("GET", f"/rooms/{quoted(room)}/state")}
+        ids = [state[key] for key in auth if key in state]
+        event = {"room_id": room, "depth": template["depth"], "prev_events": template["prev_events"], "auth_events": ids,
+                 "origin_server_ts": milliseconds(), **fields}
+        if self.number < 3:
+            event["auth_events"] = [[each, {}] for each in ids]
+            event["event_id"] = f"${secrets.token_hex(9)}:{signer.name}"
+        _, key_version, seed = signer.signing_key()
+        add_hashes_and_signatures(version, event, signer.name, decode_signing_key_base64("ed25519", key_version, seed))
+        return make_event_from_dict(event, version).event_id, event
+
+    def sent(self, origin, target, event):
+        """Sends an event to a server in the name of another, which may be sending something of its own: Synapse takes one
+        transaction at a time."""
+        def taken():
+            status, answer = self.world.signed(origin, target, "PUT", f"/_matrix/federation/v1/send/{secrets.token_hex(9)}", {
+                "origin": origin.name, "origin_server_ts": milliseconds(), "pdus": [event]})
+            expect(status in (200, 429), f"send to {target.kind}: {status} {answer}")
+            return status == 200
+        self.until(taken, f"{target.kind} takes the transaction")
 
     def state_ids(self, room, event, server, asker):
         status, found = self.world.signed(

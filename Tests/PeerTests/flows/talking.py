@@ -67,6 +67,7 @@ def replaced(scene, upgrader, other, room, target, is_equal=False):
     scene.say_and_hear(upgrader, other, new, "here we are")
     scene.say_and_hear(other, upgrader, new, "so we are")
     scene.alike(new, upgrader, other)
+    scene.alike(room, upgrader, other, silent=[] if is_equal else [other])
     if not is_equal:
         scene.refused(other.request("PUT", f"/rooms/{quoted(room)}/send/m.room.message/late", {"msgtype": "m.text", "body": "?"}))
     scene.refused(upgrader.request("POST", f"/rooms/{quoted(room)}/upgrade", {"new_version": "no such version"}), 400,
