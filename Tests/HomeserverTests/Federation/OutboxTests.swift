@@ -62,6 +62,36 @@ import Testing
         #expect(try await write { try $0.pendingPDUs(for: "b", limit: 9).isEmpty })
     }
 
+    @Test func `what was refused while a server catches up stays, what it got past is sent again`() async throws {
+        func sent() async throws -> Int64? { try await write { try $0.destination("a")?.sentPosition } }
+        func item(_ position: Int64) -> Outbox.PendingPDU { .init(position: position, eventNID: position * 10) }
+        try await write { outbox in
+            for position in 3...6 {
+                try outbox.enqueue(
+                    eventNID: Int64(position * 10), position: Int64(position), roomNID: 1, destinations: ["a"])
+            }
+            try outbox.failed("a", retryAt: 0, keep: 1, keepEDUs: 1)
+        }
+        #expect(try await sent() == 2)
+        // Tried out of its turn, it says nothing of what comes before it.
+        let five = item(5)
+        try await write { try $0.delivered("a", pdus: [five], edus: [], isInOrder: false) }
+        #expect(try await sent() == 2)
+        let (three, four) = (item(3), item(4))
+        try await write { outbox in
+            try outbox.keepRefused("a", [three])
+            try outbox.delivered("a", pdus: [five], edus: [])
+            // The room is entered anew: what was passed by is sent, for nothing else leads to it.
+            try outbox.enqueueAgain([four], roomNID: 1, destination: "a")
+            try outbox.passOver("a", upTo: 4)
+        }
+        #expect(try await sent() == 5)
+        #expect(try await write { try $0.pendingPDUs(for: "a", limit: 9).map(\.position) } == [3, 4])
+        // Whoever has not kept up by then gets the newest of each room from before what it lacks.
+        try await write { try $0.failed("a", retryAt: 0, keep: 1, keepEDUs: 1) }
+        #expect(try await sent() == 2)
+    }
+
     @Test func `whether something of a room still waits for a server is known, also of one that is caught up with`()
         async throws
     {

@@ -145,6 +145,27 @@ import Testing
         #expect(play.refusals.setAside.isEmpty)
     }
 
+    @Test func `before a server is given up something else is tried, and what is alone is given up after a week`() {
+        var refusals = Refusals()
+        for number in 0..<Int64(Refusals.openSuspects) {
+            #expect(!refusals.wantsProbe)
+            #expect(refusals.refused([pdu(number)], withPassing: false, isLasting: true, at: .zero) == .goOn)
+        }
+        #expect(refusals.wantsProbe)
+        refusals.passed([pdu(99)], most: 50)
+        #expect(!refusals.wantsProbe)
+
+        var alone = Refusals()
+        var step = alone.refused([pdu(1)], withPassing: false, isLasting: true, at: .zero)
+        for hours in stride(from: 24, to: 168, by: 24) {
+            #expect(step == .goOn)
+            step = alone.refused([pdu(1)], withPassing: false, isLasting: true, at: .seconds(3_600 * hours))
+        }
+        #expect(step == .goOn)
+        step = alone.refused([pdu(1)], withPassing: false, isLasting: true, at: Refusals.timeToDropAlone)
+        #expect(step == .drop(pdu(1)))
+    }
+
     @Test func `what may be lost is left out for a while after a refusal, before anything is suspected`() {
         var refusals = Refusals()
         #expect(refusals.takesPassing(at: .zero))
