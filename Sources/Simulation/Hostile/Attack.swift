@@ -243,16 +243,16 @@ struct Attack: Sendable {
     }
 
     /// Two events with one id. The first is told as part of an auth chain alone, so it has no place in any timeline; the other
-    /// comes as news, here or in another room. From version 3 on an id is a hash, and this is `contradict`.
+    /// comes as news, here or in another room. Where it comes here, what follows it leads to the first as well: who has that
+    /// may show it. From version 3 on an id is a hash, and this is `contradict`.
     private func giveIDTwice(in other: HostileServer.KnownRoom) async {
         guard room.version.rules.eventIDIsSent, other.version.rules.eventIDIsSent else { return await contradict() }
-        let word = server.world.records.marker("it was told as part of an auth chain alone")
+        let why = "it was told as part of an auth chain alone"
+        let word = other.id == room.id ? "first" : server.world.records.marker(why)
         let content: JSONValue = ["membership": "join", "displayname": .string(word)]
         guard let first = event(.member, user.text, content) else { return }
         server.world.records.giveTwice(first.id)
-        if other.id != room.id {
-            server.world.records.forbid(first.id, in: room.id, "it was told as part of an auth chain alone")
-        }
+        if other.id != room.id { server.world.records.forbid(first.id, in: room.id, why) }
         await tellAuthChain(endingIn: first)
         await server.world.sleep(chance.milliseconds(2_000...20_000))
         let there = Attack(server: server, room: other)
