@@ -164,7 +164,7 @@ def not_exchanged(scene):
         scene.alike(room, host, fellow)
 
 
-@flow("both servers judge invites to addresses, made by hand, alike", quick=True)
+@flow("both servers judge invites to addresses, made by hand, alike")
 def judged(scene):
     """The invite needs no signature of the inviter's server: whoever is in the room may make it, and who gets it must judge.
     Spec: https://spec.matrix.org/v1.19/rooms/v12/#authorisation-rules, 5.4.1"""
