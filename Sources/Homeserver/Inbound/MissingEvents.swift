@@ -64,14 +64,7 @@ struct MissingEvents: Sendable {
     /// Those of some events that are named, and those that these lead to by their auth events.
     static func reached(from names: [EventID], in events: [PDU]) -> [PDU] {
         let byID = Dictionary(events.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
-        var reached: [EventID: PDU] = [:]
-        var open = names
-        while let id = open.popLast() {
-            guard reached[id] == nil, let event = byID[id] else { continue }
-            reached[id] = event
-            open += event.authEvents
-        }
-        return Array(reached.values)
+        return Array(RoomImport.reached(from: names, in: byID, by: \.authEvents).values)
     }
 
     /// One event.

@@ -148,17 +148,16 @@ final class RemoteHistory: RemoteBackfilling {
         try await writer.restore(events, of: known, in: room.id)
         if Set(asked).isSubset(of: byID.keys) {
             // Whoever has all that was asked for tells what that leads to; nothing leads to the rest.
-            byID = Self.reached(from: (gap?.missing ?? []) + asked, in: byID)
+            byID = RoomImport.reached(from: (gap?.missing ?? []) + asked, in: byID, by: \.prevEvents)
         }
         if let gap {
             // What only events that are here lead to is not of this gap. Of the rest not all need be reached: what was
             // rejected is not told.
             let placed = known.values.filter { $0.position != nil }
             for event in placed { byID[event.id] = nil }
-            let ofGap = Self.reached(from: gap.missing + asked, in: byID)
-            for id in Self.reached(from: placed.flatMap(\.pdu.prevEvents), in: byID).keys where ofGap[id] == nil {
-                byID[id] = nil
-            }
+            let ofGap = RoomImport.reached(from: gap.missing + asked, in: byID, by: \.prevEvents)
+            let led = RoomImport.reached(from: placed.flatMap(\.pdu.prevEvents), in: byID, by: \.prevEvents)
+            for id in led.keys where ofGap[id] == nil { byID[id] = nil }
         }
         let history = RoomImport.ordered(byID, by: \.prevEvents).filter { event in
             // Of what is here, what is part of the state finds its place now; all else is where it belongs.
@@ -170,17 +169,5 @@ final class RemoteHistory: RemoteBackfilling {
         for index in judged.indices { judged[index].gapEnd = gap?.end }
         _ = try await writer.append(judged.reversed(), to: room.id)
         return true
-    }
-
-    /// Those of some events that others lead to, one by the other.
-    private static func reached(from starts: [EventID], in events: [EventID: VerifiedPDU]) -> [EventID: VerifiedPDU] {
-        var reached: [EventID: VerifiedPDU] = [:]
-        var open = starts
-        while let id = open.popLast() {
-            guard reached[id] == nil, let event = events[id] else { continue }
-            reached[id] = event
-            open += event.prevEvents
-        }
-        return reached
     }
 }

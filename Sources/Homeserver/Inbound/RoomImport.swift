@@ -107,6 +107,20 @@ struct RoomImport: Sendable {
         return accepted
     }
 
+    /// Those of some events that are named, and those that these lead to. Without recursion, since chains may be long.
+    static func reached<Event>(
+        from names: some Sequence<EventID>, in events: [EventID: Event], by named: (Event) -> [EventID]
+    ) -> [EventID: Event] {
+        var reached: [EventID: Event] = [:]
+        var open = Array(names)
+        while let id = open.popLast() {
+            guard reached[id] == nil, let event = events[id] else { continue }
+            reached[id] = event
+            open += named(event)
+        }
+        return reached
+    }
+
     /// Events so that each comes after its auth events.
     static func inAuthOrder(_ events: [EventID: PDU]) -> [PDU] { ordered(events, by: \.authEvents) }
 

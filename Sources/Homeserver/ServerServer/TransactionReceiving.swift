@@ -52,10 +52,10 @@ struct TransactionReceiving: RouteGroup {
         guard pdus.count <= Self.maximumPDUs, edus.count <= Self.maximumEDUs else {
             throw MatrixError(.tooLarge, "At most \(Self.maximumPDUs) PDUs and \(Self.maximumEDUs) EDUs", status: 400)
         }
-        let fits = try await places(for: pdus, from: origin)
+        let places = try await places(for: pdus, from: origin)
         // EDUs first: keys are there before what they open, and if this server ends here, the transaction comes again.
         for edu in edus { try await take(edu, from: origin) }
-        let (taken, results) = try await check(pdus, fits, from: origin)
+        let (taken, results) = try await check(pdus, places)
         let now = environment.clock.now()
         let rows = taken.map {
             (
@@ -87,26 +87,37 @@ struct TransactionReceiving: RouteGroup {
 
     /// Whether each PDU of a transaction finds a place among what waits of its server in its room, so that what cannot be judged
     /// in one room neither keeps other servers out of it nor its own server out of others.
-    private func places(for pdus: [JSONView], from origin: ServerName) async throws -> [Bool] {
+    private func places(for pdus: [JSONView], from origin: ServerName) async throws -> [Place] {
         let limit = environment.configuration.limits.stagedPerOriginInRoom
         let rooms = pdus.map { $0["room_id"]?.string }
         let names = Array(Set(rooms.compactMap { $0 }))
         let shares = try await environment.database.read { try InboundStaging($0).shares(of: origin.text, in: names) }
-        var places: [String: Int] = [:]
+        var places: [String: Place] = [:]
+        var left: [String: Int] = [:]
         for name in names {
             let share = shares[name] ?? .init()
-            places[name] = min(limit, Self.stagedOfStrangers) - share.held - share.fresh
-            if let id = try? RoomID(name), let record = try await reader.record(id),
-                try await reader.joinedServers(record).contains(origin)
-            {
-                places[name] = limit - share.held
-            }
+            left[name] = min(limit, Self.stagedOfStrangers) - share.held - share.fresh
+            guard let id = try? RoomID(name), let record = try await reader.record(id) else { continue }
+            let servers = try await reader.joinedServers(record)
+            if servers.contains(origin) { left[name] = limit - share.held }
+            guard servers.contains(environment.serverName) else { continue }
+            places[name] = Place(record: record, isAllowed: try await reader.allows(origin, in: record), fits: true)
         }
         return rooms.map { room in
-            guard let room, let left = places[room] else { return true }
-            places[room] = left - 1
-            return left > 0
+            guard let room, var place = places[room] else { return Place() }
+            place.fits = left[room, default: 0] > 0
+            left[room, default: 0] -= 1
+            return place
         }
+    }
+
+    /// What a PDU comes to, read once for all of a transaction.
+    private struct Place: Sendable {
+        /// The room, where users of ours are in it.
+        var record: RoomRecord?
+        /// Whether the room's access list lets the server in.
+        var isAllowed = false
+        var fits = false
     }
 
     /// Takes an EDU in. A bad one concerns itself alone; but if the database is out of order, all must come again.
@@ -122,12 +133,12 @@ struct TransactionReceiving: RouteGroup {
 
     /// Checks PDUs, several at once, since keys may have to be fetched. The good ones are in their order.
     private func check(
-        _ pdus: [JSONView], _ fits: [Bool], from origin: ServerName
+        _ pdus: [JSONView], _ places: [Place]
     ) async throws -> (taken: [VerifiedPDU], results: [String: JSONValue]) {
         let checked = try await withThrowingTaskGroup(of: (Int, EventID?, Result).self) { group in
-            for (index, (view, fits)) in zip(pdus, fits).enumerated() {
+            for (index, (view, place)) in zip(pdus, places).enumerated() {
                 group.addTask {
-                    let (id, result) = try await check(view, fits, from: origin)
+                    let (id, result) = try await check(view, place)
                     return (index, id, result)
                 }
             }
@@ -149,20 +160,17 @@ struct TransactionReceiving: RouteGroup {
     }
 
     /// Format, size, access list, place and signatures.
-    private func check(_ view: JSONView, _ fits: Bool, from origin: ServerName) async throws -> (EventID?, Result) {
+    private func check(_ view: JSONView, _ place: Place) async throws -> (EventID?, Result) {
         guard let room = view["room_id"]?.string.flatMap({ try? RoomID($0) }) else { return (nil, .ignored) }
-        let record = try await reader.record(room)
-        guard let record, try await reader.joinedServers(record).contains(environment.serverName) else {
-            return try await withdrawInvite(view, room)
-        }
+        guard let record = place.record else { return try await withdrawInvite(view, room) }
         let pdu: PDU
         do { pdu = try PDU(parsing: view, version: record.version) } catch {
             return (view["event_id"]?.string.flatMap { try? EventID($0) }, .refused(error.rule))
         }
-        guard try await reader.allows(origin, in: record) else {
+        guard place.isAllowed else {
             return (pdu.id, .refused("The room's access list forbids this server"))
         }
-        guard fits else { return (pdu.id, .refused("Too many events of this server wait in the room")) }
+        guard place.fits else { return (pdu.id, .refused("Too many events of this server wait in the room")) }
         do { return (pdu.id, .taken(try await verification.verified(pdu))) } catch {
             return (pdu.id, .refused(error.reason))
         }
