@@ -141,6 +141,28 @@ import Testing
         }
     }
 
+    @Test func `of all too much in a room who is not in it loses first, though it sent less`() async throws {
+        try await HostileServerTests.play("11", { $0.limits.stagedPerRoom = 8 }) { scene in
+            let stranger = try HandmadeServer("stranger.test", on: scene.servers.network)
+            let ghost = try scene.message("ghost")
+            let events = try (0..<3).map { number in
+                try stranger.event(
+                    "m.room.message", by: try UserID("@nobody:stranger.test"), ["body": "\(number)"], in: scene.room,
+                    version: scene.version, after: [scene.join], auth: scene.authorizing() + [ghost])
+            }
+            #expect(try await refused(events, by: stranger, scene).isEmpty)
+            #expect(try await refused(try lost(6, scene), by: scene.evil, scene).isEmpty)
+            func left(_ server: String) async throws -> Int? {
+                let share = try await scene.servers.a.environment.database.read {
+                    try InboundStaging($0).shares(of: server, in: [scene.room.text])[scene.room.text]
+                }
+                return share.map { $0.held + $0.fresh }
+            }
+            #expect(try await left("stranger.test") == 2)
+            #expect(try await left("evil.test") == 6)
+        }
+    }
+
     @Test func `who sent much that must be fetched for holds up nobody by more than a turn`() async throws {
         try await HostileServerTests.play("11") { scene in
             let good = try await Guest("good.test", scene)

@@ -79,6 +79,13 @@ import Testing
             try Self.stage(staging, "$event", by: "relay")
             let third = try Self.waiting(staging)
             #expect(third.map(\.origin) == ["own"] && third.map(\.nid) == [first.nid])
+            // Whoever gives up what it tried with another gives up nothing of this.
+            try staging.giveUp(second)
+            try staging.postpone(second, until: 9_000, others: 0)
+            #expect(try Self.waiting(staging).map(\.tries) == [0])
+            #expect(try staging.staged(in: Self.slow, now: 10, limit: 1, sealer: .plain).count == 1)
+            try staging.giveUp(try #require(third.first))
+            #expect(try Self.waiting(staging).isEmpty)
         }
     }
 }
