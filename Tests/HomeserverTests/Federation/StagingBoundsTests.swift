@@ -8,7 +8,7 @@ import SQLDatabase
 import Testing
 
 /// How much of what cannot be judged waits, of whom, and whom that holds up.
-@Suite("Bounds of what waits to be judged") struct StagingBoundsTests {
+@Suite("Bounds of what waits to be judged", .serialized) struct StagingBoundsTests {
     private typealias Scene = HostileServerTests.Scene
 
     /// Another server played by the test, with a user in the room.
