@@ -26,10 +26,11 @@ struct MissingEvents: Sendable {
         self.verification = verification
     }
 
-    /// The same, asking only for so long: whoever answers slowly holds up no more than that.
+    /// The same, asking only for so long, and no longer than before: whoever answers slowly holds up no more than that.
     func within(_ time: Duration) -> MissingEvents {
         var limited = self
-        limited.deadline = environment.clock.monotonic() + time
+        let end = environment.clock.monotonic() + time
+        limited.deadline = deadline.map { min($0, end) } ?? end
         return limited
     }
 
@@ -77,10 +78,17 @@ struct MissingEvents: Sendable {
 
     /// Single events, several at once: those that could be had.
     func events(_ ids: [EventID], room: RoomID, version: RoomVersion, from server: ServerName) async -> [VerifiedPDU] {
+        await events(ids.map { ($0, server) }, room: room, version: version)
+    }
+
+    /// Single events, each of its own server, several at once: those that could be had.
+    func events(
+        _ wanted: [(id: EventID, server: ServerName)], room: RoomID, version: RoomVersion
+    ) async -> [VerifiedPDU] {
         await withTaskGroup(of: VerifiedPDU?.self) { group in
-            var rest = ids[...]
+            var rest = wanted[...]
             func start() {
-                guard let id = rest.popFirst() else { return }
+                guard let (id, server) = rest.popFirst() else { return }
                 group.addTask { await event(id, room: room, version: version, from: server) }
             }
             for _ in 0..<Self.width { start() }
@@ -93,18 +101,21 @@ struct MissingEvents: Sendable {
         }
     }
 
-    /// The state before an event, as ids: those of the state and those of its auth chain.
+    /// The state before an event, as ids, each once: those of the state and those of its auth chain. Nil when it was not told, or
+    /// more of it than the operator lets: a part of a state would let this server judge otherwise than all others.
     func stateIDs(before event: PDU, from server: ServerName) async -> (state: [EventID], auth: [EventID])? {
         let call = APICall(
             .getRoomStateIds, ["roomId": event.roomID.text], query: [("event_id", event.id.text)])
         guard let answer = await ask(call, server) else { return nil }
-        func ids(_ key: String) -> [EventID] {
-            (answer[key]?.elements ?? []).prefix(environment.configuration.limits.stateEventsFetched).compactMap {
-                $0.string.flatMap { try? EventID($0) }
-            }
+        let limit = environment.configuration.limits.stateEventsFetched
+        func ids(_ key: String) -> [EventID]? {
+            let told = answer[key]?.elements ?? []
+            guard told.count <= limit else { return nil }
+            var seen: Set<EventID> = []
+            return told.compactMap { $0.string.flatMap { try? EventID($0) } }.filter { seen.insert($0).inserted }
         }
-        let state = ids("pdu_ids")
-        return state.isEmpty ? nil : (state, ids("auth_chain_ids"))
+        guard let state = ids("pdu_ids"), !state.isEmpty, let auth = ids("auth_chain_ids") else { return nil }
+        return (state, auth)
     }
 
     /// The state before an event with its auth chain, whole; nil when it was not told. Signatures are good: events without

@@ -113,10 +113,11 @@ final class RemoteHistory: RemoteBackfilling {
                     room.id, version: room.version, from: part, limit: min(max(limit, 1), Self.eventsPerRequest),
                     at: server)
                 guard !found.isEmpty else { continue }
+                let whole = try await judgement.whole(found, in: room, toldBy: server, by: missing)
                 let judging = try await HistoryJudging(
                     room, from: server, or: servers.filter { $0 != server }, judgement: judgement,
-                    missing: missing.within(time))
-                if try await write(found, asked: part, in: room, gap, judging) { return true }
+                    missing: self.missing.within(time))
+                if try await write(whole, asked: part, in: room, gap, judging) { return true }
             }
         }
         return false

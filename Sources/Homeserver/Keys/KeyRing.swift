@@ -159,8 +159,8 @@ final class KeyRing: Sendable {
     /// One asks, the others that come meanwhile wait for what it learns. Who waits is not counted by `admit`.
     private func asOne(_ question: Question, _ admit: () async throws -> Void, _ ask: () async -> Void) async throws {
         while true {
-            let isAsked = asking.withLock { $0[question] != nil }
-            guard isAsked || mayAsk(question, noting: false) else { return }
+            // In this order: whoever has the turn notes first that it asks, and leaves when it has.
+            guard mayAsk(question, noting: false) || asking.withLock({ $0[question] != nil }) else { return }
             switch await enter(question, isUnknown: await isUnknown(question.server)) {
             case .refused, .waited(wasAsked: true): return
             case .waited(wasAsked: false): continue

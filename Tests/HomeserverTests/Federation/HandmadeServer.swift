@@ -94,12 +94,13 @@ final class HandmadeServer: HTTPHandler {
     /// An event of a user of this server's, after `prev`.
     func event(
         _ type: String, by sender: UserID, stateKey: String? = nil, _ content: JSONValue, in room: RoomID,
-        version: RoomVersion, after prev: [PDU], auth: [PDU], depth: Int64? = nil
+        version: RoomVersion, after prev: [PDU], auth: [PDU], depth: Int64? = nil, redacts: EventID? = nil
     ) throws -> PDU {
         var hashes: [EventID: [UInt8]] = [:]
         for event in prev + auth { hashes[event.id] = event.referenceHash }
         return try EventDraft(
-            type: EventType(type), sender: sender, stateKey: stateKey, content: content, roomID: room
+            type: EventType(type), sender: sender, stateKey: stateKey, content: content, roomID: room,
+            redacts: redacts
         ).seal(
             version: version, prev: prev.map(\.id), auth: auth.map(\.id),
             depth: depth ?? ((prev.map(\.depth).max() ?? 0) + 1), timestamp: clock.now(), server: name,

@@ -121,6 +121,44 @@ import Testing
         #expect(try await ring.key("ed25519:1", of: far, for: .request) { throw TooMuch() } != nil)
     }
 
+    @Test func `who waited for a question that was not admitted asks it by leave of its own`() async throws {
+        struct TooMuch: Error {}
+        let (ring, far) = (ring, far)
+        let (held, lined, admitted) = (Counter(), Counter(), Counter())
+        let (leave, end) = AsyncStream<Void>.makeStream()
+        try await withThrowingTaskGroup(of: Bool.self) { group in
+            group.addTask {
+                do {
+                    _ = try await ring.key("ed25519:1", of: far, for: .request) {
+                        held.count()
+                        for await _ in leave {}
+                        throw TooMuch()
+                    }
+                    return false
+                } catch is TooMuch { return true }
+            }
+            try await eventually { held.number == 1 }
+            for _ in 0..<50 {
+                group.addTask {
+                    lined.count()
+                    return try await ring.key("ed25519:1", of: far, for: .request) { admitted.count() } != nil
+                }
+            }
+            try await eventually { lined.number == 50 }
+            // Most of them stand in line then; to who comes later the same must happen.
+            for _ in 0..<20 {
+                _ = try await environment.database.read { try Outbox($0).destination("far.test") }
+            }
+            // Nobody asks while another has the turn.
+            #expect(admitted.number == 0 && network.paths.isEmpty)
+            end.finish()
+            for try await isAsItMust in group { #expect(isAsItMust) }
+        }
+        // One of them asked, and the others waited for what it learned.
+        #expect(admitted.number == 1)
+        #expect(network.paths.count == 1)
+    }
+
     @Test func `how many servers an address makes us ask is limited, as one who signs and as one who asks a notary`()
         async throws
     {

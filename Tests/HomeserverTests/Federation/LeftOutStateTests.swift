@@ -84,6 +84,41 @@ import Testing
         }
     }
 
+    @Test func `a room that lacks more than is noted is known in part after many tries in vain`() async throws {
+        try await play("12", joins: false, { $0.limits.stateEventsLeftOut = 1 }) { servers, _, _, room in
+            // So many that they are not told with the join. What cannot be had are Carol and her topic.
+            try await servers.a.fill(room, 60)
+            try await servers.bob.join(room, via: servers.a)
+            let nid = try #require(try await servers.b.reader.record(room)?.nid)
+            func failures() async throws -> Int {
+                try await servers.b.environment.database.read { try PartialRoomStore($0).room(nid)?.failures ?? 0 }
+            }
+            func isPartial() async throws -> Bool { try await servers.b.reader.record(room)?.isPartial == true }
+            var failed = 0
+            while failed < 20 {
+                let before = failed
+                try await servers.askAgain(in: room, at: 0)
+                try await eventually {
+                    if try await failures() > before { return true }
+                    return try await !isPartial()
+                }
+                try #require(try await isPartial(), "after \(before) failures")
+                failed = try await failures()
+            }
+
+            try await servers.askAgain(in: room, at: 0)
+            try await eventually { try await !isPartial() }
+            // The one that is noted is asked for from now on.
+            let noted = try #require(try await servers.leftOut(of: room))
+            #expect(noted.count == 1)
+            servers.network.set()
+            try await servers.askAgain(in: room, at: 0)
+            try await eventually { try await servers.leftOut(of: room) == nil }
+            let state = try await servers.b.state(room)
+            #expect(Set(state.values).isSuperset(of: noted))
+        }
+    }
+
     @Test func `a room told whole of which more is lacking than is noted is not joined`() async throws {
         try await play("12", joins: false, { $0.limits.stateEventsLeftOut = 1 }) { servers, _, carol, room in
             await #expect(throws: MatrixError.self) { try await servers.bob.join(room, via: servers.a) }

@@ -49,7 +49,7 @@ final class LoopNetwork: HTTPClient {
 
 /// A clock that runs fifty times as fast as the world's, so that pauses and polls take no time worth speaking of.
 struct QuickClock: ServerClock {
-    private static let factor = 50
+    static let factor = 50
     /// The same for all, so that events of several servers are in order.
     private static let start = ContinuousClock.now
 

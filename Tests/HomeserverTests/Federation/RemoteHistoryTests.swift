@@ -151,9 +151,7 @@ import Testing
     func `history that the state before it forbids is not shown, and hides nothing that it follows`(
         wasThere: Bool
     ) async throws {
-        try await HostileServerTests.play(
-            "11", { $0.timeouts.backfill = 200_000 }
-        ) { scene in
+        try await HostileServerTests.play("11") { scene in
             let (servers, a) = (scene.servers, scene.servers.a)
             if wasThere {
                 try await servers.bob.join(scene.room, via: a)
@@ -201,7 +199,7 @@ import Testing
 
     @Test(arguments: [false, true])
     func `history that nothing leads to is not taken`(isGap: Bool) async throws {
-        try await HostileServerTests.play("11", { $0.timeouts.backfill = 200_000 }) { scene in
+        try await HostileServerTests.play("11") { scene in
             let (servers, a) = (scene.servers, scene.servers.a)
             let ids = (scene.state + [scene.join]).map { JSONValue.string($0.id.text) }
             scene.evil.answer("/state_ids/", ["pdu_ids": .array(ids), "auth_chain_ids": []])
@@ -235,9 +233,7 @@ import Testing
     }
 
     @Test func `history of which nobody tells the state before it waits until somebody does`() async throws {
-        try await HostileServerTests.play(
-            "11", { $0.timeouts.backfill = 200_000 }
-        ) { scene in
+        try await HostileServerTests.play("11") { scene in
             let behind = try scene.message("behind", after: [scene.message("lost")])
             let news = try scene.message("news", after: [behind])
             scene.evil.answer("/get_missing_events/", ["events": []])

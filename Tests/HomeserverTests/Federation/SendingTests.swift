@@ -247,4 +247,37 @@ import Testing
             #expect(!picky.edus.contains("m.typing"))
         }
     }
+
+    @Test func `servers that refuse all that waits for them do not hide one that is there again`() async throws {
+        // So few destinations are looked at together that these would be all of them.
+        try await TwoServers.run({ $0.limits.federationConcurrentDestinations = 1 }) { servers in
+            let network = servers.network
+            let database = servers.a.environment.database
+            func enqueue(_ text: String, for name: String) async throws {
+                let edu: JSONValue = ["edu_type": "m.direct_to_device", "content": ["text": .string(text)]]
+                try await database.write {
+                    try Outbox($0).enqueueEDU(
+                        edu.serialized(), to: name, dedupeKey: nil, now: 1_700_000_000_000, sealer: .plain)
+                }
+            }
+            let names = ["full0.test", "full1.test", "full2.test"]
+            let full = try names.map { try PickyServer(HandmadeServer($0, on: network), on: network) }
+            let away = try PickyServer(HandmadeServer("away.test", on: network), on: network)
+            for name in names { try await enqueue("poison", for: name) }
+            try await eventually { full.allSatisfy { !$0.refused.isEmpty } }
+
+            network.set { $0.host == "away.test" ? .unreachable : .delivered }
+            try await enqueue("late", for: "away.test")
+            try await eventually {
+                try await database.read { try Outbox($0).destination("away.test")?.failures ?? 0 } > 0
+            }
+            // Nobody says that it is back: it is found by looking, after those that did not fail.
+            network.set()
+            try await eventually { away.messages == ["late"] }
+
+            // Nor are they forgotten themselves.
+            for server in full { server.refuse { _ in nil } }
+            try await eventually { full.allSatisfy { $0.messages == ["poison"] } }
+        }
+    }
 }

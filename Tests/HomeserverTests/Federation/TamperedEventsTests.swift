@@ -231,6 +231,49 @@ import Testing
         func body(_ id: EventID) async throws -> String? {
             try await scene.judged(id).pdu.content["body"]?.string
         }
+
+        /// The user's membership with a name.
+        func named(_ name: String, after prev: PDU) throws -> PDU {
+            let auth = scene.authorizing([.create, .powerLevels, .joinRules]).filter { $0.id != scene.join.id }
+            return try honest.event(
+                "m.room.member", by: user, stateKey: user.text,
+                ["membership": "join", "displayname": .string(name)], in: scene.room, version: scene.version,
+                after: [prev], auth: auth + [prev])
+        }
+
+        /// The name in it as it is known.
+        func knownName() async throws -> String? {
+            try await scene.servers.a.reader.membership(of: user, in: scene.room)?.displayName
+        }
+
+        /// Has the other server pass on an event without its words.
+        func passOnStripped(_ event: PDU) async throws {
+            let answer = try await scene.evil.send([event.redacted().canonicalJSON], to: scene.servers.a)
+            #expect(answer.body["pdus"]?[event.id.text]?.members.isEmpty == true)
+        }
+
+        /// Has its own server tell of a message before another, which the other server passes on without its words and
+        /// without a word of what it follows: so it is judged on the turn of the former.
+        func passOnStripped(_ event: PDU, after before: PDU) async throws {
+            honest.answer("/get_missing_events/", ["events": [JSONValue(before.document.root)]])
+            try await passOnStripped(event)
+            _ = try await scene.judged(event.id)
+            let asked = scene.servers.network.paths.filter { $0.contains("/get_missing_events/") }
+            #expect(asked.map { $0.hasPrefix("honest.test") } == [false, true])
+        }
+
+        /// Has its own server give an event whole.
+        func keep(_ event: PDU) {
+            honest.answer(
+                "/event/\(percent(event.id.text))",
+                ["origin": "honest.test", "origin_server_ts": 1, "pdus": [JSONValue(event.document.root)]])
+        }
+
+        /// How often its own server was asked for an event.
+        func asked(for event: PDU) -> Int {
+            let path = "/event/\(percent(event.id.text))"
+            return scene.servers.network.paths.count { $0.hasPrefix("honest.test") && $0.contains(path) }
+        }
     }
 
     @Test(arguments: ["1", "11"])
@@ -239,11 +282,7 @@ import Testing
             let relay = try await Relay(scene)
             let one = try relay.message("one")
             let two = try relay.message("two", after: one)
-            for event in [one, two] {
-                relay.honest.answer(
-                    "/event/\(percent(event.id.text))",
-                    ["origin": "honest.test", "origin_server_ts": 1, "pdus": [JSONValue(event.document.root)]])
-            }
+            for event in [one, two] { relay.keep(event) }
             try await relay.passOn([one, two])
             #expect(try await relay.body(one.id) == "one")
             #expect(try await relay.body(two.id) == "two")
@@ -305,6 +344,185 @@ import Testing
             try await relay.honest.send([named.canonicalJSON], to: scene.servers.a)
             try await scene.settled()
             #expect(try await name() == "Hannah")
+        }
+    }
+
+    @Test(arguments: ["1", "11"])
+    func `words that were taken from what fills a gap are asked for, unless a redaction took them`(
+        _ version: String
+    ) async throws {
+        try await HostileServerTests.play(version) { scene in
+            let relay = try await Relay(scene)
+            let power = scene.authorizing().filter { $0.id != scene.join.id }
+            func redaction(of event: PDU, by server: HandmadeServer, _ user: UserID, _ join: PDU) throws -> PDU {
+                try server.event(
+                    "m.room.redaction", by: user, [:], in: scene.room, version: scene.version, after: [event],
+                    auth: power + [join], redacts: event.id)
+            }
+            let said = try relay.message("as it was")
+            // Mallory may redact nothing of others.
+            let vain = try redaction(of: said, by: scene.evil, scene.mallory, scene.join)
+            let gone = try relay.message("as it was once", after: vain)
+            let redaction = try redaction(of: gone, by: relay.honest, relay.user, relay.join)
+            let news = try scene.message("news", after: [redaction])
+            for event in [said, gone] { relay.keep(event) }
+            let told = try [said.redacted(), vain, gone.redacted(), redaction]
+            scene.evil.answer("/get_missing_events/", ["events": .array(told.map { JSONValue($0.document.root) })])
+            try await scene.evil.send([news.canonicalJSON], to: scene.servers.a)
+            _ = try await scene.judged(news.id)
+            #expect(try await scene.servers.a.messages(scene.room) == ["as it was", "news"])
+            #expect(try await scene.servers.a.event(gone.id)?.redactedBy == redaction.id)
+            #expect(relay.asked(for: said) == 1)
+            // In version 1 whether a redaction takes effect shows when it is judged.
+            #expect(relay.asked(for: gone) == (version == "1" ? 1 : 0))
+        }
+    }
+
+    @Test(arguments: ["1", "11"])
+    func `words that were taken from history are asked for`(_ version: String) async throws {
+        try await HostileServerTests.play(version) { scene in
+            let relay = try await Relay(scene)
+            let said = try relay.message("as it was")
+            let news = try scene.message("news", after: [said])
+            relay.keep(said)
+            let ids = (scene.state + [scene.join]).map { JSONValue.string($0.id.text) }
+            scene.evil.answer("/state_ids/", ["pdu_ids": .array(ids), "auth_chain_ids": []])
+            scene.evil.answer("/get_missing_events/", ["events": []])
+            scene.evil.answer(
+                "/backfill/",
+                [
+                    "origin": "evil.test", "origin_server_ts": 1,
+                    "pdus": [JSONValue(try said.redacted().document.root)],
+                ])
+            try await scene.evil.send([news.canonicalJSON], to: scene.servers.a)
+            _ = try await scene.judged(news.id)
+            let room = percent(scene.room.text)
+            try await eventually {
+                try await scene.servers.alice.ask(.get, "/_matrix/client/v3/rooms/\(room)/messages?dir=b&limit=10")
+                return try await scene.servers.a.event(said.id)?.position != nil
+            }
+            #expect(try await scene.servers.a.messages(scene.room) == ["as it was", "news"])
+        }
+    }
+
+    @Test(arguments: ["1", "11"])
+    func `a name of which a state told nothing is known when the membership comes without it`(
+        _ version: String
+    ) async throws {
+        try await HostileServerTests.play(version) { scene in
+            let relay = try await Relay(scene)
+            let named = try relay.named("Hannah", after: relay.join)
+            let auth = scene.authorizing().filter { $0.id != scene.join.id }
+            let message = try relay.honest.event(
+                "m.room.message", by: relay.user, ["body": "x"], in: scene.room, version: scene.version,
+                after: [relay.join], auth: auth + [named])
+            let chain = try scene.state + [relay.join, named.redacted()]
+            scene.evil.answer("/event_auth/", ["auth_chain": .array(chain.map { JSONValue($0.document.root) })])
+            try await scene.evil.send([message.canonicalJSON], to: scene.servers.a)
+            _ = try await scene.judged(message.id)
+            #expect(try await scene.servers.a.event(named.id)?.flags == .outlier)
+            relay.keep(named)
+            try await relay.passOnStripped(named)
+            _ = try await scene.judged(named.id)
+            #expect(try await relay.knownName() == "Hannah")
+        }
+    }
+
+    @Test(arguments: ["1", "11"])
+    func `words that were taken from an event on its way are asked for once more when it is tried again`(
+        _ version: String
+    ) async throws {
+        try await HostileServerTests.play(version) { scene in
+            let relay = try await Relay(scene)
+            let before = try relay.message("before")
+            let event = try relay.message("as it was", after: before)
+            relay.honest.answer(
+                "/event/\(percent(event.id.text))",
+                ["origin": "honest.test", "origin_server_ts": 1, "pdus": [JSONValue(event.document.root)]], refusing: 1)
+            try await relay.passOnStripped(event, after: before)
+            #expect(try await relay.body(event.id) == "as it was")
+            #expect(try await scene.servers.a.messages(scene.room) == ["before", "as it was"])
+            #expect(relay.asked(for: event) == 2)
+        }
+    }
+
+    @Test(arguments: ["1", "11"])
+    func `an event whose words not even its own server has is taken without them`(_ version: String) async throws {
+        try await HostileServerTests.play(version) { scene in
+            let relay = try await Relay(scene)
+            let before = try relay.message("before")
+            let event = try relay.message("as it was", after: before)
+            try await relay.passOnStripped(event, after: before)
+            #expect(try await scene.judged(event.id).flags == [])
+            #expect(try await relay.body(event.id) == nil)
+            #expect(try await scene.servers.a.messages(scene.room) == ["before"])
+            #expect(relay.asked(for: event) == 2)
+            // What follows it is judged as ever.
+            let next = try relay.message("next", after: event)
+            try await relay.honest.send([next.canonicalJSON], to: scene.servers.a)
+            #expect(try await scene.judged(next.id).flags == [])
+        }
+    }
+
+    @Test(arguments: ["1", "11"])
+    func `a name that was taken from a membership on its way comes back with an auth chain`(
+        _ version: String
+    ) async throws {
+        try await HostileServerTests.play(version) { scene in
+            let relay = try await Relay(scene)
+            let named = try relay.named("Hannah", after: relay.join)
+            try await relay.passOnStripped(named)
+            _ = try await scene.judged(named.id)
+            #expect(try await relay.knownName() == nil)
+
+            // What she says next names a later membership, which leads to that one.
+            let later = try relay.named("Hannah B.", after: named)
+            let message = try relay.honest.event(
+                "m.room.message", by: relay.user, ["body": "x"], in: scene.room, version: scene.version,
+                after: [named], auth: scene.authorizing().filter { $0.id != scene.join.id } + [later])
+            let chain = scene.state + [relay.join, named, later]
+            relay.honest.answer("/event_auth/", ["auth_chain": .array(chain.map { JSONValue($0.document.root) })])
+            try await relay.honest.send([message.canonicalJSON], to: scene.servers.a)
+            #expect(try await scene.judged(message.id).flags == [])
+            #expect(try await scene.servers.a.event(later.id)?.flags == .outlier)
+            #expect(try await relay.knownName() == "Hannah")
+            #expect(relay.asked(for: named) == 1)
+        }
+    }
+
+    @Test(arguments: ["1", "11"])
+    func `words that were taken from state on its way come back when the room is joined again`(
+        _ version: String
+    ) async throws {
+        try await TwoServers.run { servers in
+            let honest = try HandmadeServer("honest.test", on: servers.network)
+            let evil = try HandmadeServer("evil.test", on: servers.network)
+            let hannah = try UserID("@hannah:honest.test")
+            let room = try await servers.sharedRoom(version, ["power_level_content_override": ["state_default": 0]])
+            let (join, state) = try await honest.join(hannah, room, on: servers.a)
+            try await eventually { try await servers.b.membership(hannah, room) == .join }
+            let auth = state.filter { [.create, .powerLevels].contains($0.type) && $0.stateKey == "" } + [join]
+            let topic = try honest.event(
+                "m.room.topic", by: hannah, stateKey: "", ["topic": "as it was"], in: room, version: join.version,
+                after: [join], auth: auth)
+            func told(_ server: TestHomeserver) async throws -> String? {
+                try await eventually { try await server.state(room)[StateKey(.topic, "")] == topic.id }
+                return try await server.event(topic.id)?.pdu.content["topic"]?.string
+            }
+            try await honest.send([topic.canonicalJSON], to: servers.a)
+            #expect(try await told(servers.a) == "as it was")
+            try await evil.send([topic.redacted().canonicalJSON], to: servers.b)
+            #expect(try await told(servers.b) == nil)
+
+            try await servers.bob.act("leave", room)
+            try await eventually { try await servers.a.membership(servers.bob.user, room) == .leave }
+            #expect(try await told(servers.b) == nil)
+            try await eventually {
+                try? await servers.bob.join(room, via: servers.a)
+                return try await servers.b.membership(servers.bob.user, room) == .join
+            }
+            #expect(try await told(servers.b) == "as it was")
+            try await servers.agree(room)
         }
     }
 

@@ -30,6 +30,10 @@ struct TestHomeserver: Sendable {
         configuration.registration.passwordHashCost = "minimum"
         configuration.rateLimits.isEnabled = false
         configuration.metricsEnabled = false
+        // On the tests' clock these would be over in the blink of a busy machine.
+        for time in [\HomeserverConfiguration.Timeouts.keyFetch, \.missingEvents, \.backfill] {
+            configuration.timeouts[keyPath: time] *= Int64(QuickClock.factor)
+        }
         configure(&configuration)
         let database = if let database { database } else { try SQLiteDatabase.inMemory() as any Database }
         try await Instance.migrate(database)
