@@ -14,10 +14,9 @@ final class InlineSQLite: Database {
     func read<R: Sendable>(_ work: @escaping @Sendable (any SQLConnection) throws -> R) async throws -> R {
         try await PendingWork.wait(for: work) { pending in
             self.use(pending) { connection in
-                // Elsewhere readers have connections that cannot write.
-                _ = try? connection.execute("PRAGMA query_only = 1")
+                connection.refusesWrites = true
                 connection.read(pending)
-                _ = try? connection.execute("PRAGMA query_only = 0")
+                connection.refusesWrites = false
             }
         }
     }

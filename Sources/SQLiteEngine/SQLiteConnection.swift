@@ -12,6 +12,8 @@ final class SQLiteConnection: SQLConnection {
     private(set) var pendingNotifications: [String] = []
     /// Whether statements come from a closure: then none may run once SQLite has ended the transaction by itself.
     var isRunningClosure = false
+    /// Whether it stands for one that was opened to read. `PRAGMA query_only` would have all statements prepared anew.
+    var refusesWrites = false
     private let queue: DatabaseQueue
     private var database: GRDB.Database?
     private var statements = StatementCache<Statement>(limit: SQLLimits.preparedStatements)
@@ -133,6 +135,9 @@ final class SQLiteConnection: SQLConnection {
             throw SQLDatabase.DatabaseError(.other, "SQLite has ended the transaction upon an earlier error")
         }
         let statement = try prepared(sql.text).sqliteStatement
+        guard !refusesWrites || sqlite3_stmt_readonly(statement) != 0 else {
+            throw SQLDatabase.DatabaseError(.misuse, "a statement that writes, in a read")
+        }
         defer {
             sqlite3_reset(statement)
             sqlite3_clear_bindings(statement)
