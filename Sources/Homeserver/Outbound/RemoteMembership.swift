@@ -23,11 +23,26 @@ struct RemoteMembership: RemoteJoining {
     let judgement: PDUJudgement
     /// Told of a room that was joined without its members.
     let joinedInPart: @Sendable () -> Void
+    /// Told of a room that is being joined no more: what was sent for it meanwhile can be judged.
+    let endedJoin: @Sendable (RoomID) -> Void
 
     // MARK: Joining
 
     func join(
         _ room: RoomID, as user: UserID, content: JSONValue, via servers: [ServerName]
+    ) async throws(MatrixError) -> RoomID {
+        do throws(MatrixError) {
+            let joined = try await joinByOne(of: servers, room, user, content)
+            await endJoin(room, user)
+            return joined
+        } catch {
+            await endJoin(room, user)
+            throw error
+        }
+    }
+
+    private func joinByOne(
+        of servers: [ServerName], _ room: RoomID, _ user: UserID, _ content: JSONValue
     ) async throws(MatrixError) -> RoomID {
         // Where state is resolved by version 1, depth decides; the join must come after a leave of ours that the
         // resident has not heard of yet.
@@ -38,8 +53,9 @@ struct RemoteMembership: RemoteJoining {
             try await checkEndIsKnown(before: event, at: server)
             let known = try await extremities(before: event, at: server)
             // What was there is merged with a whole state only; where users of ours are in the room, none is taken in.
-            var mayOmitMembers = known.loose.isEmpty
-            if !mayOmitMembers { mayOmitMembers = try await isHere(room) }
+            let isHere = try await isHere(room)
+            let mayOmitMembers = known.loose.isEmpty || isHere
+            if !isHere { try await beginJoin(room, user, template.version) }
             let answer = try await call(
                 APICall(
                     .sendJoinV2, ["roomId": room.text, "eventId": event.id.text],
@@ -51,6 +67,22 @@ struct RemoteMembership: RemoteJoining {
             try await accept(answer, event, template.version, room, from: server, known)
             return room
         }
+    }
+
+    /// From when a resident is sent the join until the room is here, what servers send for it waits.
+    private func beginJoin(_ room: RoomID, _ user: UserID, _ version: RoomVersion) async throws(MatrixError) {
+        // The join's answer, and as long to take it in.
+        let until = environment.clock.now() + 2 * environment.configuration.timeouts.federationJoin
+        do {
+            try await environment.database.write {
+                try JoiningRooms($0).begin(room, user: user, version: version, until: until)
+            }
+        } catch { throw .unknown }
+    }
+
+    private func endJoin(_ room: RoomID, _ user: UserID) async {
+        try? await environment.database.write { try JoiningRooms($0).end(room, user: user) }
+        endedJoin(room)
     }
 
     /// A resident that the end of a user's membership has not reached yet would have the join beside it, and servers that get

@@ -65,7 +65,8 @@ extension RoomWriter {
                 return (append, record)
             }
             let appended = try await environment.database.groupedWrite { connection in
-                try EventLog(connection, sealer).append(append)
+                try JoiningRooms(connection).end(room)
+                return try EventLog(connection, sealer).append(append)
             }
             var result = record
             result.lastPosition = appended.last ?? record.lastPosition

@@ -91,17 +91,26 @@ struct TransactionReceiving: RouteGroup {
         let limit = environment.configuration.limits.stagedPerOriginInRoom
         let rooms = pdus.map { $0["room_id"]?.string }
         let names = Array(Set(rooms.compactMap { $0 }))
-        let shares = try await environment.database.read { try InboundStaging($0).shares(of: origin.text, in: names) }
+        let now = environment.clock.now()
+        let (shares, joining) = try await environment.database.read { connection in
+            (
+                try InboundStaging(connection).shares(of: origin.text, in: names),
+                try JoiningRooms(connection).versions(of: names, now: now)
+            )
+        }
         var places: [String: Place] = [:]
         var left: [String: Int] = [:]
         for name in names {
             let share = shares[name] ?? .init()
             left[name] = min(limit, Self.stagedOfStrangers) - share.held - share.fresh
+            // Who may send for it is not known before the join is over.
+            if let version = joining[name] { places[name] = Place(version: version, isAllowed: true) }
             guard let id = try? RoomID(name), let record = try await reader.record(id) else { continue }
             let servers = try await reader.joinedServers(record)
             if servers.contains(origin) { left[name] = limit - share.held }
             guard servers.contains(environment.serverName) else { continue }
-            places[name] = Place(record: record, isAllowed: try await reader.allows(origin, in: record), fits: true)
+            places[name] = Place(
+                version: record.version, isHere: true, isAllowed: try await reader.allows(origin, in: record))
         }
         return rooms.map { room in
             guard let room, var place = places[room] else { return Place() }
@@ -113,8 +122,10 @@ struct TransactionReceiving: RouteGroup {
 
     /// What a PDU comes to, read once for all of a transaction.
     private struct Place: Sendable {
-        /// The room, where users of ours are in it.
-        var record: RoomRecord?
+        /// The room's version, where users of ours are in it, or joining it just now.
+        var version: RoomVersion?
+        /// Whether they are in it.
+        var isHere = false
         /// Whether the room's access list lets the server in.
         var isAllowed = false
         var fits = false
@@ -162,9 +173,14 @@ struct TransactionReceiving: RouteGroup {
     /// Format, size, access list, place and signatures.
     private func check(_ view: JSONView, _ place: Place) async throws -> (EventID?, Result) {
         guard let room = view["room_id"]?.string.flatMap({ try? RoomID($0) }) else { return (nil, .ignored) }
-        guard let record = place.record else { return try await withdrawInvite(view, room) }
+        if !place.isHere {
+            // What takes back by which our user joins just now counts for the join too.
+            let withdrawn = try await withdrawInvite(view, room)
+            if place.version == nil { return withdrawn }
+        }
+        guard let version = place.version else { return (nil, .ignored) }
         let pdu: PDU
-        do { pdu = try PDU(parsing: view, version: record.version) } catch {
+        do { pdu = try PDU(parsing: view, version: version) } catch {
             return (view["event_id"]?.string.flatMap { try? EventID($0) }, .refused(error.rule))
         }
         guard place.isAllowed else {

@@ -46,6 +46,8 @@ public struct RoomPurge {
         // The users' own, who may come back.
         "key_backup_keys",
         "purge_jobs", "blocked_rooms",
+        // With the join.
+        "joining_rooms",
         // What users told the operator.
         "reports",
     ]

@@ -26,6 +26,7 @@ public struct Sweeps {
             // One that can be refreshed is kept: its refresh token does not expire.
             "DELETE FROM access_tokens WHERE expires_ts < \(now - 7 * day) AND refresh_hash IS NULL",
             "DELETE FROM room_leases WHERE until < \(now - day)",
+            "DELETE FROM joining_rooms WHERE until < \(now - day)",
             "DELETE FROM typing WHERE until < \(now - day)",
             "DELETE FROM purge_jobs WHERE finished < \(now - 7 * day)",
         ])
