@@ -75,14 +75,13 @@ public struct Instance: Sendable {
                 serverName: environment.serverName, own: ownPolicyServer))
         let missing = MissingEvents(environment: environment, client: client, verification: verification)
         let judgement = PDUJudgement(environment: environment, reader: reader, writer: writer, missing: missing)
-        let staged = StagedEvents(environment, judgement: judgement)
-        self.staged = staged
+        staged = StagedEvents(environment, judgement: judgement)
         let completion = StateCompletion(environment, judgement: judgement)
         self.completion = completion
         let remote = RemoteMembership(
             environment: environment, client: client, verification: verification,
             imports: RoomImport(environment: environment, verification: verification, writer: writer),
-            judgement: judgement, joinedInPart: { completion.notify() }, endedJoin: { staged.notify($0.text) })
+            judgement: judgement, joinedInPart: { completion.notify() })
         let collaborators = RoomCollaborators(remoteJoining: remote, inviteSending: remote)
         let memberships = MembershipEditing(writer: writer, collaborators: collaborators)
         retention = RetentionKeeper(environment: environment, reader: reader, memberships: memberships)
@@ -112,6 +111,7 @@ public struct Instance: Sendable {
 
         // What is new, and who waits for it.
         let authenticator = authenticator
+        let staged = staged
         let indexing = SearchIndexing(environment: environment, rooms: reader)
         self.indexing = indexing
         let summaries = RoomSummaries(rooms: reader)

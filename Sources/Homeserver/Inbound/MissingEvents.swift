@@ -78,17 +78,10 @@ struct MissingEvents: Sendable {
 
     /// Single events, several at once: those that could be had.
     func events(_ ids: [EventID], room: RoomID, version: RoomVersion, from server: ServerName) async -> [VerifiedPDU] {
-        await events(ids.map { ($0, server) }, room: room, version: version)
-    }
-
-    /// Single events, each of its own server, several at once: those that could be had.
-    func events(
-        _ wanted: [(id: EventID, server: ServerName)], room: RoomID, version: RoomVersion
-    ) async -> [VerifiedPDU] {
         await withTaskGroup(of: VerifiedPDU?.self) { group in
-            var rest = wanted[...]
+            var rest = ids[...]
             func start() {
-                guard let (id, server) = rest.popFirst() else { return }
+                guard let id = rest.popFirst() else { return }
                 group.addTask { await event(id, room: room, version: version, from: server) }
             }
             for _ in 0..<Self.width { start() }
@@ -101,8 +94,31 @@ struct MissingEvents: Sendable {
         }
     }
 
+    /// Events as their senders' servers have them: those that could be had. All of these are asked at once, each for one after
+    /// the other, so that none that is slow takes the time of others.
+    func ofSenders(_ events: [VerifiedPDU]) async -> [VerifiedPDU] {
+        let shares = Dictionary(grouping: events, by: \.sender.serverName).sorted { $0.key < $1.key }
+        return await withTaskGroup(of: [VerifiedPDU].self) { group in
+            for (server, events) in shares {
+                group.addTask {
+                    var found: [VerifiedPDU] = []
+                    for event in events {
+                        guard
+                            let told = await self.event(
+                                event.id, room: event.roomID, version: event.version, from: server)
+                        else { continue }
+                        found.append(told)
+                    }
+                    return found
+                }
+            }
+            return await group.reduce(into: []) { $0 += $1 }
+        }
+    }
+
     /// The state before an event, as ids, each once: those of the state and those of its auth chain. Nil when it was not told, or
-    /// more of it than the operator lets: a part of a state would let this server judge otherwise than all others.
+    /// told with what is no id, or more of it than the operator lets: a part of a state would let this server judge otherwise
+    /// than all others.
     func stateIDs(before event: PDU, from server: ServerName) async -> (state: [EventID], auth: [EventID])? {
         let call = APICall(
             .getRoomStateIds, ["roomId": event.roomID.text], query: [("event_id", event.id.text)])
@@ -111,8 +127,10 @@ struct MissingEvents: Sendable {
         func ids(_ key: String) -> [EventID]? {
             let told = answer[key]?.elements ?? []
             guard told.count <= limit else { return nil }
+            let ids = told.compactMap { $0.string.flatMap { try? EventID($0) } }
+            guard ids.count == told.count else { return nil }
             var seen: Set<EventID> = []
-            return told.compactMap { $0.string.flatMap { try? EventID($0) } }.filter { seen.insert($0).inserted }
+            return ids.filter { seen.insert($0).inserted }
         }
         guard let state = ids("pdu_ids"), !state.isEmpty, let auth = ids("auth_chain_ids") else { return nil }
         return (state, auth)

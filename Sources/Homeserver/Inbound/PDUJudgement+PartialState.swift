@@ -59,7 +59,7 @@ extension PDUJudgement {
             let reached = Set(MissingEvents.reached(from: starts, in: events.map(\.pdu)).map(\.id))
             try await keep(events.filter { reached.contains($0.id) }, in: room)
             known = try await stored(told.state)
-            if completeness == .told, known.count < Set(told.state).count,
+            if completeness == .told, known.count < told.state.count,
                 lacking.count <= MissingEvents.stateEventsOneByOne
             {
                 try await keep(
@@ -67,7 +67,7 @@ extension PDUJudgement {
                 known = try await stored(told.state)
             }
             // A state that lacks a member would let this room's server judge otherwise than all others, for good.
-            if completeness == .all, known.count < Set(told.state).count {
+            if completeness == .all, known.count < told.state.count {
                 throw Unjudgeable(reason: "the state before it could not be fetched whole")
             }
         }

@@ -41,10 +41,6 @@ struct PDUJudgement: Sendable {
     private static let gapRounds = 20
     /// Events of ours that are named in asking for earlier events.
     private static let namedExtremities = 50
-    /// The part of the time for missing events that the servers of events' senders may take to give them whole, and how many
-    /// are asked for at once.
-    private static let wholeCopyPart: Int64 = 6
-    private static let wholeCopiesAsked = 50
     /// What was sent less than so many milliseconds ago is taken for news.
     private static let purgedAge: Int64 = 60_000
     /// How often an event is judged when more of its room becomes known meanwhile.
@@ -54,6 +50,8 @@ struct PDUJudgement: Sendable {
     let reader: RoomReader
     let writer: RoomWriter
     let missing: MissingEvents
+    /// When events were asked for that others told without their words.
+    let askedWhole = BoundedCache<EventID, Duration>(budget: 4 << 20)
 
     /// Judges an event and writes it, after those before it. Known events are passed over.
     /// - Parameters:
@@ -76,10 +74,7 @@ struct PDUJudgement: Sendable {
             origin: origin,
             missing: fetches ? missing.within(.milliseconds(environment.configuration.timeouts.missingEvents)) : nil,
             completeness: isTriedAgain ? .all : .whatIsHad)
-        var event = event
-        if wasPassedOn, let whole = try await whole([event], in: room, toldBy: nil, by: source.asked()).first {
-            event = whole
-        }
+        let event = wasPassedOn ? try await whole(event, in: room, by: source.asked()) : event
         let lacking = try await unknown(event.prevEvents, in: room)
         if !lacking.isEmpty {
             let earliest = Set(try await historyEnds(of: room))
@@ -88,54 +83,6 @@ struct PDUJudgement: Sendable {
             }
         }
         try await judgeAndAppend(event, from: source)
-    }
-
-    /// Events as they were sent: where somebody else told copies that are not whole, though nothing that came here redacts
-    /// them, their senders' servers are asked, or whoever passes events on could take the words out of them. A copy itself
-    /// where there is no other.
-    /// - Parameter teller: who told them, and need not be asked for its own once more.
-    func whole(
-        _ events: [VerifiedPDU], in room: RoomRecord, toldBy teller: ServerName?,
-        by missing: @autoclosure () throws -> MissingEvents
-    ) async throws -> [VerifiedPDU] {
-        let stripped = events.filter {
-            let server = $0.sender.serverName
-            return server != teller && server != environment.serverName && !ContentHash.matches($0.pdu)
-        }
-        guard !stripped.isEmpty else { return events }
-        // In versions 1 and 2 whether one takes effect shows only when it is judged.
-        let isJudged = room.version.rules.authorization.redactionsNeedPower
-        let redactions = isJudged ? [:] : Dictionary(grouping: events.map(\.pdu), by: \.redacts)
-        let (stored, lacking) = try await environment.database.read { connection in
-            let log = reader.log(connection)
-            let stored = try log.events(ids: stripped.map(\.id))
-            let keys = [StateKey(.create, ""), StateKey(.powerLevels, "")]
-            let state = RoomState(try reader.state(at: room.state, keys: keys, in: connection).mapValues(\.pdu))
-            let lacking = try stripped.filter { event in
-                if let known = stored[event.id], known.redactedBy != nil || ContentHash.matches(known.pdu) {
-                    return false
-                }
-                let came = try log.pendingRedactions(of: event.id, room: room.nid).map(\.pdu)
-                return !(came + (redactions[event.id] ?? [])).contains {
-                    redactionApplies($0, to: event.pdu) { state }
-                }
-            }
-            return (stored, lacking.prefix(Self.wholeCopiesAsked))
-        }
-        guard !lacking.isEmpty else { return events }
-        let time = Duration.milliseconds(environment.configuration.timeouts.missingEvents / Self.wholeCopyPart)
-        let told = try await missing().within(time).events(
-            lacking.map { ($0.id, $0.sender.serverName) }, room: room.id, version: room.version)
-        let copies = Dictionary(told.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
-        let whole = events.map { event in
-            guard let copy = copies[event.id], ContentHash.matches(copy.pdu), copy.pdu.isCopy(of: event.pdu) else {
-                return event
-            }
-            return copy
-        }
-        // What is here already as part of a state keeps its body else.
-        try await writer.restore(whole, of: stored, in: room.id)
-        return whole
     }
 
     /// Events before which this server has nothing: what comes after them is asked for, not they.
@@ -200,7 +147,7 @@ struct PDUJudgement: Sendable {
             latest = found.values.filter { !open.isDisjoint(with: $0.prevEvents) }.map(\.id)
         }
         let ordered = RoomImport.ordered(found, by: \.prevEvents)
-        for earlier in try await whole(ordered, in: room, toldBy: source.origin, by: missing) {
+        for earlier in try await whole(ordered, in: room, toldBy: source.origin) {
             do {
                 if try await isInLog(earlier) { continue }
                 try await judgeAndAppend(earlier, from: source)

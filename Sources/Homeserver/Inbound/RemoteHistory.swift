@@ -113,7 +113,7 @@ final class RemoteHistory: RemoteBackfilling {
                     room.id, version: room.version, from: part, limit: min(max(limit, 1), Self.eventsPerRequest),
                     at: server)
                 guard !found.isEmpty else { continue }
-                let whole = try await judgement.whole(found, in: room, toldBy: server, by: missing)
+                let whole = try await judgement.whole(found, in: room, toldBy: server)
                 let judging = try await HistoryJudging(
                     room, from: server, or: servers.filter { $0 != server }, judgement: judgement,
                     missing: self.missing.within(time))

@@ -16,6 +16,9 @@ struct RemoteMembership: RemoteJoining {
         var event: JSONView
     }
 
+    /// The part of the time for a transaction that one waits for a join.
+    private static let heldPart: Int64 = 3
+
     let environment: Environment
     let client: FederationClient
     let verification: PDUVerification
@@ -23,26 +26,11 @@ struct RemoteMembership: RemoteJoining {
     let judgement: PDUJudgement
     /// Told of a room that was joined without its members.
     let joinedInPart: @Sendable () -> Void
-    /// Told of a room that is being joined no more: what was sent for it meanwhile can be judged.
-    let endedJoin: @Sendable (RoomID) -> Void
 
     // MARK: Joining
 
     func join(
         _ room: RoomID, as user: UserID, content: JSONValue, via servers: [ServerName]
-    ) async throws(MatrixError) -> RoomID {
-        do throws(MatrixError) {
-            let joined = try await joinByOne(of: servers, room, user, content)
-            await endJoin(room, user)
-            return joined
-        } catch {
-            await endJoin(room, user)
-            throw error
-        }
-    }
-
-    private func joinByOne(
-        of servers: [ServerName], _ room: RoomID, _ user: UserID, _ content: JSONValue
     ) async throws(MatrixError) -> RoomID {
         // Where state is resolved by version 1, depth decides; the join must come after a leave of ours that the
         // resident has not heard of yet.
@@ -52,37 +40,43 @@ struct RemoteMembership: RemoteJoining {
             let event = try finish(template, room, user, "join", content, after: depth)
             try await checkEndIsKnown(before: event, at: server)
             let known = try await extremities(before: event, at: server)
-            // What was there is merged with a whole state only; where users of ours are in the room, none is taken in.
             let isHere = try await isHere(room)
-            let mayOmitMembers = known.loose.isEmpty || isHere
-            if !isHere { try await beginJoin(room, user, template.version) }
-            let answer = try await call(
-                APICall(
-                    .sendJoinV2, ["roomId": room.text, "eventId": event.id.text],
-                    query: [("omit_members", mayOmitMembers ? "true" : "false")], body: JSONValue(event.document.root)),
-                at: server, timeout: environment.configuration.timeouts.federationJoin)
-            guard mayOmitMembers || !Self.omitsMembers(answer) else {
-                throw MatrixError(.unknown, "\(server) left out the room's members unasked", status: 502)
+            let attempt = isHere ? nil : try await beginJoin(room)
+            do throws(MatrixError) {
+                // What was there is merged with a whole state only; where users of ours are in the room, none is taken in.
+                let mayOmitMembers = known.loose.isEmpty || isHere
+                let answer = try await call(
+                    APICall(
+                        .sendJoinV2, ["roomId": room.text, "eventId": event.id.text],
+                        query: [("omit_members", mayOmitMembers ? "true" : "false")],
+                        body: JSONValue(event.document.root)),
+                    at: server, timeout: environment.configuration.timeouts.federationJoin)
+                guard mayOmitMembers || !Self.omitsMembers(answer) else {
+                    throw MatrixError(.unknown, "\(server) left out the room's members unasked", status: 502)
+                }
+                try await accept(answer, event, template.version, room, from: server, known)
+            } catch {
+                await endJoin(room, attempt)
+                throw error
             }
-            try await accept(answer, event, template.version, room, from: server, known)
+            await endJoin(room, attempt)
             return room
         }
     }
 
-    /// From when a resident is sent the join until the room is here, what servers send for it waits.
-    private func beginJoin(_ room: RoomID, _ user: UserID, _ version: RoomVersion) async throws(MatrixError) {
-        // The join's answer, and as long to take it in.
-        let until = environment.clock.now() + 2 * environment.configuration.timeouts.federationJoin
+    /// From when a resident is sent the join until the room is here, what servers send for it waits, a while at most.
+    private func beginJoin(_ room: RoomID) async throws(MatrixError) -> String {
+        let attempt = environment.random.token(16)
+        let until = environment.clock.now() + environment.configuration.timeouts.federationTransaction / Self.heldPart
         do {
-            try await environment.database.write {
-                try JoiningRooms($0).begin(room, user: user, version: version, until: until)
-            }
+            try await environment.database.write { try JoiningRooms($0).begin(room, attempt: attempt, until: until) }
         } catch { throw .unknown }
+        return attempt
     }
 
-    private func endJoin(_ room: RoomID, _ user: UserID) async {
-        try? await environment.database.write { try JoiningRooms($0).end(room, user: user) }
-        endedJoin(room)
+    private func endJoin(_ room: RoomID, _ attempt: String?) async {
+        guard let attempt else { return }
+        try? await environment.database.write { try JoiningRooms($0).end(room, attempt: attempt) }
     }
 
     /// A resident that the end of a user's membership has not reached yet would have the join beside it, and servers that get

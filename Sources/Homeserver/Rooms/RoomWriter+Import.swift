@@ -65,8 +65,7 @@ extension RoomWriter {
                 return (append, record)
             }
             let appended = try await environment.database.groupedWrite { connection in
-                try JoiningRooms(connection).end(room)
-                return try EventLog(connection, sealer).append(append)
+                try EventLog(connection, sealer).append(append)
             }
             var result = record
             result.lastPosition = appended.last ?? record.lastPosition

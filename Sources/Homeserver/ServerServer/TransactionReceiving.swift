@@ -12,6 +12,8 @@ struct TransactionReceiving: RouteGroup {
     /// Events that wait in one room of a server that has nobody there, as far as is known here. There are honest ones: who
     /// has come by another resident, or its removal has not come yet.
     static let stagedOfStrangers = 50
+    /// How often it is looked whether a room is here by now.
+    private static let joinPoll = Duration.milliseconds(100)
 
     let environment: Environment
     let reader: RoomReader
@@ -52,9 +54,10 @@ struct TransactionReceiving: RouteGroup {
         guard pdus.count <= Self.maximumPDUs, edus.count <= Self.maximumEDUs else {
             throw MatrixError(.tooLarge, "At most \(Self.maximumPDUs) PDUs and \(Self.maximumEDUs) EDUs", status: 400)
         }
-        let places = try await places(for: pdus, from: origin)
         // EDUs first: keys are there before what they open, and if this server ends here, the transaction comes again.
         for edu in edus { try await take(edu, from: origin) }
+        try await waitForJoins(of: pdus)
+        let places = try await places(for: pdus, from: origin)
         let (taken, results) = try await check(pdus, places)
         let now = environment.clock.now()
         let rows = taken.map {
@@ -85,32 +88,37 @@ struct TransactionReceiving: RouteGroup {
         return .json(bytes: saved)
     }
 
+    /// Waits while users of ours are joining rooms of the PDUs, a while at most: of what is said there before their state has
+    /// come nothing could be told, and who sent it would not send it again.
+    private func waitForJoins(of pdus: [JSONView]) async throws {
+        let rooms = Array(Set(pdus.compactMap { $0["room_id"]?.string }))
+        guard !rooms.isEmpty else { return }
+        while true {
+            let now = environment.clock.now()
+            guard try await environment.database.read({ try JoiningRooms($0).contains(anyOf: rooms, now: now) }) else {
+                return
+            }
+            try await environment.clock.sleep(for: Self.joinPoll)
+        }
+    }
+
     /// Whether each PDU of a transaction finds a place among what waits of its server in its room, so that what cannot be judged
     /// in one room neither keeps other servers out of it nor its own server out of others.
     private func places(for pdus: [JSONView], from origin: ServerName) async throws -> [Place] {
         let limit = environment.configuration.limits.stagedPerOriginInRoom
         let rooms = pdus.map { $0["room_id"]?.string }
         let names = Array(Set(rooms.compactMap { $0 }))
-        let now = environment.clock.now()
-        let (shares, joining) = try await environment.database.read { connection in
-            (
-                try InboundStaging(connection).shares(of: origin.text, in: names),
-                try JoiningRooms(connection).versions(of: names, now: now)
-            )
-        }
+        let shares = try await environment.database.read { try InboundStaging($0).shares(of: origin.text, in: names) }
         var places: [String: Place] = [:]
         var left: [String: Int] = [:]
         for name in names {
             let share = shares[name] ?? .init()
             left[name] = min(limit, Self.stagedOfStrangers) - share.held - share.fresh
-            // Who may send for it is not known before the join is over.
-            if let version = joining[name] { places[name] = Place(version: version, isAllowed: true) }
             guard let id = try? RoomID(name), let record = try await reader.record(id) else { continue }
             let servers = try await reader.joinedServers(record)
             if servers.contains(origin) { left[name] = limit - share.held }
             guard servers.contains(environment.serverName) else { continue }
-            places[name] = Place(
-                version: record.version, isHere: true, isAllowed: try await reader.allows(origin, in: record))
+            places[name] = Place(record: record, isAllowed: try await reader.allows(origin, in: record), fits: true)
         }
         return rooms.map { room in
             guard let room, var place = places[room] else { return Place() }
@@ -122,10 +130,8 @@ struct TransactionReceiving: RouteGroup {
 
     /// What a PDU comes to, read once for all of a transaction.
     private struct Place: Sendable {
-        /// The room's version, where users of ours are in it, or joining it just now.
-        var version: RoomVersion?
-        /// Whether they are in it.
-        var isHere = false
+        /// The room, where users of ours are in it.
+        var record: RoomRecord?
         /// Whether the room's access list lets the server in.
         var isAllowed = false
         var fits = false
@@ -173,14 +179,9 @@ struct TransactionReceiving: RouteGroup {
     /// Format, size, access list, place and signatures.
     private func check(_ view: JSONView, _ place: Place) async throws -> (EventID?, Result) {
         guard let room = view["room_id"]?.string.flatMap({ try? RoomID($0) }) else { return (nil, .ignored) }
-        if !place.isHere {
-            // What takes back by which our user joins just now counts for the join too.
-            let withdrawn = try await withdrawInvite(view, room)
-            if place.version == nil { return withdrawn }
-        }
-        guard let version = place.version else { return (nil, .ignored) }
+        guard let record = place.record else { return try await withdrawInvite(view, room) }
         let pdu: PDU
-        do { pdu = try PDU(parsing: view, version: version) } catch {
+        do { pdu = try PDU(parsing: view, version: record.version) } catch {
             return (view["event_id"]?.string.flatMap { try? EventID($0) }, .refused(error.rule))
         }
         guard place.isAllowed else {

@@ -161,15 +161,13 @@ public struct InboundStaging {
         return dropped
     }
 
-    /// Lanes in which something may be judged now, the oldest first, without those that another node works on, and of rooms that
-    /// are being joined.
+    /// Lanes in which something may be judged now, the oldest first, without those that another node works on.
     public func lanes(now: Int64, holder: String, limit: Int) throws -> [Lane] {
         try connection.query(
             """
             SELECT s.room_id, s.needs_fetch FROM inbound_staging s WHERE s.not_before <= \(now) AND NOT EXISTS (
                 SELECT 1 FROM room_leases l WHERE l.until > \(now) AND l.holder <> \(holder)
                 AND l.lane = CASE WHEN s.needs_fetch = 1 THEN 'slow ' ELSE '' END || s.room_id)
-            AND NOT EXISTS (SELECT 1 FROM joining_rooms j WHERE j.room_id = s.room_id AND j.until > \(now))
             GROUP BY s.room_id, s.needs_fetch ORDER BY MIN(s.staged_nid) LIMIT \(limit)
             """
         ).map { Lane(roomID: try $0.text(0), fetches: try $0.integer(1) == 1) }
@@ -269,10 +267,9 @@ public struct InboundStaging {
         _ = try connection.execute("DELETE FROM received_transactions WHERE received < \(time)")
     }
 
-    /// Takes or keeps the right to work on a lane. Of a room that is being joined nobody has it.
+    /// Takes or keeps the right to work on a lane.
     public func lease(_ lane: Lane, holder: String, now: Int64, until: Int64) throws -> Bool {
-        guard try JoiningRooms(connection).versions(of: [lane.roomID], now: now).isEmpty else { return false }
-        return try connection.execute(
+        try connection.execute(
             """
             INSERT INTO room_leases (lane, holder, until) VALUES (\(lane.key), \(holder), \(until))
             ON CONFLICT (lane) DO UPDATE SET holder = excluded.holder, until = excluded.until

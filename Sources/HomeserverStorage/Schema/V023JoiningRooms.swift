@@ -4,11 +4,10 @@ internal import SQLDatabase
 enum V023JoiningRooms {
     static func statements(_ dialect: Dialect) -> [SQL] {
         [
-            // until: milliseconds since 1970. A row of a node that died holds up the room's events no longer.
+            // until: milliseconds since 1970.
             """
             CREATE TABLE joining_rooms (
-                room_id TEXT NOT NULL, user_id TEXT NOT NULL, version TEXT NOT NULL, until BIGINT NOT NULL,
-                PRIMARY KEY (room_id, user_id)
+                room_id TEXT NOT NULL, attempt TEXT NOT NULL, until BIGINT NOT NULL, PRIMARY KEY (room_id, attempt)
             )
             """
         ]

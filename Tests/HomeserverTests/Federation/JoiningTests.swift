@@ -5,7 +5,6 @@ import HomeserverStorage
 import MatrixAPI
 import MatrixModel
 import SQLDatabase
-import Synchronization
 import Testing
 
 /// What comes of a room while a server joins it.
@@ -25,11 +24,13 @@ import Testing
         }
     }
 
-    private func waits(_ server: TestHomeserver) async throws -> Bool {
-        try await server.environment.database.read { connection in
-            try !connection.query("SELECT 1 FROM inbound_staging").isEmpty
-                || !connection.query("SELECT 1 FROM joining_rooms").isEmpty
-        }
+    private func isJoining(_ server: TestHomeserver) async throws -> Bool {
+        try await server.environment.database.read { try !$0.query("SELECT 1 FROM joining_rooms").isEmpty }
+    }
+
+    /// How many transactions were sent to Bob's server.
+    private func sends(_ servers: TwoServers) -> Int {
+        servers.network.paths.count { $0.hasPrefix("b.test/_matrix/federation/v1/send/") }
     }
 
     /// Has Alice say something while Bob joins, once the resident has taken him in.
@@ -40,30 +41,32 @@ import Testing
         try await TwoServers.run { servers in
             let room = try await servers.alice.createRoom(version)
             let held = Holding(handler: servers.a.handler) {
+                let before = sends(servers)
                 try await meanwhile(servers, room)
-                // It was sent, and answered.
-                try await eventually {
-                    try await servers.a.environment.database.read {
-                        try $0.query("SELECT 1 FROM outbox WHERE destination = 'b.test'").isEmpty
-                    }
-                }
+                // It was sent, and given time to be answered.
+                try await eventually { sends(servers) > before }
+                try await ContinuousClock().sleep(for: .milliseconds(100))
             }
             servers.network.connect("a.test", held)
             try await test(servers, room)
-            try await eventually { try await !waits(servers.b) }
+            #expect(try await !isJoining(servers.b))
         }
+    }
+
+    private static let say: @Sendable (TwoServers, RoomID) async throws -> Void = { servers, room in
+        try await servers.alice.say("meanwhile", room)
     }
 
     @Test(arguments: ["1", "12"])
     func `what is said before its state has come is there with it`(_ version: String) async throws {
-        try await joining(version, { servers, room in try await servers.alice.say("meanwhile", room) }) { servers, room in
+        try await joining(version, Self.say) { servers, room in
             try await servers.bob.join(room, via: servers.a)
             try await eventually { try await servers.b.messages(room) == ["meanwhile"] }
         }
     }
 
     @Test func `so is what is said while it is joined once more`() async throws {
-        try await joining("12", { servers, room in try await servers.alice.say("meanwhile", room) }) { servers, room in
+        try await joining("12", Self.say) { servers, room in
             try await servers.bob.join(room, via: servers.a)
             try await eventually { try await servers.b.messages(room) == ["meanwhile"] }
             try await servers.bob.act("leave", room)
@@ -82,24 +85,56 @@ import Testing
         }
     }
 
-    @Test func `where the join fails, what was sent meanwhile goes`() async throws {
+    @Test func `where the join fails, what was sent meanwhile is passed over`() async throws {
         try await HostileServerTests.play("12") { scene in
             let (b, bob) = (scene.servers.b, scene.servers.bob)
-            let waited = Mutex(false)
+            let message = try scene.message("meanwhile")
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                // The room's own server fails after it has taken the user in; another has spoken by then.
+                let (taken, take) = AsyncStream<Void>.makeStream()
+                scene.servers.network.connect(
+                    "a.test",
+                    Holding(handler: scene.servers.a.handler, loses: true) {
+                        take.finish()
+                        try await ContinuousClock().sleep(for: .milliseconds(200))
+                    })
+                group.addTask {
+                    for await _ in taken {}
+                    #expect(try await isJoining(b))
+                    let answer = try await scene.evil.send([message.canonicalJSON], to: b)
+                    #expect(try await !isJoining(b))
+                    #expect(answer.status == 200)
+                }
+                await #expect(throws: MatrixError.self) { try await bob.join(scene.room, via: scene.servers.a) }
+                try await group.waitForAll()
+            }
+            #expect(try await b.reader.record(scene.room) == nil)
+            let waits = try await b.environment.database.read {
+                try !$0.query("SELECT 1 FROM inbound_staging").isEmpty
+            }
+            #expect(!waits)
+        }
+    }
+
+    @Test func `who never answers a join holds up what else is sent for a while only`() async throws {
+        try await HostileServerTests.play("12", { $0.timeouts.federationTransaction = 9_000 }) { scene in
+            let (b, bob) = (scene.servers.b, scene.servers.bob)
+            let (over, end) = AsyncStream<Void>.makeStream()
+            let (taken, take) = AsyncStream<Void>.makeStream()
             scene.servers.network.connect(
                 "a.test",
                 Holding(handler: scene.servers.a.handler, loses: true) {
-                    let message = try scene.message("meanwhile")
-                    #expect(try await scene.evil.send([message.canonicalJSON], to: b).status == 200)
-                    let count = try await b.environment.database.read {
-                        try $0.query("SELECT 1 FROM inbound_staging").count
-                    }
-                    waited.withLock { $0 = count == 1 }
+                    take.finish()
+                    for await _ in over {}
                 })
-            await #expect(throws: MatrixError.self) { try await bob.join(scene.room, via: scene.servers.a) }
-            #expect(waited.withLock { $0 })
-            try await eventually { try await !waits(b) }
-            #expect(try await b.reader.record(scene.room) == nil)
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { try? await bob.join(scene.room, via: scene.servers.a) }
+                for await _ in taken {}
+                let message = try scene.message("meanwhile")
+                #expect(try await scene.evil.send([message.canonicalJSON], to: b).status == 200)
+                end.finish()
+                try await group.waitForAll()
+            }
         }
     }
 }

@@ -31,7 +31,9 @@ struct TestHomeserver: Sendable {
         configuration.rateLimits.isEnabled = false
         configuration.metricsEnabled = false
         // On the tests' clock these would be over in the blink of a busy machine.
-        for time in [\HomeserverConfiguration.Timeouts.keyFetch, \.missingEvents, \.backfill] {
+        for time in [
+            \HomeserverConfiguration.Timeouts.keyFetch, \.missingEvents, \.backfill, \.federationTransaction,
+        ] {
             configuration.timeouts[keyPath: time] *= Int64(QuickClock.factor)
         }
         configure(&configuration)
