@@ -221,6 +221,7 @@ public struct HomeserverConfiguration: Sendable {
         public var federationRequest: Int64 = 60_000
         public var federationTransaction: Int64 = 60_000
         public var federationJoin: Int64 = 120_000
+        public var joinHeld: Int64 = 20_000
         public var keyFetch: Int64 = 10_000
         public var uiaSession: Int64 = 15 * 60_000
         public var accessTokenLifetime: Int64 = 60 * 60_000

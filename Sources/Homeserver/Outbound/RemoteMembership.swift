@@ -16,9 +16,6 @@ struct RemoteMembership: RemoteJoining {
         var event: JSONView
     }
 
-    /// The part of the time for a transaction that one waits for a join.
-    private static let heldPart: Int64 = 3
-
     let environment: Environment
     let client: FederationClient
     let verification: PDUVerification
@@ -32,6 +29,20 @@ struct RemoteMembership: RemoteJoining {
     func join(
         _ room: RoomID, as user: UserID, content: JSONValue, via servers: [ServerName]
     ) async throws(MatrixError) -> RoomID {
+        let attempt = environment.random.token(16)
+        do throws(MatrixError) {
+            let joined = try await join(room, as: user, content: content, via: servers, attempt)
+            await endWait(for: room, nil)
+            return joined
+        } catch {
+            await endWait(for: room, attempt)
+            throw error
+        }
+    }
+
+    private func join(
+        _ room: RoomID, as user: UserID, content: JSONValue, via servers: [ServerName], _ attempt: String
+    ) async throws(MatrixError) -> RoomID {
         // Where state is resolved by version 1, depth decides; the join must come after a leave of ours that the
         // resident has not heard of yet.
         let depth = (try? await environment.database.read { try RoomStore($0).room(room)?.depth }) ?? 0
@@ -40,43 +51,37 @@ struct RemoteMembership: RemoteJoining {
             let event = try finish(template, room, user, "join", content, after: depth)
             try await checkEndIsKnown(before: event, at: server)
             let known = try await extremities(before: event, at: server)
+            // What was there is merged with a whole state only; where users of ours are in the room, none is taken in.
             let isHere = try await isHere(room)
-            let attempt = isHere ? nil : try await beginJoin(room)
-            do throws(MatrixError) {
-                // What was there is merged with a whole state only; where users of ours are in the room, none is taken in.
-                let mayOmitMembers = known.loose.isEmpty || isHere
-                let answer = try await call(
-                    APICall(
-                        .sendJoinV2, ["roomId": room.text, "eventId": event.id.text],
-                        query: [("omit_members", mayOmitMembers ? "true" : "false")],
-                        body: JSONValue(event.document.root)),
-                    at: server, timeout: environment.configuration.timeouts.federationJoin)
-                guard mayOmitMembers || !Self.omitsMembers(answer) else {
-                    throw MatrixError(.unknown, "\(server) left out the room's members unasked", status: 502)
-                }
-                try await accept(answer, event, template.version, room, from: server, known)
-            } catch {
-                await endJoin(room, attempt)
-                throw error
+            let mayOmitMembers = known.loose.isEmpty || isHere
+            if !isHere { try await beginWait(for: room, attempt) }
+            let answer = try await call(
+                APICall(
+                    .sendJoinV2, ["roomId": room.text, "eventId": event.id.text],
+                    query: [("omit_members", mayOmitMembers ? "true" : "false")], body: JSONValue(event.document.root)),
+                at: server, timeout: environment.configuration.timeouts.federationJoin)
+            guard mayOmitMembers || !Self.omitsMembers(answer) else {
+                throw MatrixError(.unknown, "\(server) left out the room's members unasked", status: 502)
             }
-            await endJoin(room, attempt)
+            try await accept(answer, event, template.version, room, from: server, known)
             return room
         }
     }
 
     /// From when a resident is sent the join until the room is here, what servers send for it waits, a while at most.
-    private func beginJoin(_ room: RoomID) async throws(MatrixError) -> String {
-        let attempt = environment.random.token(16)
-        let until = environment.clock.now() + environment.configuration.timeouts.federationTransaction / Self.heldPart
+    private func beginWait(for room: RoomID, _ attempt: String) async throws(MatrixError) {
+        let now = environment.clock.now()
+        let until = now + environment.configuration.timeouts.joinHeld
         do {
-            try await environment.database.write { try JoiningRooms($0).begin(room, attempt: attempt, until: until) }
+            try await environment.database.write {
+                try JoiningRooms($0).begin(room, attempt: attempt, now: now, until: until)
+            }
         } catch { throw .unknown }
-        return attempt
     }
 
-    private func endJoin(_ room: RoomID, _ attempt: String?) async {
-        guard let attempt else { return }
-        try? await environment.database.write { try JoiningRooms($0).end(room, attempt: attempt) }
+    private func endWait(for room: RoomID, _ attempt: String?) async {
+        let now = environment.clock.now()
+        try? await environment.database.write { try JoiningRooms($0).end(room, attempt: attempt, now: now) }
     }
 
     /// A resident that the end of a user's membership has not reached yet would have the join beside it, and servers that get

@@ -3,6 +3,7 @@ internal import Logging
 internal import MatrixAPI
 internal import MatrixModel
 internal import SQLDatabase
+internal import Synchronization
 
 /// Takes transactions of other servers in: signatures are checked, events staged, and the answer given; judging follows.
 /// Spec: <https://spec.matrix.org/v1.19/server-server-api/#put_matrixfederationv1sendtxnid>
@@ -12,14 +13,26 @@ struct TransactionReceiving: RouteGroup {
     /// Events that wait in one room of a server that has nobody there, as far as is known here. There are honest ones: who
     /// has come by another resident, or its removal has not come yet.
     static let stagedOfStrangers = 50
-    /// How often it is looked whether a room is here by now.
-    private static let joinPoll = Duration.milliseconds(100)
+    /// How often it is looked whether a join has ended.
+    private static let joinPoll = Duration.milliseconds(200)
 
     let environment: Environment
     let reader: RoomReader
     let verification: PDUVerification
     let staged: StagedEvents
     let edus: EDUIntake
+    private let held = HeldOrigins()
+
+    init(
+        environment: Environment, reader: RoomReader, verification: PDUVerification, staged: StagedEvents,
+        edus: EDUIntake
+    ) {
+        self.environment = environment
+        self.reader = reader
+        self.verification = verification
+        self.staged = staged
+        self.edus = edus
+    }
 
     func register(on router: inout Router) {
         router.onServer(.sendTransaction.taking(.json(maximumBytes: APILimits.transactionBytes))) { request, origin in
@@ -56,7 +69,7 @@ struct TransactionReceiving: RouteGroup {
         }
         // EDUs first: keys are there before what they open, and if this server ends here, the transaction comes again.
         for edu in edus { try await take(edu, from: origin) }
-        try await waitForJoins(of: pdus)
+        try await waitForJoins(of: pdus, from: origin)
         let places = try await places(for: pdus, from: origin)
         let (taken, results) = try await check(pdus, places)
         let now = environment.clock.now()
@@ -89,17 +102,19 @@ struct TransactionReceiving: RouteGroup {
     }
 
     /// Waits while users of ours are joining rooms of the PDUs, a while at most: of what is said there before their state has
-    /// come nothing could be told, and who sent it would not send it again.
-    private func waitForJoins(of pdus: [JSONView]) async throws {
+    /// come nothing could be told, and who sent it would not send it again. One transaction of a server waits at a time.
+    private func waitForJoins(of pdus: [JSONView], from origin: ServerName) async throws {
         let rooms = Array(Set(pdus.compactMap { $0["room_id"]?.string }))
-        guard !rooms.isEmpty else { return }
-        while true {
-            let now = environment.clock.now()
-            guard try await environment.database.read({ try JoiningRooms($0).contains(anyOf: rooms, now: now) }) else {
-                return
-            }
-            try await environment.clock.sleep(for: Self.joinPoll)
-        }
+        let end = environment.clock.monotonic() + .milliseconds(environment.configuration.timeouts.joinHeld)
+        guard !rooms.isEmpty, try await isJoining(rooms), held.enter(origin) else { return }
+        defer { held.leave(origin) }
+        repeat { try await environment.clock.sleep(for: Self.joinPoll) } while
+            try await isJoining(rooms) && environment.clock.monotonic() < end
+    }
+
+    private func isJoining(_ rooms: [String]) async throws -> Bool {
+        let now = environment.clock.now()
+        return try await environment.database.read { try JoiningRooms($0).contains(anyOf: rooms, now: now) }
     }
 
     /// Whether each PDU of a transaction finds a place among what waits of its server in its room, so that what cannot be judged
@@ -218,4 +233,17 @@ struct TransactionReceiving: RouteGroup {
         }
         return (pdu.id, .ignored)
     }
+}
+
+/// The servers of which a transaction waits for a join.
+private final class HeldOrigins: Sendable {
+    private static let maximum = 200
+    private let names = Mutex<Set<ServerName>>([])
+
+    /// Whether a transaction of the server may wait. ``leave(_:)`` follows where it may.
+    func enter(_ name: ServerName) -> Bool {
+        names.withLock { $0.count < Self.maximum && $0.insert(name).inserted }
+    }
+
+    func leave(_ name: ServerName) { names.withLock { _ = $0.remove(name) } }
 }

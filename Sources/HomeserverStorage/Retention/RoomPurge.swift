@@ -46,7 +46,7 @@ public struct RoomPurge {
         // The users' own, who may come back.
         "key_backup_keys",
         "purge_jobs", "blocked_rooms",
-        // With the join.
+        // A day after the join.
         "joining_rooms",
         // What users told the operator.
         "reports",

@@ -79,7 +79,7 @@ public enum TableBounds {
         "inbound_staging": "limits.staged_per_origin, .staged_per_room and .staged_per_origin_in_room; five tries",
         "received_transactions": "timeouts.federation_answers_kept_ms",
         "room_leases": "when given back; of a node that died, a day",
-        "joining_rooms": "when the join ends; of a node that died, a day",
+        "joining_rooms": "a day after the join",
     ]
 
     private static let others = [

@@ -4,12 +4,9 @@ internal import SQLDatabase
 enum V023JoiningRooms {
     static func statements(_ dialect: Dialect) -> [SQL] {
         [
-            // until: milliseconds since 1970.
-            """
-            CREATE TABLE joining_rooms (
-                room_id TEXT NOT NULL, attempt TEXT NOT NULL, until BIGINT NOT NULL, PRIMARY KEY (room_id, attempt)
-            )
-            """
+            // until: what is sent for the room waits so long, milliseconds since 1970.
+            "CREATE TABLE joining_rooms (room_id TEXT PRIMARY KEY, attempt TEXT NOT NULL, until BIGINT NOT NULL)",
+            "CREATE INDEX joining_rooms_until ON joining_rooms (until)",
         ]
     }
 }

@@ -101,6 +101,9 @@ extension ConfigurationCatalogue {
                 "timeouts.federation_transaction_ms", \.timeouts.federationTransaction,
                 "Sending a transaction to another server."),
             milliseconds("timeouts.federation_join_ms", \.timeouts.federationJoin, "Joining by another server."),
+            milliseconds(
+                "timeouts.join_held_ms", \.timeouts.joinHeld,
+                "Transactions of others with what is said in a room wait for a join of it."),
             milliseconds("timeouts.key_fetch_ms", \.timeouts.keyFetch, "Fetching another server's signing keys."),
             milliseconds(
                 "timeouts.key_query_default_ms", \.timeouts.keyQueryDefault,

@@ -32,7 +32,7 @@ struct TestHomeserver: Sendable {
         configuration.metricsEnabled = false
         // On the tests' clock these would be over in the blink of a busy machine.
         for time in [
-            \HomeserverConfiguration.Timeouts.keyFetch, \.missingEvents, \.backfill, \.federationTransaction,
+            \HomeserverConfiguration.Timeouts.keyFetch, \.missingEvents, \.backfill, \.joinHeld,
         ] {
             configuration.timeouts[keyPath: time] *= Int64(QuickClock.factor)
         }
