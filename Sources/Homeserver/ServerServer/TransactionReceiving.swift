@@ -108,8 +108,9 @@ struct TransactionReceiving: RouteGroup {
         let end = environment.clock.monotonic() + .milliseconds(environment.configuration.timeouts.joinHeld)
         guard !rooms.isEmpty, try await isJoining(rooms), held.enter(origin) else { return }
         defer { held.leave(origin) }
-        repeat { try await environment.clock.sleep(for: Self.joinPoll) } while
-            try await isJoining(rooms) && environment.clock.monotonic() < end
+        repeat {
+            try await environment.clock.sleep(for: Self.joinPoll)
+        } while try await isJoining(rooms) && environment.clock.monotonic() < end
     }
 
     private func isJoining(_ rooms: [String]) async throws -> Bool {
