@@ -272,7 +272,8 @@ final class FederationSender: Sendable {
                 let limit = min(refusals.width ?? Self.pdusPerTransaction, Self.pdusPerTransaction)
                 let found =
                     batch.isCatchingUp
-                    ? try outbox.roomsToCatchUp(name, after: state?.sentPosition ?? 0, limit: limit + aside.count)
+                    ? try outbox.missed(
+                        by: name, after: state?.sentPosition ?? 0, limit: limit + aside.count, sealer: sealer)
                     : try outbox.pendingPDUs(for: name, limit: limit + aside.count)
                 batch.pdus = Array(found.filter { !aside.contains($0.item) }.prefix(limit))
                 batch.setAside = found.filter { aside.contains($0.item) }

@@ -40,7 +40,7 @@ public struct Outbox {
 
     private static let destinationsPerRoundTrip = 64
 
-    private let connection: any SQLConnection
+    let connection: any SQLConnection
 
     public init(_ connection: any SQLConnection) { self.connection = connection }
 
@@ -269,19 +269,6 @@ public struct Outbox {
 
     /// What the sealed EDUs of a destination are bound to.
     static func context(_ destination: String) -> String { "edu:" + destination }
-
-    /// The rooms of which a destination that fell behind lacks events, oldest first: the newest event of each.
-    public func roomsToCatchUp(
-        _ destination: String, after position: Int64, limit: Int
-    ) throws -> [PendingPDU] {
-        try connection.query(
-            """
-            SELECT r.position, e.event_nid FROM destination_rooms r
-            JOIN events e ON e.room_nid = r.room_nid AND e.position = r.position
-            WHERE r.destination = \(destination) AND r.position > \(position) ORDER BY r.position LIMIT \(limit)
-            """
-        ).map { PendingPDU(position: try $0.integer(0), eventNID: try $0.integer(1)) }
-    }
 
     /// Whether nothing of a room is on its way any more, but to servers that do not answer.
     public func isSent(room: Int64) throws -> Bool {
