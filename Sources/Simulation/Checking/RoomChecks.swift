@@ -139,7 +139,9 @@ struct RoomChecks: Sendable {
             guard forks.count == view.extremities.count, !forks.isEmpty else { continue }
             let state = try model.resolved(forks)
             for key in Set(state.keys).union(view.state.keys).sorted(by: { $0.description < $1.description })
-            where state[key] != view.state[key] {
+            where state[key] != view.state[key]
+                && twofold.isDisjoint(with: [state[key], view.state[key]].compactMap(\.self))
+            {
                 find(
                     "\(view.server) has for \(key) \(view.state[key]?.text ?? "nothing"), "
                         + "and by the rules it is \(state[key]?.text ?? "nothing")")
