@@ -78,7 +78,8 @@ struct RoomModel {
     func resolved(_ forks: [StateMap]) throws -> StateMap {
         let distinct = Set(forks)
         if distinct.count == 1, let only = distinct.first { return only }
-        let chains = forks.map { authChain(of: $0.values) }
+        // With the events themselves, as servers have it: spec/events-and-rooms.md.
+        let chains = forks.map { authChain(of: $0.values).union($0.values) }
         return try resolve(forks, authDifference: authDifference(of: chains), in: Judged(model: self), by: rules)
     }
 
