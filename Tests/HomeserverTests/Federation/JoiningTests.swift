@@ -5,6 +5,7 @@ import HomeserverStorage
 import MatrixAPI
 import MatrixModel
 import SQLDatabase
+import Synchronization
 import Testing
 
 /// What comes of a room while a server joins it.
@@ -87,6 +88,33 @@ import Testing
         ) { servers, room in
             try? await servers.bob.join(room, via: servers.a)
             try await eventually { try await servers.b.membership(servers.bob.user, room) == .leave }
+        }
+    }
+
+    @Test func `users of one server who join at once are all in`() async throws {
+        try await TwoServers.run { servers in
+            var users = [servers.bob]
+            for name in ["brenda", "bruno", "bea"] { users.append(try await servers.b.register(name)) }
+            let room = try await servers.alice.createRoom("12")
+            let taken = Mutex(0)
+            servers.network.connect(
+                "a.test",
+                Holding(handler: servers.a.handler) { [users] in
+                    // All are answered at the same time.
+                    taken.withLock { $0 += 1 }
+                    try await eventually { taken.withLock { $0 } == users.count }
+                })
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for user in users { group.addTask { try await user.join(room, via: servers.a) } }
+                try await group.waitForAll()
+            }
+            for user in users {
+                #expect(try await servers.a.membership(user.user, room) == .join)
+                #expect(try await servers.b.membership(user.user, room) == .join)
+            }
+            try await servers.alice.say("to all", room)
+            try await eventually { try await servers.b.messages(room) == ["to all"] }
+            try await servers.agree(room)
         }
     }
 
