@@ -23,17 +23,6 @@ struct TransactionReceiving: RouteGroup {
     let edus: EDUIntake
     private let held = HeldOrigins()
 
-    init(
-        environment: Environment, reader: RoomReader, verification: PDUVerification, staged: StagedEvents,
-        edus: EDUIntake
-    ) {
-        self.environment = environment
-        self.reader = reader
-        self.verification = verification
-        self.staged = staged
-        self.edus = edus
-    }
-
     func register(on router: inout Router) {
         router.onServer(.sendTransaction.taking(.json(maximumBytes: APILimits.transactionBytes))) { request, origin in
             try await receive(request, from: origin)

@@ -5,8 +5,7 @@ enum V023JoiningRooms {
     static func statements(_ dialect: Dialect) -> [SQL] {
         [
             // until: what is sent for the room waits so long, milliseconds since 1970.
-            "CREATE TABLE joining_rooms (room_id TEXT PRIMARY KEY, attempt TEXT NOT NULL, until BIGINT NOT NULL)",
-            "CREATE INDEX joining_rooms_until ON joining_rooms (until)",
+            "CREATE TABLE joining_rooms (room_id TEXT PRIMARY KEY, attempt TEXT NOT NULL, until BIGINT NOT NULL)"
         ]
     }
 }
