@@ -166,10 +166,8 @@ final class StagedEvents: Sendable {
                 let record = try await judgement.reader.record(roomID)
             else { return try await remove(staged) }
             let pdu = try VerifiedPDU(staged, version: record.version)
-            // Who passed it on may have nothing more to tell: every second time its sender's own server is asked.
-            let isOwnTurn = !staged.tries.isMultiple(of: 2) && !environment.isLocal(pdu.sender)
             try await judgement.receive(
-                pdu, from: isOwnTurn ? pdu.sender.serverName : origin, fetches: lane.fetches,
+                pdu, from: teller(of: staged, origin, sender: pdu.sender.serverName), fetches: lane.fetches,
                 wasPassedOn: pdu.sender.serverName != origin, isTriedAgain: staged.tries + 1 < Self.tries)
         } catch is CancellationError {
             throw CancellationError()
@@ -192,6 +190,17 @@ final class StagedEvents: Sendable {
             }
         }
         try await remove(staged)
+    }
+
+    /// Who is asked for what an event refers to. Who sent it may have nothing more to tell, and its sender's server may tell
+    /// nothing to one that was never in the room, as far as it knows. So every second time another is asked: the sender's own
+    /// server, and then those that sent it too.
+    private func teller(of staged: InboundStaging.Staged, _ origin: ServerName, sender: ServerName) -> ServerName {
+        guard !staged.tries.isMultiple(of: 2) else { return origin }
+        let others = ([sender] + staged.others.compactMap { try? ServerName($0) }).filter {
+            $0 != origin && $0 != environment.serverName
+        }
+        return others.isEmpty ? origin : others[staged.tries / 2 % others.count]
     }
 
     private func remove(_ staged: InboundStaging.Staged) async throws {

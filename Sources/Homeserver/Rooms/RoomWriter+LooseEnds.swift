@@ -2,7 +2,8 @@ internal import HomeserverStorage
 internal import MatrixModel
 internal import SQLDatabase
 
-/// What a room's newest events were before this server came back to it by another.
+/// What servers do not have of a room because they, or this one, were out of it: its newest events of before, and what took them
+/// out.
 extension RoomWriter {
     /// Whether something stays beside a join.
     func hasLooseEnds(_ room: RoomID, _ join: PDU, _ followed: Set<EventID>) async throws -> Bool {
@@ -85,6 +86,25 @@ extension RoomWriter {
                     try outbox.enqueueAgain(pdus, roomNID: record.nid, destination: server)
                 }
             }
+        }
+    }
+
+    /// Sends a server of which nobody is in a room once more what took a user of its out; where no event did so by name, what
+    /// says who may come in. Not where something of the room is on its way to it.
+    /// - Throws: `DatabaseError`, `CorruptState`.
+    func sendRemoval(of user: UserID, from room: RoomRecord) async throws {
+        guard environment.configuration.federation.isEnabled else { return }
+        let named = try await reader.stateEvent(room, .member, user.text)
+        guard let event = if let named { named } else { try await reader.stateEvent(room, .joinRules) },
+            let position = event.position, position > 0, event.pdu.sender.serverName != user.serverName
+        else { return }
+        let (server, sealer) = (user.serverName.text, environment.sealer)
+        try await environment.database.groupedWrite { connection in
+            let outbox = Outbox(connection)
+            guard try !outbox.waits(room: room.nid, for: server) else { return }
+            let pdus = try outbox.removal(
+                Outbox.PendingPDU(position: position, eventNID: event.nid), of: server, sealer: sealer)
+            try outbox.enqueueAgain(pdus, roomNID: room.nid, destination: server)
         }
     }
 }

@@ -55,7 +55,16 @@ struct TimelineVisibility {
         // One's own membership events are always for oneself.
         let isOwn = event.pdu.type == .member && event.pdu.stateKey == user.text
         let isVisible = isOwn || audience.userCanSee(.init(was, after: .some(became), joinedLater: joinedLater))
+        // An event that lies beside the user's join knows nothing of it; who was in the room when it came was told of it.
+        if !isVisible, let position, try wasInRoom(at: position) { return (true, .join) }
         return (isVisible, became ?? .leave)
+    }
+
+    /// Whether the user was joined in the room's state at a place of the timeline.
+    private func wasInRoom(at position: Int64) throws -> Bool {
+        guard let root = try rooms.log(connection).stateRoot(room: roomNID, at: position) else { return false }
+        let key = StateKey(.member, user.text)
+        return try Self.membership(rooms.state(at: root, keys: [key], in: connection)[key]) == .join
     }
 
     private static func membership(_ event: StoredEvent?) -> Membership? {

@@ -6,7 +6,10 @@ public import SQLDatabase
 public struct InboundStaging {
     public struct Staged: Sendable {
         public var nid: Int64
+        /// The server that is asked first for what it refers to.
         public var origin: String
+        /// Servers that sent it too.
+        public var others: [String]
         public var roomID: String
         public var eventID: String
         public var body: [UInt8]
@@ -38,13 +41,16 @@ public struct InboundStaging {
         public init() {}
     }
 
+    /// Servers beside the first that are remembered for what waits.
+    private static let maximumOthers = 8
+
     private let connection: any SQLConnection
 
     public init(_ connection: any SQLConnection) { self.connection = connection }
 
     /// Takes a PDU in. One that waits already is left as it is; but whoever is the better one to ask for what it refers to
-    /// takes the place of who sent it first: its sender's own server, and anybody where the first was asked in vain. A copy that
-    /// is whole takes the place of one that is not.
+    /// takes the place of who sent it first: its sender's own server, and anybody where the first was asked in vain. Others are
+    /// remembered. A copy that is whole takes the place of one that is not.
     /// - Parameter isOwn: whether the origin is the server of the event's sender.
     public func stage(
         origin: String, roomID: String, eventID: String, body: [UInt8], isOwn: Bool = false, now: Int64,
@@ -59,9 +65,12 @@ public struct InboundStaging {
                 """) == 1
         guard !isNew else { return }
         let rows = try connection.query(
-            "SELECT staged_nid, body FROM inbound_staging WHERE room_id = \(roomID) AND event_id = \(eventID)")
+            """
+            SELECT staged_nid, body, origin, others FROM inbound_staging
+            WHERE room_id = \(roomID) AND event_id = \(eventID)
+            """)
         guard let row = rows.first else { return }
-        let nid = try row.integer(0)
+        let (nid, first, others) = (try row.integer(0), try row.text(2), try Self.names(row.text(3)))
         if let waiting = try? sealer.open(row.bytes(1), context: Self.context(eventID)), waiting != body,
             !Self.isWhole(waiting), Self.isWhole(body)
         {
@@ -69,18 +78,31 @@ public struct InboundStaging {
             try remove([nid])
             _ = try connection.execute(
                 """
-                INSERT INTO inbound_staging (origin, room_id, event_id, body, received)
-                VALUES (\(origin), \(roomID), \(eventID), \(sealed), \(now))
+                INSERT INTO inbound_staging (origin, room_id, event_id, body, received, others)
+                VALUES (\(origin), \(roomID), \(eventID), \(sealed), \(now),
+                    \(Self.list(others + [first], without: origin)))
                 """)
             return
         }
+        guard first != origin else { return }
         // Tries begin anew with the sender's own server only, or two that send by turns would have it tried for ever.
-        _ = try connection.execute(
+        let takesPlace = try connection.execute(
             """
             UPDATE inbound_staging SET origin = \(origin), not_before = 0,
-                tries = CASE WHEN \(isOwn ? 1 : 0) = 1 THEN 0 ELSE tries END
-            WHERE staged_nid = \(nid) AND origin <> \(origin) AND tries > \(isOwn ? -1 : 0)
+                tries = CASE WHEN \(isOwn ? 1 : 0) = 1 THEN 0 ELSE tries END,
+                others = CASE WHEN tries > 0 THEN \(Self.list(others, without: origin))
+                    ELSE \(Self.list(others + [first], without: origin)) END
+            WHERE staged_nid = \(nid) AND tries > \(isOwn ? -1 : 0)
             """)
+        guard takesPlace == 0, !others.contains(origin), others.count < Self.maximumOthers else { return }
+        _ = try connection.execute(
+            "UPDATE inbound_staging SET others = \(Self.list(others + [origin])) WHERE staged_nid = \(nid)")
+    }
+
+    private static func names(_ text: String) -> [String] { text.split(separator: " ").map(String.init) }
+
+    private static func list(_ names: [String], without name: String? = nil) -> String {
+        names.filter { $0 != name }.suffix(maximumOthers).joined(separator: " ")
     }
 
     private static func isWhole(_ body: [UInt8]) -> Bool {
@@ -192,14 +214,15 @@ public struct InboundStaging {
         let whose: SQL = if let origin { "AND origin = \(origin)" } else { "" }
         return try connection.query(
             """
-            SELECT staged_nid, origin, room_id, event_id, body, tries FROM inbound_staging
+            SELECT staged_nid, origin, room_id, event_id, body, tries, others FROM inbound_staging
             WHERE room_id = \(lane.roomID) AND needs_fetch = \(lane.fetches ? 1 : 0) AND not_before <= \(now)
             \(whose) ORDER BY tries, staged_nid LIMIT \(limit)
             """
         ).map { row in
             let eventID = try row.text(3)
             return Staged(
-                nid: try row.integer(0), origin: try row.text(1), roomID: try row.text(2), eventID: eventID,
+                nid: try row.integer(0), origin: try row.text(1), others: try Self.names(row.text(6)),
+                roomID: try row.text(2), eventID: eventID,
                 body: try sealer.open(row.bytes(4), context: Self.context(eventID)), tries: try row.int(5))
         }
     }

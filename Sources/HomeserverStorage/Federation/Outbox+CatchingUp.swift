@@ -19,6 +19,16 @@ extension Outbox {
         return Array((newest + removals).sorted { $0.position < $1.position }.prefix(limit))
     }
 
+    /// A membership and what took its user out of the room before, oldest first; those of a position of which the destination
+    /// may ask.
+    /// - Throws: `DatabaseError`, or what the sealer throws.
+    public func removal(
+        _ membership: PendingPDU, of destination: String, sealer: StorageSealer
+    ) throws -> [PendingPDU] {
+        try (removals(before: [membership], of: destination, after: 0, in: EventLog(connection, sealer)) + [membership])
+            .sorted { $0.position < $1.position }
+    }
+
     /// The rooms of which a destination that fell behind lacks events, oldest first: the newest event of each.
     public func roomsToCatchUp(
         _ destination: String, after position: Int64, limit: Int

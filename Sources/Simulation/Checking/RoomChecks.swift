@@ -51,6 +51,9 @@ struct RoomChecks: Sendable {
         let mended = SyncChecks.mended(views, world.records)
         for view in views { isTold(view, read[view.server] ?? [:], mended) }
         for view in together { nothingIsLost(view, Set((read[view.server] ?? [:]).keys), together) }
+        if world.records.findings.contains(where: { $0.hasPrefix("\(room):") }) {
+            world.trace.explain(views.flatMap(\.lines))
+        }
         return Set(views.flatMap { $0.shown.keys }).count
     }
 

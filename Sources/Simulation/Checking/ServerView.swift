@@ -40,6 +40,22 @@ struct ServerView: Sendable {
         }
     }
 
+    /// All that the server has of the room, a line for each event: for who looks into a finding.
+    var lines: [String] {
+        let current = Set(state.values)
+        let head = "\(server): \(events.count) events, newest \(extremities.sorted().map(\.text))"
+        return [head]
+            + events.values.sorted { ($0.pdu.depth, $0.id) < ($1.pdu.depth, $1.id) }.map { event in
+                let pdu = event.pdu
+                let key = pdu.stateKey.map { " of '\($0)'" } ?? ""
+                let membership = (try? RoomMember(pdu).membership).map { " \($0)" } ?? ""
+                return "\(server) \(event.id) depth \(pdu.depth) \(pdu.type)\(key)\(membership) by \(pdu.sender) "
+                    + "at \(event.position.map(String.init) ?? "no place"), flags \(event.flags.rawValue)"
+                    + "\(current.contains(event.id) ? ", in the state" : ""), "
+                    + "after \(pdu.prevEvents.map(\.text)) by \(pdu.authEvents.map(\.text))"
+            }
+    }
+
     /// `nil` where the server does not have the room, or is down.
     static func read(_ room: RoomID, on server: SimulatedServer) async throws -> ServerView? {
         guard let database = server.database else { return nil }

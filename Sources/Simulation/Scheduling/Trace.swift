@@ -28,6 +28,13 @@ final class Trace: Sendable {
         }
     }
 
+    /// Adds what explains the rest, and is no part of what happened: it does not count for the hash.
+    func explain(_ lines: @autoclosure () -> [String]) {
+        guard keepsLines else { return }
+        let lines = lines()
+        state.withLock { $0.lines += lines }
+    }
+
     /// Sixteen hexadecimal digits.
     var hash: String {
         let text = String(state.withLock { $0.hash }, radix: 16)

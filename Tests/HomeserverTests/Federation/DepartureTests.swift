@@ -6,6 +6,7 @@ import MatrixAPI
 import MatrixModel
 import MatrixRooms
 import SQLDatabase
+import Synchronization
 import Testing
 
 /// What a server learns late of its own place in a room. Found by the simulation.
@@ -50,6 +51,34 @@ import Testing
                     ["earliest_events": [.string(scene.join.id.text)], "latest_events": [.string(event.text)]])
                 #expect(missing.status == status)
             }
+        }
+    }
+
+    @Test func `who speaks without knowing that it was taken out is told so once more, and not again soon`()
+        async throws
+    {
+        try await HostileServerTests.play { scene in
+            let a = scene.servers.a
+            let told = Mutex<[String]>([])
+            scene.evil.answer("/send/") { transaction in
+                let memberships = (transaction["pdus"]?.elements ?? []).compactMap { pdu in
+                    pdu["type"]?.string == "m.room.member" ? pdu["content"]?["membership"]?.string : nil
+                }
+                told.withLock { $0 += memberships }
+                return ["pdus": [:]]
+            }
+            for verb in ["ban", "unban"] { try await scene.servers.alice.act(verb, scene.room, on: scene.mallory) }
+            try await eventually { told.withLock { $0.contains("leave") } }
+            let removal = told.withLock { $0 }
+            for text in ["unaware", "deaf"] {
+                let message = try scene.message(text)
+                try await scene.evil.send([message.canonicalJSON], to: a)
+                #expect(try await scene.judged(message.id).flags == .softFailed)
+                try await eventually { told.withLock { $0.count } == removal.count + 2 }
+            }
+            try await scene.servers.alice.act("ban", scene.room, on: scene.mallory)
+            try await eventually { told.withLock { $0.count } > removal.count + 2 }
+            #expect(told.withLock { $0 } == removal + ["ban", "leave", "ban"])
         }
     }
 

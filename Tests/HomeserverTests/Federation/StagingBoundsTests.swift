@@ -289,4 +289,23 @@ import Testing
             }
         }
     }
+
+    @Test func `who sent an event too is asked where neither the first to send it nor its own server tells`()
+        async throws
+    {
+        try await HostileServerTests.play { scene in
+            let (first, second) = (try await Guest("first.test", scene), try await Guest("second.test", scene))
+            let hidden = try scene.message("hidden")
+            let message = try scene.message("after it", after: [hidden])
+            second.server.answer("/get_missing_events/", ["events": [JSONValue(hidden.document.root)]])
+            try await stopping(scene) {
+                for guest in [first, second] {
+                    let refused = try await self.refused([message], by: guest.server, scene)
+                    #expect(refused.isEmpty)
+                }
+            }
+            #expect(try await scene.judged(message.id).flags == [])
+            #expect(try await scene.servers.a.messages(scene.room) == ["hidden", "after it"])
+        }
+    }
 }

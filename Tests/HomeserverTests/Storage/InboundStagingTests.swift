@@ -88,4 +88,32 @@ import Testing
             #expect(try Self.waiting(staging).isEmpty)
         }
     }
+
+    @Test(arguments: TestStore.available)
+    func `who sent an event too is remembered, eight at most`(_ store: TestStore) async throws {
+        try await play(store) { staging in
+            func waiting(_ event: String = "$event") throws -> InboundStaging.Staged {
+                try #require(try Self.waiting(staging).first { $0.eventID == event })
+            }
+            func expect(_ origin: String, _ others: [String], for event: String = "$event") throws {
+                let staged = try waiting(event)
+                #expect(staged.origin == origin && staged.others == others)
+            }
+            for name in ["first", "second", "first", "second", "third"] {
+                try Self.stage(staging, "$event", by: name)
+            }
+            try expect("first", ["second", "third"])
+            // Who is asked in its place is no longer among the others, and it is, for it was not asked yet.
+            try Self.stage(staging, "$event", by: "third", isOwn: true)
+            try expect("third", ["second", "first"])
+            try staging.postpone(try waiting(), until: 9, others: 9)
+            // Who was asked in vain need not be asked again.
+            try Self.stage(staging, "$event", by: "second")
+            try expect("second", ["first"])
+            for number in 0..<9 { try Self.stage(staging, "$other", by: "\(number)") }
+            for number in 0..<9 { try Self.stage(staging, "$other", by: "\(number)") }
+            try Self.stage(staging, "$other", by: "tenth")
+            try expect("0", (1..<9).map(String.init), for: "$other")
+        }
+    }
 }

@@ -1,3 +1,4 @@
+import HTTPTypes
 import HomeserverStorage
 import MatrixModel
 import MatrixRooms
@@ -47,6 +48,24 @@ import Testing
         try await server.set(.ban, bob, room, by: alice)
         let fifth = try await server.sync(bob, since: fourth.next)
         #expect(fifth.timeline(room, "leave") == ["@bob:test ban"])
+    }
+
+    @Test(arguments: [("shared", ["base", "too early"]), ("joined", [])])
+    func `who left reads what came while joined, also where that does not know of the join`(
+        visibility: String, before: [String]
+    ) async throws {
+        let server = try await SyncServer()
+        let room = try await server.room(visibility: visibility)
+        let base = try await server.message("base", room)
+        try await late("too early", after: base, server)
+        try await server.set(.join, bob, room)
+        try await late("late", after: base, server)
+        try await server.set(.leave, bob, room)
+        try await late("too late", after: base, server)
+        let page = try await server.call(.get, "v3/rooms/\(room)/messages?dir=b&limit=20", as: bob)
+        let read = (page["chunk"]?.elements ?? []).map(Answer.name)
+            .filter { !$0.hasPrefix("m.") && $0 != "@alice:test join" }
+        #expect(read.reversed() == before + ["@bob:test join", "late", "@bob:test leave"])
     }
 
     @Test func `who comes back is told all, also where the newest event does not know of the departure`() async throws {
