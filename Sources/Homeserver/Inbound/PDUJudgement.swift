@@ -35,14 +35,14 @@ struct PDUJudgement: Sendable {
         }
     }
 
-    private struct Membership: Hashable {
+    private struct Reminder: Hashable {
         let room: Int64
         let user: UserID
     }
 
-    /// What took a user out of a room is sent once more no sooner.
+    /// What took a user out of a room is not sent once more sooner.
     private static let reminderPause = Duration.seconds(300)
-    private static let bytesPerReminder = 200
+    private static let bytesPerReminder = 400
     /// Events of a state that are written at once.
     private static let outliersPerAppend = 500
     /// How many times earlier events are asked for.
@@ -61,7 +61,7 @@ struct PDUJudgement: Sendable {
     /// When events were asked for that others told without their words.
     let askedWhole = BoundedCache<EventID, Duration>(budget: 4 << 20)
     /// When servers were sent once more what took a user of theirs out of a room.
-    private let remindedOfRemoval = BoundedCache<Membership, Duration>(budget: 1 << 20)
+    private let reminded = BoundedCache<Reminder, Duration>(budget: 1 << 20)
 
     /// Judges an event and writes it, after those before it. Known events are passed over.
     /// - Parameters:
@@ -185,23 +185,21 @@ struct PDUJudgement: Sendable {
         let newcomer = try await newcomer(by: judged, in: room)
         try await writer.append([judged], to: room.id)
         if let newcomer { try await writer.sendEnds(of: room.id, to: [newcomer]) }
-        if try await isRemovedUnknowingly(by: judged, in: room) {
-            try await writer.sendRemoval(of: event.sender, from: room)
-        }
+        try await remindOfRemoval(by: judged, in: room)
     }
 
-    /// Whether a server speaks in a room in which it has nobody any more: it may not have learned that, for an event that could not
-    /// be judged is given up, and nobody sends it anything else of the room.
-    private func isRemovedUnknowingly(by judged: JudgedPDU, in room: RoomRecord) async throws -> Bool {
+    /// Sends a server that speaks in a room in which it has nobody any more what took its user out: it may not have learned of it,
+    /// for an event that could not be judged is given up, and who is in the room sends it nothing else.
+    private func remindOfRemoval(by judged: JudgedPDU, in room: RoomRecord) async throws {
         let sender = judged.pdu.sender
         guard case .softFailed = judged.verdict, !environment.isLocal(sender), !room.isPartial,
             try await !reader.joinedServers(room).contains(sender.serverName)
-        else { return false }
+        else { return }
         let now = environment.clock.monotonic()
-        let key = Membership(room: room.nid, user: sender)
-        if let last = remindedOfRemoval.value(key), now - last < Self.reminderPause { return false }
-        remindedOfRemoval.put(key, now, cost: Self.bytesPerReminder)
-        return true
+        let reminder = Reminder(room: room.nid, user: sender)
+        if let last = reminded.value(reminder), now - last < Self.reminderPause { return }
+        guard try await writer.sendRemoval(of: sender, from: room) else { return }
+        reminded.put(reminder, now, cost: Self.bytesPerReminder)
     }
 
     /// The server of a user who joined, by another and as its first. It is sent what was said here and the join does not

@@ -161,14 +161,17 @@ final class StagedEvents: Sendable {
 
     /// Judges one. Whatever goes wrong with it concerns it alone; only a database out of order ends the turn.
     private func judge(_ staged: InboundStaging.Staged, _ lane: InboundStaging.Lane) async throws {
+        var asked: ServerName?
         do {
             guard let origin = try? ServerName(staged.origin), let roomID = try? RoomID(staged.roomID),
                 let record = try await judgement.reader.record(roomID)
             else { return try await remove(staged) }
             let pdu = try VerifiedPDU(staged, version: record.version)
+            let teller = teller(of: staged, origin, sender: pdu.sender.serverName)
+            asked = teller
             try await judgement.receive(
-                pdu, from: teller(of: staged, origin, sender: pdu.sender.serverName), fetches: lane.fetches,
-                wasPassedOn: pdu.sender.serverName != origin, isTriedAgain: staged.tries + 1 < Self.tries)
+                pdu, from: teller, fetches: lane.fetches, wasPassedOn: pdu.sender.serverName != origin,
+                isTriedAgain: staged.tries + 1 < Self.tries)
         } catch is CancellationError {
             throw CancellationError()
         } catch is PDUJudgement.LacksEvents {
@@ -185,22 +188,26 @@ final class StagedEvents: Sendable {
             else { return try await environment.database.groupedWrite { try InboundStaging($0).giveUp(staged) } }
             let now = environment.clock.now()
             let retry = now + Self.firstPause << Int64(2 * min(max(staged.tries, 0), Self.tries))
+            // What its origin sent waits for what the origin did not tell, and for no other's silence.
+            let others = asked?.text == staged.origin ? now + Self.othersPause : now
             return try await environment.database.groupedWrite {
-                try InboundStaging($0).postpone(staged, until: retry, others: now + Self.othersPause)
+                try InboundStaging($0).postpone(staged, until: retry, others: others)
             }
         }
         try await remove(staged)
     }
 
     /// Who is asked for what an event refers to. Who sent it may have nothing more to tell, and its sender's server may tell
-    /// nothing to one that was never in the room, as far as it knows. So every second time another is asked: the sender's own
-    /// server, and then those that sent it too.
+    /// nothing to one that was never in the room, as far as it knows. So between the first time and the last others are asked:
+    /// the sender's own server, and then those that sent it too.
     private func teller(of staged: InboundStaging.Staged, _ origin: ServerName, sender: ServerName) -> ServerName {
-        guard !staged.tries.isMultiple(of: 2) else { return origin }
-        let others = ([sender] + staged.others.compactMap { try? ServerName($0) }).filter {
-            $0 != origin && $0 != environment.serverName
+        guard (1..<Self.tries - 1).contains(staged.tries) else { return origin }
+        var tellers: [ServerName] = []
+        for server in [sender] + staged.others.compactMap({ try? ServerName($0) }) + [origin]
+        where server != environment.serverName && !tellers.contains(server) {
+            tellers.append(server)
         }
-        return others.isEmpty ? origin : others[staged.tries / 2 % others.count]
+        return tellers[(staged.tries - 1) % tellers.count]
     }
 
     private func remove(_ staged: InboundStaging.Staged) async throws {

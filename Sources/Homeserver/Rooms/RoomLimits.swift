@@ -39,6 +39,8 @@ enum RoomLimits {
     static let serversToldAtOnce = 50
     /// Users of ours who are out of a room that another comes back to, and are not told so once more.
     static let formerMembers = 10_000
+    /// What another server took users out of a room by is sent to theirs once it is so old, milliseconds.
+    static let othersRemovalAge: Int64 = 60_000
     /// Withheld events, one behind the other, that are looked through for what an event follows.
     static let withheldSteps = 100
     /// Events of a room that was here before of which the stored bodies are read at once when it is joined again.

@@ -1,5 +1,6 @@
 internal import HomeserverStorage
 internal import MatrixModel
+internal import MatrixRooms
 internal import SQLDatabase
 
 /// What servers do not have of a room because they, or this one, were out of it: its newest events of before, and what took them
@@ -90,21 +91,41 @@ extension RoomWriter {
     }
 
     /// Sends a server of which nobody is in a room once more what took a user of its out; where no event did so by name, what
-    /// says who may come in. Not where something of the room is on its way to it.
+    /// says who may come in. Another server's removal is sent once it is a minute old, for who removes sends it first, and all
+    /// who are in the room would.
+    /// - Returns: whether it was sent. It is not where something of the room is on its way to the server.
     /// - Throws: `DatabaseError`, `CorruptState`.
-    func sendRemoval(of user: UserID, from room: RoomRecord) async throws {
-        guard environment.configuration.federation.isEnabled else { return }
+    func sendRemoval(of user: UserID, from room: RoomRecord) async throws -> Bool {
+        guard environment.configuration.federation.isEnabled else { return false }
         let named = try await reader.stateEvent(room, .member, user.text)
-        guard let event = if let named { named } else { try await reader.stateEvent(room, .joinRules) },
-            let position = event.position, position > 0, event.pdu.sender.serverName != user.serverName
-        else { return }
+        guard let event = if let named { named } else { try await closing(to: user, room) },
+            let position = event.position, position > 0, event.pdu.sender.serverName != user.serverName,
+            environment.isLocal(event.pdu.sender)
+                || event.pdu.originServerTimestamp < environment.clock.now() - RoomLimits.othersRemovalAge
+        else { return false }
         let (server, sealer) = (user.serverName.text, environment.sealer)
-        try await environment.database.groupedWrite { connection in
+        return try await environment.database.groupedWrite { connection in
             let outbox = Outbox(connection)
-            guard try !outbox.waits(room: room.nid, for: server) else { return }
+            guard try !outbox.waits(room: room.nid, for: server) else { return false }
             let pdus = try outbox.removal(
                 Outbox.PendingPDU(position: position, eventNID: event.nid), of: server, sealer: sealer)
             try outbox.enqueueAgain(pdus, roomNID: room.nid, destination: server)
+            return true
         }
+    }
+
+    /// The join rules, if a user was in the room until they came.
+    private func closing(to user: UserID, _ room: RoomRecord) async throws -> StoredEvent? {
+        guard let rules = try await reader.stateEvent(room, .joinRules), let position = rules.position else {
+            return nil
+        }
+        let root = try await environment.database.read {
+            try reader.log($0).stateRoot(room: room.nid, at: position - 1)
+        }
+        let key = StateKey(.member, user.text)
+        guard let root, let member = try await reader.state(at: root, keys: [key])[key],
+            (try? RoomMember(member.pdu).membership) == .join
+        else { return nil }
+        return rules
     }
 }

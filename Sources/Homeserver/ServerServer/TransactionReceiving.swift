@@ -62,10 +62,11 @@ struct TransactionReceiving: RouteGroup {
         let places = try await places(for: pdus, from: origin)
         let (taken, results) = try await check(pdus, places)
         let now = environment.clock.now()
+        let residence = Set(places.filter(\.isResident).compactMap(\.record?.id))
         let rows = taken.map {
             (
                 room: $0.roomID.text, event: $0.id.text, body: $0.canonicalJSON,
-                isOwn: $0.sender.serverName == origin
+                isOwn: $0.sender.serverName == origin, isResident: residence.contains($0.roomID)
             )
         }
         let rooms = Set(rows.map(\.room))
@@ -75,7 +76,7 @@ struct TransactionReceiving: RouteGroup {
             for row in rows {
                 try staging.stage(
                     origin: origin.text, roomID: row.room, eventID: row.event, body: row.body, isOwn: row.isOwn,
-                    now: now, sealer: sealer)
+                    isResident: row.isResident, now: now, sealer: sealer)
             }
             var results = results
             for room in rooms.sorted() {
@@ -121,9 +122,12 @@ struct TransactionReceiving: RouteGroup {
             left[name] = min(limit, Self.stagedOfStrangers) - share.held - share.fresh
             guard let id = try? RoomID(name), let record = try await reader.record(id) else { continue }
             let servers = try await reader.joinedServers(record)
-            if servers.contains(origin) { left[name] = limit - share.held }
+            let isResident = servers.contains(origin)
+            if isResident { left[name] = limit - share.held }
             guard servers.contains(environment.serverName) else { continue }
-            places[name] = Place(record: record, isAllowed: try await reader.allows(origin, in: record), fits: true)
+            places[name] = Place(
+                record: record, isResident: isResident, isAllowed: try await reader.allows(origin, in: record),
+                fits: true)
         }
         return rooms.map { room in
             guard let room, var place = places[room] else { return Place() }
@@ -137,6 +141,8 @@ struct TransactionReceiving: RouteGroup {
     private struct Place: Sendable {
         /// The room, where users of ours are in it.
         var record: RoomRecord?
+        /// Whether the server has a user in it.
+        var isResident = false
         /// Whether the room's access list lets the server in.
         var isAllowed = false
         var fits = false

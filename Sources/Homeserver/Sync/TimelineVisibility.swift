@@ -56,13 +56,13 @@ struct TimelineVisibility {
         let isOwn = event.pdu.type == .member && event.pdu.stateKey == user.text
         let isVisible = isOwn || audience.userCanSee(.init(was, after: .some(became), joinedLater: joinedLater))
         // An event that lies beside the user's join knows nothing of it; who was in the room when it came was told of it.
-        if !isVisible, let position, try wasInRoom(at: position) { return (true, .join) }
+        if became != .join, try wasInRoom(when: event) { return (true, .join) }
         return (isVisible, became ?? .leave)
     }
 
-    /// Whether the user was joined in the room's state at a place of the timeline.
-    private func wasInRoom(at position: Int64) throws -> Bool {
-        guard let root = try rooms.log(connection).stateRoot(room: roomNID, at: position) else { return false }
+    /// Whether the user was joined in the room's state when an event came that lay beside others.
+    private func wasInRoom(when event: StoredEvent) throws -> Bool {
+        guard let root = event.headState else { return false }
         let key = StateKey(.member, user.text)
         return try Self.membership(rooms.state(at: root, keys: [key], in: connection)[key]) == .join
     }

@@ -49,12 +49,14 @@ public struct InboundStaging {
     public init(_ connection: any SQLConnection) { self.connection = connection }
 
     /// Takes a PDU in. One that waits already is left as it is; but whoever is the better one to ask for what it refers to
-    /// takes the place of who sent it first: its sender's own server, and anybody where the first was asked in vain. Others are
-    /// remembered. A copy that is whole takes the place of one that is not.
-    /// - Parameter isOwn: whether the origin is the server of the event's sender.
+    /// takes the place of who sent it first: its sender's own server, and anybody in the room where the first was asked in vain.
+    /// Who is in the room and was not asked yet is remembered. A copy that is whole takes the place of one that is not.
+    /// - Parameters:
+    ///   - isOwn: whether the origin is the server of the event's sender.
+    ///   - isResident: whether the origin has a user in the room.
     public func stage(
-        origin: String, roomID: String, eventID: String, body: [UInt8], isOwn: Bool = false, now: Int64,
-        sealer: StorageSealer
+        origin: String, roomID: String, eventID: String, body: [UInt8], isOwn: Bool = false, isResident: Bool = true,
+        now: Int64, sealer: StorageSealer
     ) throws {
         let sealed = try sealer.seal(body, context: Self.context(eventID))
         let isNew =
@@ -67,7 +69,7 @@ public struct InboundStaging {
         let rows = try connection.query(
             """
             SELECT staged_nid, body, origin, others FROM inbound_staging
-            WHERE room_id = \(roomID) AND event_id = \(eventID)
+            WHERE room_id = \(roomID) AND event_id = \(eventID) \(raw: connection.dialect.forUpdate)
             """)
         guard let row = rows.first else { return }
         let (nid, first, others) = (try row.integer(0), try row.text(2), try Self.names(row.text(3)))
@@ -84,14 +86,14 @@ public struct InboundStaging {
                 """)
             return
         }
-        guard first != origin else { return }
-        // Tries begin anew with the sender's own server only, or two that send by turns would have it tried for ever.
+        guard first != origin, isOwn || isResident else { return }
+        // Tries begin anew with the sender's own server only, or two that send by turns would have it tried for ever; nor do
+        // others have it tried sooner.
         let takesPlace = try connection.execute(
             """
-            UPDATE inbound_staging SET origin = \(origin), not_before = 0,
+            UPDATE inbound_staging SET origin = \(origin), others = \(Self.list(others + [first], without: origin)),
                 tries = CASE WHEN \(isOwn ? 1 : 0) = 1 THEN 0 ELSE tries END,
-                others = CASE WHEN tries > 0 THEN \(Self.list(others, without: origin))
-                    ELSE \(Self.list(others + [first], without: origin)) END
+                not_before = CASE WHEN \(isOwn ? 1 : 0) = 1 THEN 0 ELSE not_before END
             WHERE staged_nid = \(nid) AND tries > \(isOwn ? -1 : 0)
             """)
         guard takesPlace == 0, !others.contains(origin), others.count < Self.maximumOthers else { return }

@@ -83,7 +83,7 @@ public struct Outbox {
         try notify(destinations)
     }
 
-    /// Puts events of ours once more in the way of a destination, which may not have taken them in. One that is catching up is
+    /// Puts events once more in the way of a destination, which may not have taken them in. One that is catching up is
     /// not sent them, unless it has got past them: it gets the newest of the room.
     /// - Throws: `DatabaseError`.
     public func enqueueAgain(_ events: [PendingPDU], roomNID: Int64, destination: String) throws {

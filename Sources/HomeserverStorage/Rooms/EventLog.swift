@@ -202,7 +202,7 @@ public struct EventLog {
         let statement: SQL =
             """
             SELECT e.event_nid, e.room_nid, e.event_id, r.room_id, r.version, e.position, e.flags, e.state_after,
-            e.replaces, e.redacted_by, e.sender_device, e.transaction_id, e.body
+            e.replaces, e.redacted_by, e.sender_device, e.transaction_id, e.body, e.head_state
             FROM events e JOIN rooms r ON r.room_nid = e.room_nid \(clause)
             """
         return try connection.query(statement).map(decode)
@@ -225,6 +225,7 @@ public struct EventLog {
             nid: try row.integer(0), pdu: pdu, roomNID: try row.integer(1), position: try row.optionalInteger(5),
             flags: EventFlags(rawValue: try row.integer(6)),
             stateAfter: try row.optionalBytes(7).flatMap { StateRoot($0) },
+            headState: try row.optionalBytes(13).flatMap { StateRoot($0) },
             replaces: try row.optionalInteger(8),
             redactedBy: try row.optionalText(9).flatMap { try? EventID($0) },
             senderDevice: try row.optionalText(10).flatMap { try? DeviceID($0) },

@@ -32,6 +32,9 @@ public struct StoredEvent: Sendable, Identifiable {
     public let flags: EventFlags
     /// The room's state after it; nil where that is not known.
     public let stateAfter: StateRoot?
+    /// The room's state when it was the newest event, where that is known to be another than the state after it: what
+    /// parallel events resolve to.
+    public let headState: StateRoot?
     /// The `event_nid` that held its state key before it.
     public let replaces: Int64?
     /// The redaction that was applied.
@@ -46,7 +49,8 @@ public struct StoredEvent: Sendable, Identifiable {
     /// An event as read from the log, or just appended.
     public init(
         nid: Int64, pdu: PDU, roomNID: Int64, position: Int64?, flags: EventFlags, stateAfter: StateRoot?,
-        replaces: Int64?, redactedBy: EventID? = nil, senderDevice: DeviceID? = nil, transactionID: String? = nil
+        headState: StateRoot? = nil, replaces: Int64?, redactedBy: EventID? = nil, senderDevice: DeviceID? = nil,
+        transactionID: String? = nil
     ) {
         self.nid = nid
         self.pdu = pdu
@@ -54,6 +58,7 @@ public struct StoredEvent: Sendable, Identifiable {
         self.position = position
         self.flags = flags
         self.stateAfter = stateAfter
+        self.headState = headState
         self.replaces = replaces
         self.redactedBy = redactedBy
         self.senderDevice = senderDevice

@@ -59,27 +59,78 @@ import Testing
     {
         try await HostileServerTests.play { scene in
             let a = scene.servers.a
-            let told = Mutex<[String]>([])
-            scene.evil.answer("/send/") { transaction in
-                let memberships = (transaction["pdus"]?.elements ?? []).compactMap { pdu in
-                    pdu["type"]?.string == "m.room.member" ? pdu["content"]?["membership"]?.string : nil
-                }
-                told.withLock { $0 += memberships }
-                return ["pdus": [:]]
-            }
+            let told = notingMemberships(scene)
             for verb in ["ban", "unban"] { try await scene.servers.alice.act(verb, scene.room, on: scene.mallory) }
-            try await eventually { told.withLock { $0.contains("leave") } }
-            let removal = told.withLock { $0 }
+            try await eventually { told.memberships.contains("leave") }
+            let removal = told.memberships
             for text in ["unaware", "deaf"] {
+                // What is on its way to it need not be sent again.
+                try await eventually {
+                    try await a.environment.database.read {
+                        try Outbox($0).pendingPDUs(for: "evil.test", limit: 1).isEmpty
+                    }
+                }
                 let message = try scene.message(text)
                 try await scene.evil.send([message.canonicalJSON], to: a)
                 #expect(try await scene.judged(message.id).flags == .softFailed)
-                try await eventually { told.withLock { $0.count } == removal.count + 2 }
+                try await eventually { told.memberships.count == removal.count + 2 }
             }
             try await scene.servers.alice.act("ban", scene.room, on: scene.mallory)
-            try await eventually { told.withLock { $0.count } > removal.count + 2 }
-            #expect(told.withLock { $0 } == removal + ["ban", "leave", "ban"])
+            try await eventually { told.memberships.count > removal.count + 2 }
+            #expect(told.memberships == removal + ["ban", "leave", "ban"])
         }
+    }
+
+    @Test(arguments: [(120_000, 1), (1_000, 0)] as [(Int64, Int)])
+    func `who was taken out by another server is told so by all, once that is old`(
+        age: Int64, times: Int
+    ) async throws {
+        try await HostileServerTests.play { scene in
+            let a = scene.servers.a
+            let told = notingMemberships(scene)
+            let third = try HandmadeServer("third.test", on: scene.servers.network)
+            let judge = try UserID("@judge:third.test")
+            let (join, _) = try await third.join(judge, scene.room, on: a)
+            let levels: JSONValue = [
+                "users": .object([scene.servers.alice.user.text: 100, judge.text: 100])
+            ]
+            let id = try await scene.servers.alice.set("m.room.power_levels", levels, scene.room)
+            let power = try #require(try await a.event(id)).pdu
+            let auth = scene.authorizing([.create]) + [power, join]
+            let ban = try third.event(
+                "m.room.member", by: judge, stateKey: scene.mallory.text, ["membership": "ban"], in: scene.room,
+                version: scene.version, after: [power], auth: auth)
+            let old = try third.altered(ban) { $0["origin_server_ts"] = .integer(QuickClock().now() - age) }
+            try await third.send([old.canonicalJSON], to: a)
+            #expect(try await scene.judged(old.id).flags == [])
+            let message = try scene.message("unaware")
+            try await scene.evil.send([message.canonicalJSON], to: a)
+            #expect(try await scene.judged(message.id).flags == .softFailed)
+            func bans() -> Int { told.memberships.count { $0 == "ban" } }
+            try await eventually { bans() == times }
+            try await scene.servers.alice.act("ban", scene.room, on: scene.mallory)
+            try await eventually { bans() > times }
+            #expect(bans() == times + 1)
+        }
+    }
+
+    /// The memberships that the hostile server is sent from now on.
+    private func notingMemberships(_ scene: HostileServerTests.Scene) -> Told {
+        let told = Told()
+        scene.evil.answer("/send/") { transaction in
+            let memberships = (transaction["pdus"]?.elements ?? []).compactMap { pdu in
+                pdu["type"]?.string == "m.room.member" ? pdu["content"]?["membership"]?.string : nil
+            }
+            told.note(memberships)
+            return ["pdus": [:]]
+        }
+        return told
+    }
+
+    private final class Told: Sendable {
+        private let noted = Mutex<[String]>([])
+        var memberships: [String] { noted.withLock { $0 } }
+        func note(_ memberships: [String]) { noted.withLock { $0 += memberships } }
     }
 
     @Test func `who left comes back only by a server that has heard of it`() async throws {

@@ -294,12 +294,13 @@ import Testing
         async throws
     {
         try await HostileServerTests.play { scene in
-            let (first, second) = (try await Guest("first.test", scene), try await Guest("second.test", scene))
+            var guests: [Guest] = []
+            for name in ["first.test", "deaf.test", "second.test"] { guests.append(try await Guest(name, scene)) }
             let hidden = try scene.message("hidden")
             let message = try scene.message("after it", after: [hidden])
-            second.server.answer("/get_missing_events/", ["events": [JSONValue(hidden.document.root)]])
+            guests[2].server.answer("/get_missing_events/", ["events": [JSONValue(hidden.document.root)]])
             try await stopping(scene) {
-                for guest in [first, second] {
+                for guest in guests {
                     let refused = try await self.refused([message], by: guest.server, scene)
                     #expect(refused.isEmpty)
                 }

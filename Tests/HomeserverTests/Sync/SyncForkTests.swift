@@ -50,22 +50,31 @@ import Testing
         #expect(fifth.timeline(room, "leave") == ["@bob:test ban"])
     }
 
-    @Test(arguments: [("shared", ["base", "too early"]), ("joined", [])])
-    func `who left reads what came while joined, also where that does not know of the join`(
-        visibility: String, before: [String]
+    @Test(arguments: [
+        ("shared", ["base", "too early", "join", "late", "leave", "too late", "join"]),
+        ("joined", ["join", "late", "leave", "join"]),
+    ])
+    func `who was joined reads what came then, also where that does not know of the join`(
+        visibility: String, all: [String]
     ) async throws {
         let server = try await SyncServer()
         let room = try await server.room(visibility: visibility)
         let base = try await server.message("base", room)
         try await late("too early", after: base, server)
+        func read() async throws -> [String] {
+            let page = try await server.call(.get, "v3/rooms/\(room)/messages?dir=b&limit=20", as: bob)
+            return (page["chunk"]?.elements ?? []).reversed().filter { $0["unsigned"]?["membership"] != nil }
+                .map(Answer.name).filter { !$0.hasPrefix("m.") && !$0.hasPrefix("@alice") }
+                .map { $0.replacing("@bob:test ", with: "") }
+        }
         try await server.set(.join, bob, room)
         try await late("late", after: base, server)
         try await server.set(.leave, bob, room)
         try await late("too late", after: base, server)
-        let page = try await server.call(.get, "v3/rooms/\(room)/messages?dir=b&limit=20", as: bob)
-        let read = (page["chunk"]?.elements ?? []).map(Answer.name)
-            .filter { !$0.hasPrefix("m.") && $0 != "@alice:test join" }
-        #expect(read.reversed() == before + ["@bob:test join", "late", "@bob:test leave"])
+        let left = try #require(all.lastIndex(of: "leave"))
+        #expect(try await read() == Array(all[...left]))
+        try await server.set(.join, bob, room)
+        #expect(try await read() == all)
     }
 
     @Test func `who comes back is told all, also where the newest event does not know of the departure`() async throws {
