@@ -41,6 +41,8 @@ final class FederationSender: Sendable {
         /// Whether something is tried out of its turn.
         var isOutOfTurn = false
         var failures = 0
+        /// How often something arrived at the destination before.
+        var deliveries: Int64 = 0
         /// PDUs that would be next, but were refused.
         var setAside: [Outbox.PendingPDU] = []
 
@@ -253,6 +255,7 @@ final class FederationSender: Sendable {
             let state = try outbox.destination(name)
             batch.isCatchingUp = state?.isCatchingUp ?? false
             batch.failures = state?.failures ?? 0
+            batch.deliveries = state?.deliveries ?? 0
             switch retried {
             case .pdu(let position, let eventNID):
                 batch.pdus = [Outbox.PendingPDU(position: position, eventNID: eventNID)]
@@ -403,8 +406,9 @@ final class FederationSender: Sendable {
         }
     }
 
-    /// A transaction, named by what it holds: sent again, it has the same name. EDUs that may be lost are never sent again,
-    /// and the same one may be said twice (typing, and again), so with these the name is new.
+    /// A transaction, named by what it holds and what arrived before it: tried again, it has the same name; but what is sent
+    /// once more after it arrived has another, or it would be answered as it was, and not looked at. EDUs that may be lost are
+    /// never sent again, and the same one may be said twice (typing, and again), so with these the name is new.
     private func transaction(_ batch: Batch) -> APICall {
         var writer = JSONWriter(reserving: batch.bodies.reduce(1024) { $0 + $1.count })
         writer.beginObject()
@@ -420,7 +424,7 @@ final class FederationSender: Sendable {
         for body in batch.bodies { writer.raw(body) }
         writer.endArray()
         var named = writer.bytes
-        for number in batch.edus.map(\.nid) + batch.pdus.map(\.position) {
+        for number in [batch.deliveries] + batch.edus.map(\.nid) + batch.pdus.map(\.position) {
             withUnsafeBytes(of: number.littleEndian) { named += $0 }
         }
         if !batch.passing.isEmpty { named += environment.random.bytes(16) }

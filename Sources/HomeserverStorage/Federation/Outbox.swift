@@ -29,6 +29,8 @@ public struct Outbox {
         public var retryAt: Int64
         public var isCatchingUp: Bool
         public var sentPosition: Int64
+        /// How often something arrived there.
+        public var deliveries: Int64
     }
 
     /// A destination to be served.
@@ -167,11 +169,14 @@ public struct Outbox {
 
     public func destination(_ name: String) throws -> Destination? {
         try connection.query(
-            "SELECT failures, retry_at, catching_up, sent_position FROM destinations WHERE destination = \(name)"
+            """
+            SELECT failures, retry_at, catching_up, sent_position, deliveries FROM destinations
+            WHERE destination = \(name)
+            """
         ).first.map {
             Destination(
                 failures: try $0.int(0), retryAt: try $0.integer(1), isCatchingUp: try $0.integer(2) != 0,
-                sentPosition: try $0.integer(3))
+                sentPosition: try $0.integer(3), deliveries: try $0.integer(4))
         }
     }
 
@@ -298,7 +303,7 @@ public struct Outbox {
         let sent = isInOrder ? pdus.map(\.position).max() ?? 0 : 0
         _ = try connection.execute(
             """
-            UPDATE destinations SET failures = 0, retry_at = 0,
+            UPDATE destinations SET failures = 0, retry_at = 0, deliveries = deliveries + 1,
                 sent_position = CASE WHEN sent_position > \(sent) THEN sent_position ELSE \(sent) END
             WHERE destination = \(destination)
             """)

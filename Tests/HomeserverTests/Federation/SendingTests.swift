@@ -118,6 +118,28 @@ import Testing
         }
     }
 
+    @Test func `what is tried again is the same transaction, and what is sent once more another`() async throws {
+        try await HostileServerTests.play { scene in
+            let (a, network) = (scene.servers.a, scene.servers.network)
+            let sending = "evil.test/_matrix/federation/v1/send/"
+            func transactions() -> [String] { network.paths.filter { $0.hasPrefix(sending) } }
+            let before = transactions().count
+            network.set { $0.host == "evil.test" ? .unreachable : .delivered }
+            let event = try #require(try await a.event(scene.servers.alice.say("twice", scene.room)))
+            try await eventually { transactions().count > before }
+            network.set()
+            try await eventually { try await waiting(in: scene) == 0 }
+            let tried = transactions()[before...]
+            #expect(tried.count >= 2 && Set(tried).count == 1)
+            let pdu = Outbox.PendingPDU(position: try #require(event.position), eventNID: event.nid)
+            try await a.environment.database.write {
+                try Outbox($0).enqueueAgain([pdu], roomNID: event.roomNID, destination: "evil.test")
+            }
+            try await eventually { transactions().count > before + tried.count }
+            #expect(!tried.contains(try #require(transactions().last)))
+        }
+    }
+
     @Test func `a server that was given up gets what waits as soon as it speaks`() async throws {
         try await HostileServerTests.play { scene in
             let picky = PickyServer(scene.evil, on: scene.servers.network)
