@@ -47,6 +47,8 @@ struct PDUJudgement: Sendable {
     private static let outliersPerAppend = 500
     /// How many times earlier events are asked for.
     private static let gapRounds = 20
+    /// Earlier events that could not be judged, after which nothing more is asked for them.
+    private static let failuresInGap = 5
     /// Events of ours that are named in asking for earlier events.
     private static let namedExtremities = 50
     /// What was sent less than so many milliseconds ago is taken for news.
@@ -156,12 +158,17 @@ struct PDUJudgement: Sendable {
             guard !open.isEmpty else { break }
             latest = found.values.filter { !open.isDisjoint(with: $0.prevEvents) }.map(\.id)
         }
+        // Who does not tell what comes before several will not tell it of the rest. Of those, what needs no telling is judged, and
+        // the time is left for the event itself.
+        var (asking, failures) = (source, 0)
         let ordered = RoomImport.ordered(found, by: \.prevEvents)
         for earlier in try await whole(ordered, in: room, toldBy: source.origin) {
             do {
                 if try await isInLog(earlier) { continue }
-                try await judgeAndAppend(earlier, from: source)
-            } catch let error where error is Unjudgeable || error is Unacceptable {
+                try await judgeAndAppend(earlier, from: asking)
+            } catch let error where error is Unjudgeable || error is Unacceptable || error is LacksEvents {
+                failures += 1
+                if failures == Self.failuresInGap { asking.missing = nil }
                 environment.logger.info(
                     "an earlier event could not be judged",
                     metadata: ["event": "\(earlier.id)", "cause": "\(error)"])
@@ -185,7 +192,10 @@ struct PDUJudgement: Sendable {
         let newcomer = try await newcomer(by: judged, in: room)
         try await writer.append([judged], to: room.id)
         if let newcomer { try await writer.sendEnds(of: room.id, to: [newcomer]) }
-        try await remindOfRemoval(by: judged, in: room)
+        do { try await remindOfRemoval(by: judged, in: room) } catch {
+            // The event is judged, whatever becomes of that.
+            environment.logger.warning("no reminder", metadata: ["room": "\(room.id)", "cause": "\(error)"])
+        }
     }
 
     /// Sends a server that speaks in a room in which it has nobody any more what took its user out: it may not have learned of it,

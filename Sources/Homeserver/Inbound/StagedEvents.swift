@@ -162,6 +162,7 @@ final class StagedEvents: Sendable {
     /// Judges one. Whatever goes wrong with it concerns it alone; only a database out of order ends the turn.
     private func judge(_ staged: InboundStaging.Staged, _ lane: InboundStaging.Lane) async throws {
         var asked: ServerName?
+        let begin = environment.clock.now()
         do {
             guard let origin = try? ServerName(staged.origin), let roomID = try? RoomID(staged.roomID),
                 let record = try await judgement.reader.record(roomID)
@@ -188,10 +189,10 @@ final class StagedEvents: Sendable {
             else { return try await environment.database.groupedWrite { try InboundStaging($0).giveUp(staged) } }
             let now = environment.clock.now()
             let retry = now + Self.firstPause << Int64(2 * min(max(staged.tries, 0), Self.tries))
-            // What its origin sent waits for what the origin did not tell, and for no other's silence.
-            let others = asked?.text == staged.origin ? now + Self.othersPause : now
+            // What else its origin sent waits for what the origin did not tell; for another's silence as long as that took.
+            let pause = asked?.text == staged.origin ? Self.othersPause : min(now - begin, Self.othersPause)
             return try await environment.database.groupedWrite {
-                try InboundStaging($0).postpone(staged, until: retry, others: others)
+                try InboundStaging($0).postpone(staged, until: retry, others: now + pause)
             }
         }
         try await remove(staged)
@@ -199,15 +200,15 @@ final class StagedEvents: Sendable {
 
     /// Who is asked for what an event refers to. Who sent it may have nothing more to tell, and its sender's server may tell
     /// nothing to one that was never in the room, as far as it knows. So between the first time and the last others are asked:
-    /// the sender's own server, and then those that sent it too.
+    /// the sender's own server, and those that sent it too, beginning with any of these.
     private func teller(of staged: InboundStaging.Staged, _ origin: ServerName, sender: ServerName) -> ServerName {
         guard (1..<Self.tries - 1).contains(staged.tries) else { return origin }
-        var tellers: [ServerName] = []
-        for server in [sender] + staged.others.compactMap({ try? ServerName($0) }) + [origin]
-        where server != environment.serverName && !tellers.contains(server) {
-            tellers.append(server)
+        let others = staged.others.compactMap { try? ServerName($0) }
+        let first = others.isEmpty ? 0 : Int(staged.nid) % others.count
+        let tellers = ([sender] + others[first...] + others[..<first]).filter {
+            $0 != origin && $0 != environment.serverName
         }
-        return tellers[(staged.tries - 1) % tellers.count]
+        return (tellers + [origin])[(staged.tries - 1) % (tellers.count + 1)]
     }
 
     private func remove(_ staged: InboundStaging.Staged) async throws {

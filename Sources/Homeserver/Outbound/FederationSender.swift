@@ -41,7 +41,7 @@ final class FederationSender: Sendable {
         /// Whether something is tried out of its turn.
         var isOutOfTurn = false
         var failures = 0
-        /// How often something arrived at the destination before.
+        /// How often something was taken out of the destination's way before.
         var deliveries: Int64 = 0
         /// PDUs that would be next, but were refused.
         var setAside: [Outbox.PendingPDU] = []
@@ -406,9 +406,9 @@ final class FederationSender: Sendable {
         }
     }
 
-    /// A transaction, named by what it holds and what arrived before it: tried again, it has the same name; but what is sent
-    /// once more after it arrived has another, or it would be answered as it was, and not looked at. EDUs that may be lost are
-    /// never sent again, and the same one may be said twice (typing, and again), so with these the name is new.
+    /// A transaction, named by what it holds and how much went before it: tried again at once, it has the same name; but what is
+    /// sent once more after it arrived has another, or it would be answered as it was, and not looked at. EDUs that may be lost
+    /// are never sent again, and the same one may be said twice (typing, and again), so with these the name is new.
     private func transaction(_ batch: Batch) -> APICall {
         var writer = JSONWriter(reserving: batch.bodies.reduce(1024) { $0 + $1.count })
         writer.beginObject()

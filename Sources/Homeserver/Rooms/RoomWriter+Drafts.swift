@@ -190,9 +190,11 @@ extension RoomWriter {
         }
         let events = zip(chain.planned, roots).map { planned, root in
             let event = planned.event
+            let head = event.nid == chain.planned.last?.event.nid ? sealed.head?.state : nil
             return StoredEvent(
                 nid: event.nid, pdu: event.pdu, roomNID: event.roomNID, position: appended.positions[event.nid],
-                flags: flags, stateAfter: root, replaces: planned.replaces, senderDevice: event.senderDevice,
+                flags: flags, stateAfter: root, headState: head == root ? nil : head, replaces: planned.replaces,
+                senderDevice: event.senderDevice,
                 transactionID: event.transactionID)
         }
         for event in events {

@@ -90,16 +90,17 @@ extension RoomWriter {
         }
     }
 
-    /// Sends a server of which nobody is in a room once more what took a user of its out; where no event did so by name, what
-    /// says who may come in. Another server's removal is sent once it is a minute old, for who removes sends it first, and all
-    /// who are in the room would.
+    /// Sends a server of which nobody is in a room once more what took a user of its out; or what says who may come in, where
+    /// that came later and the user was in until then. Another server's removal is sent once it is a minute old, by the time
+    /// that it tells: who removes sends it first, and all who are in the room would.
     /// - Returns: whether it was sent. It is not where something of the room is on its way to the server.
     /// - Throws: `DatabaseError`, `CorruptState`.
     func sendRemoval(of user: UserID, from room: RoomRecord) async throws -> Bool {
         guard environment.configuration.federation.isEnabled else { return false }
-        let named = try await reader.stateEvent(room, .member, user.text)
-        guard let event = if let named { named } else { try await closing(to: user, room) },
-            let position = event.position, position > 0, event.pdu.sender.serverName != user.serverName,
+        let named = try await placed(reader.stateEvent(room, .member, user.text))
+        let closing = try await closing(to: user, room)
+        guard let (event, position) = closing.map({ $0.position > named?.position ?? 0 }) == true ? closing : named,
+            event.pdu.sender.serverName != user.serverName,
             environment.isLocal(event.pdu.sender)
                 || event.pdu.originServerTimestamp < environment.clock.now() - RoomLimits.othersRemovalAge
         else { return false }
@@ -114,13 +115,23 @@ extension RoomWriter {
         }
     }
 
-    /// The join rules, if a user was in the room until they came.
-    private func closing(to user: UserID, _ room: RoomRecord) async throws -> StoredEvent? {
-        guard let rules = try await reader.stateEvent(room, .joinRules), let position = rules.position else {
-            return nil
+    private typealias Placed = (event: StoredEvent, position: Int64)
+
+    /// An event with its place among what came by itself; nil where it has none.
+    private func placed(_ event: StoredEvent?) async throws -> Placed? {
+        guard let event else { return nil }
+        // A place may have been given to it after it was read.
+        let position = try await environment.database.read {
+            try event.position ?? reader.log($0).position(of: event.id)
         }
+        return position.flatMap { $0 > 0 ? (event, $0) : nil }
+    }
+
+    /// The join rules, if a user was in the room until they came.
+    private func closing(to user: UserID, _ room: RoomRecord) async throws -> Placed? {
+        guard let rules = try await placed(reader.stateEvent(room, .joinRules)) else { return nil }
         let root = try await environment.database.read {
-            try reader.log($0).stateRoot(room: room.nid, at: position - 1)
+            try reader.log($0).stateRoot(room: room.nid, at: rules.position - 1)
         }
         let key = StateKey(.member, user.text)
         guard let root, let member = try await reader.state(at: root, keys: [key])[key],

@@ -50,7 +50,7 @@ public struct InboundStaging {
 
     /// Takes a PDU in. One that waits already is left as it is; but whoever is the better one to ask for what it refers to
     /// takes the place of who sent it first: its sender's own server, and anybody in the room where the first was asked in vain.
-    /// Who is in the room and was not asked yet is remembered. A copy that is whole takes the place of one that is not.
+    /// The others that are in the room are remembered, some of them. A copy that is whole takes the place of one that is not.
     /// - Parameters:
     ///   - isOwn: whether the origin is the server of the event's sender.
     ///   - isResident: whether the origin has a user in the room.
@@ -261,7 +261,7 @@ public struct InboundStaging {
             """,
             """
             UPDATE inbound_staging SET tries = tries + 1, not_before = \(time)
-            WHERE staged_nid = \(staged.nid) AND origin = \(staged.origin) AND tries = \(Int64(staged.tries))
+            WHERE staged_nid = \(staged.nid) AND (origin = \(staged.origin) OR tries > 0) AND tries = \(Int64(staged.tries))
             """,
         ])
     }

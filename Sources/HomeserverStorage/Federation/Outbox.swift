@@ -29,7 +29,7 @@ public struct Outbox {
         public var retryAt: Int64
         public var isCatchingUp: Bool
         public var sentPosition: Int64
-        /// How often something arrived there.
+        /// How often something was taken out of its way: it arrived, or was given up.
         public var deliveries: Int64
     }
 

@@ -32,8 +32,8 @@ public struct StoredEvent: Sendable, Identifiable {
     public let flags: EventFlags
     /// The room's state after it; nil where that is not known.
     public let stateAfter: StateRoot?
-    /// The room's state when it was the newest event, where that is known to be another than the state after it: what
-    /// parallel events resolve to.
+    /// The room's state when it was the newest event, where that is known and another than the state after it: what parallel
+    /// events resolve to.
     public let headState: StateRoot?
     /// The `event_nid` that held its state key before it.
     public let replaces: Int64?

@@ -6,7 +6,7 @@ enum V024SentAgain {
         [
             // The names of servers in the room that sent it too, with blanks between them; not all, if they are many.
             "ALTER TABLE inbound_staging ADD COLUMN others TEXT NOT NULL DEFAULT ''",
-            // How often something arrived: what is sent once more is another transaction.
+            // How often something was taken out of its way: what is sent once more is another transaction.
             "ALTER TABLE destinations ADD COLUMN deliveries BIGINT NOT NULL DEFAULT 0",
         ]
     }

@@ -13,6 +13,8 @@ struct RoomChecks: Sendable {
     /// Gives the number of the room's events.
     func run() async throws -> Int {
         var views: [ServerView] = []
+        /// Those of servers that nobody of is in the room, too.
+        var everybody: [ServerView] = []
         var read: [ServerName: [EventID: [UInt8]]] = [:]
         for server in cast.servers {
             guard server.isUp else { continue }
@@ -25,6 +27,7 @@ struct RoomChecks: Sendable {
             forbiddenIsHidden(view)
             keepsItsWord(view)
             sentOnce(view)
+            everybody.append(view)
             guard let user = cast.users.first(where: { view.joined.contains($0.user) }) else { continue }
             guard let events = await user.readAll(room) else {
                 world.records.find("\(room): \(server.name) does not let \(user.user) read, who is joined")
@@ -50,7 +53,7 @@ struct RoomChecks: Sendable {
         for difference in try contents.differences() { find(difference) }
         let mended = SyncChecks.mended(views, world.records)
         for view in views { isTold(view, read[view.server] ?? [:], mended) }
-        for view in together { nothingIsLost(view, Set((read[view.server] ?? [:]).keys), together) }
+        for view in together { nothingIsLost(view, Set((read[view.server] ?? [:]).keys), together, everybody) }
         if world.records.findings.contains(where: { $0.hasPrefix("\(room):") }) {
             world.trace.explain(views.flatMap(\.lines))
         }
@@ -72,16 +75,20 @@ struct RoomChecks: Sendable {
         }
     }
 
-    /// Those that are in the room have what any of them has: who leaves a room alone takes its history along.
-    private func nothingIsLost(_ view: ServerView, _ read: Set<EventID>, _ views: [ServerView]) {
+    /// Those that are in the room have what any of them has: who leaves a room alone takes its history along, and with it the way
+    /// to what came before, where the others were out of the room meanwhile.
+    private func nothingIsLost(
+        _ view: ServerView, _ read: Set<EventID>, _ views: [ServerView], _ everybody: [ServerView]
+    ) {
         let shown = view.shown
+        let wayIsLost = Self.history(of: view, by: everybody).subtracting(Self.history(of: view, by: views))
         for id in shown.keys.sorted() where !read.contains(id) {
             find("\(view.server) has \(id), but does not give it to who reads back")
         }
         // What others show this one shows, or has a reason not to.
         for other in views where other.server != view.server {
             for (id, event) in other.shown.sorted(by: { $0.key < $1.key }) where !read.contains(id) {
-                guard isHonest(event.pdu.sender.serverName) else { continue }
+                guard isHonest(event.pdu.sender.serverName), !wayIsLost.contains(id) else { continue }
                 let isSoftFailed = views.contains { $0.events[id]?.flags.contains(.softFailed) == true }
                 guard view.events[id] == nil ? isSoftFailed : view.events[id]?.flags.contains(.softFailed) == true
                 else {
@@ -90,6 +97,18 @@ struct RoomChecks: Sendable {
                 }
             }
         }
+    }
+
+    /// What a server's newest events lead back to by what servers have.
+    private static func history(of view: ServerView, by views: [ServerView]) -> Set<EventID> {
+        var history = view.extremities
+        var open = Array(history)
+        while let id = open.popLast() {
+            let events = views.compactMap { $0.events[id] }
+            guard let event = events.first(where: { !$0.flags.contains(.outlier) }) else { continue }
+            for earlier in event.pdu.prevEvents where history.insert(earlier).inserted { open.append(earlier) }
+        }
+        return history
     }
 
     /// Who reads back is given what the server has.

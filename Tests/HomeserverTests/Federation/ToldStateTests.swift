@@ -107,4 +107,22 @@ import Testing
             #expect(try await scene.servers.a.membership(scene.mallory, scene.room) == .ban)
         }
     }
+
+    @Test func `who tells the state before none of many events is not asked for all of them`() async throws {
+        try await HostileServerTests.play { scene in
+            var chain = [try scene.message("ghost")]
+            for number in 0..<12 { chain.append(try scene.message("\(number)", after: [chain[number]])) }
+            let message = try scene.message("last", after: [chain[12]])
+            scene.evil.answer(
+                "/get_missing_events/", ["events": .array(chain.dropFirst().map { JSONValue($0.document.root) })])
+            func asked(about event: PDU) -> Bool {
+                scene.servers.network.paths.contains {
+                    $0.contains("/state_ids/") && $0.contains(percent(event.id.text))
+                }
+            }
+            try await scene.evil.send([message.canonicalJSON], to: scene.servers.a)
+            try await eventually { asked(about: message) }
+            #expect(chain.filter(asked).map(\.id) == chain[1...5].map(\.id))
+        }
+    }
 }
