@@ -51,7 +51,10 @@ extension PDUJudgement {
             if lacking.count <= MissingEvents.stateEventsOneByOne {
                 events = await missing.events(
                     Array(lacking), room: room.id, version: room.version, from: server)
-            } else {
+            }
+            // One that is out of the room may be told no single event, but the state before what ended its part in it.
+            let asksForWhole = events.isEmpty
+            if asksForWhole {
                 events = try await wholeState(told.state, before: event, by: missing, from: server, completeness)
             }
             // Not whatever else was named: only the state, and what it leads to.
@@ -59,9 +62,7 @@ extension PDUJudgement {
             let reached = Set(MissingEvents.reached(from: starts, in: events.map(\.pdu)).map(\.id))
             try await keep(events.filter { reached.contains($0.id) }, in: room)
             known = try await stored(told.state)
-            if completeness == .told, known.count < told.state.count,
-                lacking.count <= MissingEvents.stateEventsOneByOne
-            {
+            if completeness == .told, known.count < told.state.count, !asksForWhole {
                 try await keep(
                     wholeState(told.state, before: event, by: missing, from: server, completeness), in: room)
                 known = try await stored(told.state)

@@ -9,7 +9,7 @@ import Testing
     /// Sends a message whose only predecessor, a change of Mallory's name, nobody gives; the server tells the state before
     /// it. The event of that change is refused so often first.
     /// - Returns: what became of the message, and the name in the state after it.
-    private func outcome(refusals: Int) async throws -> (flags: EventFlags, name: String?) {
+    private func outcome(refusals: Int, whole: Bool = false) async throws -> (flags: EventFlags, name: String?) {
         var outcome: (flags: EventFlags, name: String?) = ([], nil)
         try await HostileServerTests.play { scene in
             let renamed = try scene.evil.event(
@@ -25,6 +25,11 @@ import Testing
                 "/event/",
                 ["origin": "evil.test", "origin_server_ts": 1, "pdus": [JSONValue(renamed.document.root)]],
                 refusing: refusals)
+            if whole {
+                let pdus = (scene.state + [renamed]).map { JSONValue($0.document.root) }
+                scene.evil.answer(
+                    "/state/", ["pdus": .array(pdus), "auth_chain": [JSONValue(scene.join.document.root)]])
+            }
             try await scene.evil.send([message.canonicalJSON], to: scene.servers.a)
             let judged = try await scene.judged(message.id)
             let root = try #require(judged.stateAfter)
@@ -37,6 +42,11 @@ import Testing
 
     @Test func `what cannot be had of it at first is asked for again before it counts`() async throws {
         let outcome = try await outcome(refusals: 2)
+        #expect(outcome.flags == [] && outcome.name == "renamed")
+    }
+
+    @Test func `what is told by no single event is told by the whole state`() async throws {
+        let outcome = try await outcome(refusals: .max, whole: true)
         #expect(outcome.flags == [] && outcome.name == "renamed")
     }
 
