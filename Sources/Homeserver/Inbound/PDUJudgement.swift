@@ -397,8 +397,25 @@ struct PDUJudgement: Sendable {
         _ event: PDU, in room: RoomRecord, from source: Source
     ) async throws -> (root: StateRoot, isTold: Bool) {
         if let root = try await reader.stateBefore(event.prevEvents, in: room) { return (root, false) }
-        let told = try await toldState(
-            before: event, in: room, by: source.asked(), from: source.origin, source.completeness)
-        return (told.root, true)
+        let missing = try source.asked()
+        do {
+            let told = try await toldState(
+                before: event, in: room, by: missing, from: source.origin, source.completeness)
+            return (told.root, true)
+        } catch let error as Unjudgeable {
+            guard source.completeness == .whatIsHad, try await isNewRemoval(event) else { throw error }
+            return (room.state, true)
+        }
+    }
+
+    /// Whether an event takes a user of ours out of a room, and did not do so before what that user is there now by: then it would
+    /// be part of an auth chain here. Whoever was not in the room when it was made, as far as all others know, is told by nobody
+    /// what led to it; what speaks for it must do.
+    private func isNewRemoval(_ event: PDU) async throws -> Bool {
+        guard event.type == .member, let user = event.stateKey.flatMap({ try? UserID($0) }), environment.isLocal(user),
+            !environment.isLocal(event.sender), let membership = try? RoomMember(event).membership,
+            membership == .leave || membership == .ban
+        else { return false }
+        return try await reader.event(event.id) == nil
     }
 }

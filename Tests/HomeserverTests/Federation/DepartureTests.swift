@@ -134,6 +134,37 @@ import Testing
         func note(_ memberships: [String]) { noted.withLock { $0 += memberships } }
     }
 
+    @Test(arguments: ["ban", "leave"])
+    func `a removal of ours counts at last, though nobody tells what led to it, and nothing else does`(
+        membership: String
+    ) async throws {
+        try await HostileServerTests.play { scene in
+            let a = scene.servers.a
+            let carol = try await a.register("carol")
+            try await carol.join(scene.room, via: a)
+            let levels: JSONValue = ["users": .object([scene.servers.alice.user.text: 100, scene.mallory.text: 50])]
+            let id = try await scene.servers.alice.set("m.room.power_levels", levels, scene.room)
+            let state = try await a.state(scene.room)
+            let member = try #require(state[StateKey(.member, carol.user.text)])
+            var auth = scene.authorizing([.create])
+            for id in [id, member] { auth.append(try #require(try await a.event(id)).pdu) }
+            let ghost = try scene.message("ghost")
+            let removal = try scene.evil.event(
+                "m.room.member", by: scene.mallory, stateKey: carol.user.text,
+                ["membership": .string(membership)], in: scene.room, version: scene.version, after: [ghost], auth: auth)
+            let word = try scene.message("after the ghost", after: [ghost])
+            for event in [word, removal] { try await scene.evil.send([event.canonicalJSON], to: a) }
+            try await eventually { try await a.membership(carol.user, scene.room)?.rawValue == membership }
+            #expect(try await scene.judged(removal.id).flags == [])
+            try await eventually {
+                try await a.environment.database.read {
+                    try !InboundStaging($0).waits(from: "evil.test", in: scene.room.text)
+                }
+            }
+            #expect(try await a.event(word.id) == nil)
+        }
+    }
+
     @Test func `who left comes back only by a server that has heard of it`() async throws {
         try await TwoServers.run { servers in
             let room = try await servers.sharedRoom("11")
