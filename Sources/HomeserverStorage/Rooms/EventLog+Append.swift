@@ -50,6 +50,9 @@ extension EventLog {
                 "SELECT 1 FROM rooms WHERE room_nid = \(append.roomNID) \(asKnown) \(raw: connection.dialect.forShare)")
         }
         statements += try insertions(append, live: live, backfilled: backfilled)
+        if newEvents == 0, append.completeness.isPartial == false, let head = append.head {
+            statements.append(Self.headState(head.state, room: append.roomNID))
+        }
         statements += members(append)
         statements += backwardExtremities(append)
 
@@ -119,6 +122,15 @@ extension EventLog {
             extremities = \(RoomRecord.packed(head.extremities)), depth = \(head.depth)\(moved)
             WHERE room_nid = \(append.roomNID) AND head_version = \(expected) RETURNING head_version
             """
+    }
+
+    /// Notes what a room's state is since its newest event.
+    private static func headState(_ state: StateRoot, room: Int64) -> SQL {
+        """
+        UPDATE events SET head_state = \(state.bytes) WHERE room_nid = \(room)
+        AND position = (SELECT MAX(position) FROM events WHERE room_nid = \(room))
+        AND (state_after IS NULL OR state_after <> \(state.bytes))
+        """
     }
 
     private func insertions(_ append: RoomAppend, live: Int, backfilled: Int) throws -> [SQL] {

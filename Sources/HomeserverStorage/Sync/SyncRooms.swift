@@ -14,7 +14,8 @@ public struct SyncRoom: Sendable {
     public var memberPosition: Int64
     /// The position of the room's newest event.
     public var lastPosition: Int64
-    /// The room's current state.
+    /// The room's state when its newest event came. What was resolved anew since, for history that was fetched, is told with the
+    /// next event: a token stands for the state that was told with it.
     public var state: StateRoot
     /// Whether its members are not all known yet.
     public var isPartial: Bool
@@ -112,9 +113,10 @@ public struct SyncRooms {
             """
         let statement: SQL =
             """
-            SELECT m.room_nid, r.room_id, r.version, m.membership, m.event_nid, m.position, r.last_position, r.state,
-            r.flags, p.completed, p.amended
+            SELECT m.room_nid, r.room_id, r.version, m.membership, m.event_nid, m.position, r.last_position,
+            COALESCE(e.head_state, e.state_after, r.state), r.flags, p.completed, p.amended
             FROM room_members m JOIN rooms r ON r.room_nid = m.room_nid
+            LEFT JOIN events e ON e.room_nid = r.room_nid AND e.position = r.last_position
             LEFT JOIN partial_rooms p ON p.room_nid = m.room_nid \(clause)
             \(includingForgotten ? SQL() : notForgotten)
             """

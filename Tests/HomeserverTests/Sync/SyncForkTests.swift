@@ -13,8 +13,11 @@ import Testing
     private let bob = SyncServer.bob
 
     /// Says something late: behind an event of before, by a state of before.
+    /// - Parameter isHistory: whether it is fetched as history.
     @discardableResult
-    private func late(_ text: String, after prev: StoredEvent, _ server: SyncServer) async throws -> StoredEvent {
+    private func late(
+        _ text: String, after prev: StoredEvent, isHistory: Bool = false, _ server: SyncServer
+    ) async throws -> StoredEvent {
         let record = try #require(try await server.rooms.record(prev.pdu.roomID))
         let keys = [StateKey(.powerLevels, ""), StateKey(.member, alice.text)]
         let auth = try await server.rooms.state(at: record.state, keys: keys)
@@ -22,7 +25,7 @@ import Testing
             EventDraft(type: .message, sender: alice, content: ["body": .string(text)], roomID: record.id),
             version: record.version, prev: [prev], auth: keys.compactMap { auth[$0] })
         let before = try #require(try await server.rooms.stateBefore(event.prevEvents, in: record))
-        let judged = JudgedPDU(pdu: event, verdict: .accepted, stateBefore: before)
+        let judged = JudgedPDU(pdu: event, verdict: .accepted, stateBefore: before, isBackfilled: isHistory)
         return try #require(try await server.writer.append([judged], to: record.id).first)
     }
 
@@ -91,6 +94,27 @@ import Testing
         let fourth = try await server.sync(bob, since: third.next, "&use_state_after=true")
         let told = Answer.names(fourth.room(room)?["state_after"])
         #expect(told.contains("m.room.create") && told.contains("m.room.name"))
+    }
+
+    @Test func `a state that changes without an event, and back, is told as it was when events came`() async throws {
+        let server = try await SyncServer()
+        let room = try await server.room(with: [bob])
+        try await server.state(.topic, ["topic": "old"], room)
+        let base = try await server.message("base", room)
+        let new = try await server.state(.topic, ["topic": "new"], room)
+        let first = try await server.sync(bob)
+        try await late("one", after: base, server)
+        // What follows the new topic is among the newest no longer, and history is not either.
+        try await late("history", after: new, isHistory: true, server)
+        let record = try #require(try await server.rooms.record(room))
+        let topic = try await server.rooms.stateEvent(record, .topic)
+        #expect(topic?.pdu.content["topic"]?.string == "old")
+        let second = try await server.sync(bob, since: first.next, "&use_state_after=true")
+        try await late("three", after: new, server)
+        let third = try await server.sync(bob, since: second.next, "&use_state_after=true")
+        let told = [second, third].flatMap { topics($0, room, "state_after") }
+        #expect(second.timeline(room) == ["one"] && third.timeline(room) == ["three"])
+        #expect(told.last ?? "new" == "new")
     }
 
     @Test(arguments: [false, true])
