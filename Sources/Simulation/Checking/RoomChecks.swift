@@ -90,8 +90,9 @@ struct RoomChecks: Sendable {
             for (id, event) in other.shown.sorted(by: { $0.key < $1.key }) where !read.contains(id) {
                 guard isHonest(event.pdu.sender.serverName), !wayIsLost.contains(id) else { continue }
                 let isSoftFailed = views.contains { $0.events[id]?.flags.contains(.softFailed) == true }
-                guard view.events[id] == nil ? isSoftFailed : view.events[id]?.flags.contains(.softFailed) == true
-                else {
+                // Of what is here only as part of a state it is not known when it came.
+                let known = view.events[id].flatMap { $0.flags.contains(.outlier) ? nil : $0 }
+                guard known.map({ $0.flags.contains(.softFailed) }) ?? isSoftFailed else {
                     find("\(view.server) does not show \(id) (\(event.pdu.type)), which \(other.server) shows")
                     continue
                 }
