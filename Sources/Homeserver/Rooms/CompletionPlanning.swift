@@ -78,9 +78,10 @@ struct CompletionPlanning {
     private mutating func judge(_ stored: StoredEvent) throws {
         let pdu = stored.pdu
         let before = try stateBefore(pdu)
-        let reason = try refusal(of: pdu, at: before)
+        // A join that was taken stays so, though events that allow it may be among what cannot be had.
+        let reason = pdu.id == join.id && completion.isAmendment ? nil : try refusal(of: pdu, at: before)
         guard pdu.id != join.id || reason == nil else {
-            throw PDUJudgement.Unjudgeable(reason: "the join is not allowed")
+            throw PDUJudgement.Unjudgeable(reason: "the join is not allowed: \(reason ?? "")")
         }
         var flags = stored.flags.subtracting([.partialState, .rejected])
         if reason != nil { flags.insert(.rejected) }
