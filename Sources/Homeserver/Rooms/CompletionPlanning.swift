@@ -80,8 +80,8 @@ struct CompletionPlanning {
         let before = try stateBefore(pdu)
         // A join that was taken stays so, though events that allow it may be among what cannot be had.
         let reason = pdu.id == join.id && completion.isAmendment ? nil : try refusal(of: pdu, at: before)
-        guard pdu.id != join.id || reason == nil else {
-            throw PDUJudgement.Unjudgeable(reason: "the join is not allowed: \(reason ?? "")")
+        if pdu.id == join.id, let reason {
+            throw PDUJudgement.Unjudgeable(reason: "the join is not allowed: \(reason)")
         }
         var flags = stored.flags.subtracting([.partialState, .rejected])
         if reason != nil { flags.insert(.rejected) }

@@ -28,8 +28,8 @@ struct Companions {
             }
             return
         }
-        guard old != room.state else { return }
-        let changes = try StateReader(connection, rooms.states).difference(from: old, to: room.state)
+        guard old != room.stateAtNewest else { return }
+        let changes = try StateReader(connection, rooms.states).difference(from: old, to: room.stateAtNewest)
             .filter { $0.key.type == .member }
         let nids = changes.flatMap { [$0.old, $0.new].compactMap { $0 } }
         let events = try rooms.events.events(nids, from: rooms.log(connection))

@@ -84,7 +84,7 @@ struct RoomsAhead {
         var whole: [StateRoot: Int64] = [:]
         for room in new {
             // The state is told as of the timeline's first event, which another may have brought about.
-            whole[room.state] = room.nid
+            whole[room.stateAtNewest] = room.nid
             let first = places[room.nid]?.list.dropLast(places[room.nid]?.isFull == true ? 1 : 0).last
             if let root = first.flatMap({ told[$0.nid]?.stateAfter }) { whole[root] = room.nid }
         }

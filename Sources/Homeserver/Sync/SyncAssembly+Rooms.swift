@@ -124,7 +124,7 @@ extension SyncAssembly {
         let isFull = !wasJoined || request.fullState || isWholeNow
         let state = try stateChanges(
             room, window,
-            StateSpan(end: StatePoint(root: room.state), known: hasEvents ? old : nil, isFull: isFull))
+            StateSpan(end: StatePoint(root: room.stateAtNewest), known: hasEvents ? old : nil, isFull: isFull))
         let sticky =
             hasEvents && ahead.mayHaveSticky(room.nid) ? try stickyEvents(room.nid, window, after: known?.events) : []
         let hasExtras = !sticky.isEmpty || !extras.receipts.isEmpty || extras.hasTyping || !extras.accountData.isEmpty

@@ -14,9 +14,11 @@ public struct SyncRoom: Sendable {
     public var memberPosition: Int64
     /// The position of the room's newest event.
     public var lastPosition: Int64
-    /// The room's state when its newest event came. What was resolved anew since, for history that was fetched, is told with the
-    /// next event: a token stands for the state that was told with it.
+    /// The room's current state.
     public var state: StateRoot
+    /// The room's state when its newest event came: what a token stands for. What was resolved anew since, for history that was
+    /// fetched, is told with the next event.
+    public var stateAtNewest: StateRoot
     /// Whether its members are not all known yet.
     public var isPartial: Bool
     /// The position of the stream `events` since which they are, if once they were not.
@@ -114,7 +116,7 @@ public struct SyncRooms {
         let statement: SQL =
             """
             SELECT m.room_nid, r.room_id, r.version, m.membership, m.event_nid, m.position, r.last_position,
-            COALESCE(e.head_state, e.state_after, r.state), r.flags, p.completed, p.amended
+            r.state, r.flags, p.completed, p.amended, COALESCE(e.head_state, e.state_after, r.state)
             FROM room_members m JOIN rooms r ON r.room_nid = m.room_nid
             LEFT JOIN events e ON e.room_nid = r.room_nid AND e.position = r.last_position
             LEFT JOIN partial_rooms p ON p.room_nid = m.room_nid \(clause)
@@ -122,12 +124,14 @@ public struct SyncRooms {
             """
         return try connection.query(statement).map { row in
             guard let id = try? RoomID(row.text(1)), let version = try RoomVersion(row.text(2)),
-                let membership = Membership(rawValue: try row.text(3)), let state = StateRoot(try row.bytes(7))
+                let membership = Membership(rawValue: try row.text(3)), let state = StateRoot(try row.bytes(7)),
+                let stateAtNewest = StateRoot(try row.bytes(11))
             else { throw DatabaseError(.corrupt, "a member's row cannot be read") }
             return SyncRoom(
                 nid: try row.integer(0), id: id, version: version, membership: membership,
                 memberNID: try row.integer(4), memberPosition: try row.integer(5), lastPosition: try row.integer(6),
-                state: state, isPartial: RoomKnowledge(flags: try row.integer(8)).isPartial,
+                state: state, stateAtNewest: stateAtNewest,
+                isPartial: RoomKnowledge(flags: try row.integer(8)).isPartial,
                 completed: try row.optionalInteger(9), amended: try row.optionalInteger(10))
         }
     }

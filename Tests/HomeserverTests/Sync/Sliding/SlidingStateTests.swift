@@ -162,8 +162,6 @@ import Testing
                     UPDATE rooms SET state = \(change.root.bytes), head_version = head_version + 1
                     WHERE room_nid = \(last.roomNID)
                     """)
-                _ = try connection.execute(
-                    "UPDATE events SET head_state = \(change.root.bytes) WHERE event_nid = \(last.nid)")
             }
             let answer = try await client.sync()
             let told = answer.sliding(room)?["required_state"]
@@ -176,8 +174,6 @@ import Testing
                         UPDATE rooms SET state = \(root.bytes), head_version = head_version + 1
                         WHERE room_nid = \(last.roomNID)
                         """)
-                    _ = try connection.execute(
-                        "UPDATE events SET head_state = NULL WHERE event_nid = \(last.nid)")
                 }
             }
         }
