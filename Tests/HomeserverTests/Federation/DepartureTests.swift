@@ -134,9 +134,9 @@ import Testing
         func note(_ memberships: [String]) { noted.withLock { $0 += memberships } }
     }
 
-    @Test(arguments: ["ban", "leave"])
+    @Test(arguments: [("ban", false), ("leave", false), ("ban", true)])
     func `a removal of ours counts at last, though nobody tells what led to it, and nothing else does`(
-        membership: String
+        membership: String, isOfAnAuthChain: Bool
     ) async throws {
         try await HostileServerTests.play { scene in
             let a = scene.servers.a
@@ -153,14 +153,21 @@ import Testing
                 "m.room.member", by: scene.mallory, stateKey: carol.user.text,
                 ["membership": .string(membership)], in: scene.room, version: scene.version, after: [ghost], auth: auth)
             let word = try scene.message("after the ghost", after: [ghost])
+            if isOfAnAuthChain {
+                let naming = try scene.message("naming it", auth: scene.authorizing() + [removal])
+                scene.evil.answer("/event_auth/", ["auth_chain": [JSONValue(removal.document.root)]])
+                try await scene.evil.send([naming.canonicalJSON], to: a)
+                try await eventually { try await a.event(removal.id)?.flags == .outlier }
+            }
             for event in [word, removal] { try await scene.evil.send([event.canonicalJSON], to: a) }
-            try await eventually { try await a.membership(carol.user, scene.room)?.rawValue == membership }
-            #expect(try await scene.judged(removal.id).flags == [])
             try await eventually {
                 try await a.environment.database.read {
                     try !InboundStaging($0).waits(from: "evil.test", in: scene.room.text)
                 }
             }
+            let now = try await a.membership(carol.user, scene.room)?.rawValue
+            #expect(now == (isOfAnAuthChain ? "join" : membership))
+            #expect(try await a.event(removal.id)?.flags == (isOfAnAuthChain ? .outlier : []))
             #expect(try await a.event(word.id) == nil)
         }
     }

@@ -111,8 +111,12 @@ import Testing
             try Self.stage(staging, "$event", by: "third", isOwn: true)
             try expect("third", ["second", "first"])
             try staging.postpone(try waiting(), until: 9, others: 9)
+            let tried = try waiting()
             try Self.stage(staging, "$event", by: "second")
             try expect("second", ["first", "third"])
+            // A try counts, whoever sends the event meanwhile.
+            try staging.postpone(tried, until: 9, others: 9)
+            #expect(try waiting().tries == 2)
             for number in 0..<9 { try Self.stage(staging, "$other", by: "\(number)") }
             for number in 0..<9 { try Self.stage(staging, "$other", by: "\(number)") }
             try Self.stage(staging, "$other", by: "tenth")
