@@ -8,6 +8,8 @@ enum Limits {
     static let statementsPerRoundTrip = 1_000
     /// Redactions of a room that wait for their target to arrive; more are not applied.
     static let pendingRedactionsPerRoom = 1_000
+    /// Joins of a room of which it is kept what state they lacked.
+    static let lackingJoins = 8
     /// State keys whose numbers are kept in memory, in bytes.
     static let stateKeyCacheBytes = 16 << 20
     /// Auth events of state events kept in memory, in bytes.

@@ -16,14 +16,15 @@ extension StateCompletion {
     func amend(_ partial: PartialRoom) async throws {
         let reader = judgement.reader
         guard let record = try await reader.record(partial.roomID), !record.isPartial else { return }
-        let servers = try await servers(for: partial)
         guard environment.clock.now() < partial.leftOutUntil else { return try await giveUp(partial, "a day is over") }
+        let servers = try await servers(for: partial)
         let missing = judgement.missing.within(Self.timePerTry)
+        let leftOut = Set(partial.leftOut.flatMap(\.events))
         for server in servers {
             let known = try await environment.database.read {
-                try reader.log($0).nids(partial.leftOut, room: partial.roomNID)
+                try reader.log($0).nids(Array(leftOut), room: partial.roomNID)
             }
-            let lacking = Set(partial.leftOut).subtracting(known.keys).sorted()
+            let lacking = leftOut.subtracting(known.keys).sorted()
             guard !lacking.isEmpty else { break }
             // Each time others come first, so that the many of a server that is away do not hide the few of another.
             let first = partial.failures * MissingEvents.stateEventsOneByOne % lacking.count
@@ -33,44 +34,63 @@ extension StateCompletion {
                 guard try await !judgement.stored(part).isEmpty else { break }
             }
         }
-        let known = try await judgement.stored(partial.leftOut)
-        let had = known.values.filter { !$0.flags.contains(.rejected) && $0.roomNID == record.nid }
-        let rest = partial.leftOut.filter { known[$0] == nil }
+        let known = try await judgement.stored(Array(leftOut))
+        let had = known.filter { !$0.value.flags.contains(.rejected) && $0.value.roomNID == record.nid }
         guard !had.isEmpty else {
-            if rest.isEmpty { return try await giveUp(partial, "it is not good") }
+            if known.count == leftOut.count { return try await giveUp(partial, "it is not good") }
             throw PDUJudgement.Unjudgeable(reason: "what was left out cannot be had yet")
         }
-        guard let join = try await environment.database.read({ try reader.log($0).event(nid: partial.joinNID) }),
-            let told = try await state(before: join, in: record)
-        else { return try await giveUp(partial, "the join is gone") }
-        var found: [StateKey: Int64?] = [:]
-        for event in had { if let key = StateKey(of: event.pdu) { found[key] = event.nid } }
-        let there = try await reader.state(at: told, keys: Array(found.keys))
-        let before = try await reader.storeState(found.filter { there[$0.key] == nil }, on: told, room: record)
-        var completion = RoomCompletion(joinNID: partial.joinNID, beforeJoin: before, leftOut: rest, isAmendment: true)
-        while true {
+        var joins: [RoomCompletion.Join] = []
+        for join in partial.leftOut {
+            let found = join.events.compactMap { had[$0] }
+            guard !found.isEmpty, let before = try await state(before: join.nid, with: found, in: record) else {
+                continue
+            }
+            joins.append(RoomCompletion.Join(nid: join.nid, before: before))
+        }
+        let rest = partial.leftOut.map { join in
+            LackingJoin(nid: join.nid, events: join.events.filter { known[$0] == nil })
+        }
+        var completion = RoomCompletion(
+            joinNID: partial.joinNID, joins: joins,
+            leftOut: LeftOutState(joins: rest, resident: partial.resident, until: partial.leftOutUntil),
+            isAmendment: true)
+        while let first = completion.joins.first {
             do {
                 return try await judgement.writer.complete(completion, of: partial.roomID)
             } catch let lacks as LacksStates {
                 // What was told of these stays as it was.
                 let stored = try await judgement.stored(lacks.events.map(\.id))
                 for id in lacks.events.map(\.id) {
-                    completion.before[id] = before
+                    completion.before[id] = first.before
                     if let event = stored[id], let root = try await state(before: event, in: record) {
                         completion.before[id] = root
                     }
                 }
             } catch is TooManyToAmend {
-                return try await giveUp(partial, "too much has followed the join")
+                completion.joins.removeFirst()
             }
         }
+        try await giveUp(partial, joins.isEmpty ? "the join is gone" : "too much has followed the join")
+    }
+
+    /// The state before a join that is in the log, with what it lacked. Nil where it is not known.
+    private func state(before join: Int64, with found: [StoredEvent], in room: RoomRecord) async throws -> StateRoot? {
+        let reader = judgement.reader
+        guard let join = try await environment.database.read({ try reader.log($0).event(nid: join) }),
+            let told = try await state(before: join, in: room)
+        else { return nil }
+        var changes: [StateKey: Int64?] = [:]
+        for event in found { if let key = StateKey(of: event.pdu) { changes[key] = event.nid } }
+        let there = try await reader.state(at: told, keys: Array(changes.keys))
+        return try await reader.storeState(changes.filter { there[$0.key] == nil }, on: told, room: room)
     }
 
     private func giveUp(_ partial: PartialRoom, _ reason: String) async throws {
         environment.logger.notice(
             "state that a room had when it was joined stays unknown",
             metadata: [
-                "room": "\(partial.roomID)", "events": "\(partial.leftOut.count)", "cause": "\(reason)",
+                "room": "\(partial.roomID)", "events": "\(partial.leftOut.map(\.events.count))", "cause": "\(reason)",
             ])
         try await environment.database.write {
             try PartialRoomStore($0).forgetLeftOut(partial.roomNID, join: partial.joinNID)

@@ -94,13 +94,17 @@ final class StateCompletion: Sendable {
             if room.isWhole { try await amend(room) } else { try await complete(room) }
             environment.logger.info("the room's state is known", metadata: ["room": "\(room.roomID)"])
         } catch is CancellationError {
+        } catch is NobodyIsJoined where room.isWhole {
+            // Whoever joins again before a day is over goes on with it.
+            retryAt = environment.clock.now() + Self.longestPause
         } catch is NobodyIsJoined {
             await abandon(room)
         } catch {
             let pause = backoff.pause(
                 failures: room.failures, chance: environment.random.bytes(1).first ?? 0)
             // A few events are asked for every minute, many seldom.
-            let longest = room.isWhole ? max(60_000, Int64(room.leftOut.count) * 6_000) : pause
+            let lacking = room.leftOut.reduce(0) { $0 + $1.events.count }
+            let longest = room.isWhole ? max(60_000, Int64(lacking) * 6_000) : pause
             retryAt = environment.clock.now() + min(pause, longest)
             environment.logger.info(
                 "a room's state is not known yet", metadata: ["room": "\(room.roomID)", "cause": "\(error)"])
@@ -176,8 +180,13 @@ final class StateCompletion: Sendable {
         guard told.leftOut.count <= limit || partial.failures >= Self.failuresBeforePart else {
             throw PDUJudgement.Unjudgeable(reason: "\(told.leftOut.count) events of the state told could not be had")
         }
+        let leftOut = Array(told.leftOut.prefix(limit))
+        let until = environment.clock.now() + RoomLimits.leftOutTime
         var completion = RoomCompletion(
-            joinNID: partial.joinNID, beforeJoin: before, leftOut: Array(told.leftOut.prefix(limit)))
+            joinNID: partial.joinNID, joins: [RoomCompletion.Join(nid: partial.joinNID, before: before)],
+            leftOut: LeftOutState(
+                joins: partial.leftOut + [LackingJoin(nid: partial.joinNID, events: leftOut)],
+                resident: partial.resident, until: leftOut.isEmpty ? partial.leftOutUntil : until))
         var fetched = 0
         while true {
             do {

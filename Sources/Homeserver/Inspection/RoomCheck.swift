@@ -51,6 +51,8 @@ struct RoomChecking {
         var storedState: StateRoot?
         var replaces: Int64?
         var isState: Bool
+        /// Of a membership of one of our users: whose, and whether it is in the room since.
+        var ownMember: (user: String, isJoined: Bool)?
         /// What follows from the log.
         var state: StateRoot?
 
@@ -195,10 +197,14 @@ struct RoomChecking {
         if !isPlaced, !row.flags.contains(.outlier) { unknownToTimeline.formUnion(missing) }
         let root = row.stateAfter.flatMap { StateRoot($0) }
         if row.stateAfter != nil, root == nil { report.add(.stateAfter, pdu.id, "the column names no state") }
+        var ownMember: (user: String, isJoined: Bool)?
+        if pdu.type == .member, let user = pdu.stateKey.flatMap({ try? UserID($0) }), environment.isLocal(user) {
+            ownMember = (user.text, (try? RoomMember(pdu).membership) == .join)
+        }
         nodes[row.nid] = Node(
             nid: row.nid, position: row.position, depth: pdu.depth, flags: row.flags, prev: prev,
             hasAllPrev: prev.count == pdu.prevEvents.count, storedState: root, replaces: row.replaces,
-            isState: pdu.isState)
+            isState: pdu.isState, ownMember: ownMember)
     }
 }
 

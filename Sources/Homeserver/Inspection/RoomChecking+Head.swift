@@ -26,7 +26,7 @@ extension RoomChecking {
     }
 
     /// The newest: live events that none of the others refers to. What is only behind withheld events that others refer to may
-    /// be among them or not, as these came late or in time.
+    /// be among them or not, as these came late or in time; and so may what came before this server was let in again.
     private func newest() -> Set<Int64> {
         var found: Set<Int64> = []
         var before: Set<Int64> = []
@@ -37,10 +37,27 @@ extension RoomChecking {
         found.subtract(before)
         let stored = Set(room.extremities)
         let late = behindWithheld(before)
-        found = found.filter { stored.contains($0) || !late.contains($0) }
+        let lastJoin = lastJoin
+        found = found.filter { nid in
+            stored.contains(nid) || !late.contains(nid) && nodes[nid]?.position ?? 0 >= lastJoin
+        }
         guard let purged else { return found }
         // What followed these may have been taken out.
         return found.filter { stored.contains($0) || nodes[$0]?.depth ?? 0 > purged.depth }
+    }
+
+    /// The place of the last join of ours with which nobody of this server was in the room; 0 where there is none.
+    private var lastJoin: Int64 {
+        let memberships = nodes.values.compactMap { node in
+            node.ownMember.flatMap { member in node.position.map { (position: $0, member: member) } }
+        }
+        var joined: Set<String> = []
+        var last: Int64 = 0
+        for (position, member) in memberships.sorted(by: { $0.position < $1.position }) where position > 0 {
+            if member.isJoined, joined.isEmpty { last = position }
+            if member.isJoined { joined.insert(member.user) } else { joined.remove(member.user) }
+        }
+        return last
     }
 
     private func behindWithheld(_ nids: Set<Int64>) -> Set<Int64> {

@@ -7,7 +7,12 @@ internal import SQLDatabase
 struct CompletionPlanning {
     private let completion: RoomCompletion
     private let room: RoomRecord
-    private let join: PDU
+    /// The joins of which the state before is known better now, and that.
+    private let joins: [EventID: StateRoot]
+    /// The last join, where what came before an earlier one is judged again.
+    private let lastJoin: (nid: Int64, position: Int64)?
+    /// The numbers of all joins of ours that lacked something, or came after such ones.
+    private let taken: Set<Int64>
     private let create: PDU
     private let stateKeyNumbers: [StateKey: Int64]
     private let policy: RoomPolicy?
@@ -17,6 +22,7 @@ struct CompletionPlanning {
     /// The events that were judged by a part of the state, by id.
     private let partial: [EventID: StoredEvent]
     private var change: StateChange
+    private let beforeFirst: StateRoot
     /// The whole state before and after events.
     private var before: [EventID: StateRoot] = [:]
     private var after: [EventID: StateRoot] = [:]
@@ -42,22 +48,25 @@ struct CompletionPlanning {
         log = EventLog(connection, writer.environment.sealer)
         let events = try completion.events(log, room.nid)
         self.partial = Dictionary(events.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
-        change = StateChange(completion.beforeJoin)
         let createKey = StateKey(.create, "")
-        guard let join = events.first(where: { $0.nid == partial.joinNID })?.pdu,
-            let create = try writer.reader.state(at: completion.beforeJoin, keys: [createKey], in: connection)[
-                createKey]
+        let roots = Dictionary(completion.joins.map { ($0.nid, $0.before) }, uniquingKeysWith: { first, _ in first })
+        joins = Dictionary(
+            events.compactMap { event in roots[event.nid].map { (event.id, $0) } },
+            uniquingKeysWith: { first, _ in first })
+        guard let first = completion.joins.first?.before, joins.count == roots.count,
+            let create = try writer.reader.state(at: first, keys: [createKey], in: connection)[createKey]
         else { throw CorruptState() }
-        self.join = join
+        change = StateChange(first)
+        beforeFirst = first
+        taken = completion.isAmendment ? Set(partial.leftOut.map(\.nid)) : []
+        lastJoin =
+            try completion.joins.first?.nid == partial.joinNID
+            ? nil : log.event(nid: partial.joinNID)?.position.map { (partial.joinNID, $0) }
         self.create = create.pdu
         result = RoomAppend(
             roomNID: room.nid, roomID: room.id, version: room.version, expectedHeadVersion: room.headVersion, head: nil,
             state: change, now: writer.environment.clock.now())
-        let leftOut = LeftOutState(
-            joinNID: partial.joinNID, resident: partial.resident, events: completion.leftOut,
-            until: completion.isAmendment
-                ? partial.leftOutUntil : writer.environment.clock.now() + RoomLimits.leftOutTime)
-        result.completeness = .whole(completion.leftOut.isEmpty ? nil : leftOut)
+        result.completeness = .whole(completion.leftOut)
     }
 
     mutating func append() throws -> RoomAppend {
@@ -79,8 +88,8 @@ struct CompletionPlanning {
         let pdu = stored.pdu
         let before = try stateBefore(pdu)
         // A join that was taken stays so, though events that allow it may be among what cannot be had.
-        let reason = pdu.id == join.id && completion.isAmendment ? nil : try refusal(of: pdu, at: before)
-        if pdu.id == join.id, let reason {
+        let reason = taken.contains(stored.nid) ? nil : try refusal(of: pdu, at: before)
+        if joins[pdu.id] != nil, let reason {
             throw PDUJudgement.Unjudgeable(reason: "the join is not allowed: \(reason)")
         }
         var flags = stored.flags.subtracting([.partialState, .rejected])
@@ -149,6 +158,8 @@ struct CompletionPlanning {
                 behind.formUnion(
                     try log.behindWithheld(behind, limit: RoomLimits.withheldSteps, judgedAnew: judgedAnew))
             }
+            // Whoever let us in again had gone on from what came before, save what stayed beside that join.
+            if arrival.nid == lastJoin?.nid { newest.forget(allBut: Set(room.extremities)) }
             newest.take(arrival.nid, depth: arrival.depth, state: arrival.state, following: behind)
         }
     }
@@ -178,7 +189,7 @@ struct CompletionPlanning {
                 Arrival(nid: event.nid, depth: event.pdu.depth, state: event.stateAfter, index: index),
                 partial[event.pdu.id]?.position)
         }
-        for event in try unjudged() {
+        for event in try unjudged(and: lastJoin.map { [$0.nid] } ?? []) {
             add(Arrival(nid: event.nid, depth: event.pdu.depth, state: event.stateAfter), event.position)
         }
         placed.sort { $0.position < $1.position }
@@ -235,7 +246,7 @@ struct CompletionPlanning {
     private var states: StateReader { StateReader(connection, writer.reader.states, pending: change) }
 
     private mutating func stateBefore(_ pdu: PDU) throws -> StateRoot {
-        if pdu.id == join.id { return completion.beforeJoin }
+        if let root = joins[pdu.id] { return root }
         if let told = completion.before[pdu.id] { return told }
         let stored = try log.events(ids: pdu.prevEvents.filter { after[$0] == nil })
         var roots: [StateRoot] = []
@@ -246,12 +257,12 @@ struct CompletionPlanning {
                 !event.flags.contains(.partialState)
             {
                 roots.append(root)
-            } else if join.prevEvents == [id] {
+            } else if let join = joins.first(where: { partial[$0.key]?.pdu.prevEvents == [id] }) {
                 // What was before the join was after the one event that it followed.
-                roots.append(completion.beforeJoin)
+                roots.append(join.value)
             } else {
                 lacking.append(pdu)
-                return completion.beforeJoin
+                return beforeFirst
             }
         }
         return try merge(roots)
@@ -290,10 +301,10 @@ struct CompletionPlanning {
         Dictionary(result.events.map { ($0.nid, $0.flags) }, uniquingKeysWith: { first, _ in first })
     }
 
-    /// The newest events of before that were known whole all the time, if there are any.
-    private func unjudged() throws -> [StoredEvent] {
+    /// The newest events of before that were known whole all the time, if there are any, and others of which this is so.
+    private func unjudged(and others: [Int64] = []) throws -> [StoredEvent] {
         let judged = Set(result.events.map(\.nid))
-        return Array(try log.events(nids: room.extremities.filter { !judged.contains($0) }).values)
+        return Array(try log.events(nids: Set(room.extremities + others).subtracting(judged)).values)
     }
 
     /// The newest events that are not withheld, and the state after them.
@@ -303,7 +314,8 @@ struct CompletionPlanning {
         let prev = try log.nids(accepted.flatMap(\.pdu.prevEvents), room: room.nid).values
         let followed = Set(prev).union(
             try log.behindWithheld(prev, limit: RoomLimits.withheldSteps, judgedAnew: judgedAnew))
-        var newest = accepted.map { (nid: $0.nid, depth: $0.pdu.depth, state: $0.stateAfter) }
+        var newest = accepted.filter { !isBehindLastJoin($0) }
+            .map { (nid: $0.nid, depth: $0.pdu.depth, state: $0.stateAfter) }
         newest += try unjudged().map { ($0.nid, $0.pdu.depth, $0.stateAfter) }
         newest = newest.filter { !followed.contains($0.nid) && $0.state != nil }
         newest.sort { ($0.depth, $0.nid) > ($1.depth, $1.nid) }
@@ -312,6 +324,12 @@ struct CompletionPlanning {
         let state = try merge(newest.prefix(RoomLimits.statesResolved).compactMap(\.state))
         return RoomAppend.Head(
             state: state, extremities: newest.map(\.nid), depth: newest.first?.depth ?? room.depth)
+    }
+
+    /// Whether an event came before the last join, of which it is known what it left beside it.
+    private func isBehindLastJoin(_ event: EventInsertion) -> Bool {
+        guard let lastJoin, !room.extremities.contains(event.nid) else { return false }
+        return partial[event.pdu.id]?.position.map { $0 < lastJoin.position } ?? (event.nid < lastJoin.nid)
     }
 
     /// The memberships that are not yet, or otherwise, in the room's list of members.

@@ -19,6 +19,11 @@ struct NewestEvents {
         counts[state, default: 0] += 1
     }
 
+    /// Lets go of all but some.
+    mutating func forget(allBut kept: Set<Int64>) {
+        for nid in newest.keys where !kept.contains(nid) { remove(nid) }
+    }
+
     private mutating func remove(_ nid: Int64) {
         guard let state = newest.removeValue(forKey: nid)?.state else { return }
         let count = (counts[state] ?? 1) - 1

@@ -41,7 +41,7 @@ public struct RoomReader: Sendable {
     /// Takes note of a notification of the database: what changed or went leaves the caches.
     public func received(_ notification: String) {
         events.received(notification)
-        if notification.isEmpty || notification.hasPrefix("state_keys") { states.received(notification) }
+        states.received(notification)
     }
 
     // MARK: Within a transaction of the caller's

@@ -6,15 +6,21 @@ internal import SQLDatabase
 
 /// The whole state before the events that were judged by a part of it, as far as the log does not tell it. All are stored.
 struct RoomCompletion: Sendable {
-    /// The number of the join by which this server came in; a room that was left and joined again is not completed by this.
+    /// A join by which this server came in, and the whole state before it.
+    struct Join: Sendable {
+        var nid: Int64
+        var before: StateRoot
+    }
+
+    /// The number of the join by which this server is in the room; one that was left and joined again is not completed by this.
     var joinNID: Int64
-    /// Before the join by which this server came in.
-    var beforeJoin: StateRoot
+    /// The joins of which the state before is known better now, as they came; at least one.
+    var joins: [Join]
     /// Before others.
     var before: [EventID: StateRoot] = [:]
-    /// State events of before the join that could not be had.
-    var leftOut: [EventID]
-    /// Whether the room was whole but for what was left out: then what followed the join is judged again.
+    /// What still could not be had.
+    var leftOut: LeftOutState?
+    /// Whether the room was whole but for what was left out: then what followed the joins is judged again.
     var isAmendment = false
 
     /// What is still to be done for the room, if this is about it.
@@ -28,15 +34,17 @@ struct RoomCompletion: Sendable {
     /// - Throws: `TooManyToAmend`.
     func events(_ log: EventLog, _ room: Int64) throws -> [StoredEvent] {
         guard isAmendment else { return try log.partialEvents(room: room) }
-        let nids = try log.nids(since: joinNID, room: room, limit: RoomLimits.eventsAmended + 1)
+        guard let first = joins.first else { throw CorruptState() }
+        let nids = try log.nids(since: first.nid, room: room, limit: RoomLimits.eventsAmended + 1)
         guard nids.count <= RoomLimits.eventsAmended else { throw TooManyToAmend() }
         let since = try log.events(nids: nids).values
-        // Only what builds on the join has its state by it.
+        // Only what builds on a join has its state by it.
+        let joins = Set(joins.map(\.nid))
         var following: [EventID: StoredEvent] = [:]
         let byID = Dictionary(since.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
         for pdu in RoomImport.ordered(byID.mapValues(\.pdu), by: \.prevEvents) {
             guard let event = byID[pdu.id] else { continue }
-            if event.nid == joinNID || pdu.prevEvents.contains(where: { following[$0] != nil }) {
+            if joins.contains(event.nid) || pdu.prevEvents.contains(where: { following[$0] != nil }) {
                 following[pdu.id] = event
             }
         }
@@ -60,6 +68,13 @@ extension RoomWriter {
     ///   the time.
     func complete(_ completion: RoomCompletion, room: RoomID, lane: RoomLane) async throws {
         try await retrying(lane, room) { () async throws -> Void in
+            if completion.isAmendment {
+                // A join may name what could not be had then; other servers have that in its auth chain.
+                let changed = try await environment.database.groupedWrite {
+                    try reader.log($0).noteLateAuthEvents(of: completion.joins.map(\.nid))
+                }
+                reader.states.forgetAuthEvents(of: changed)
+            }
             let keys: [StateKey] = try await environment.database.read { connection in
                 guard let record = try RoomStore(connection).room(room) else { return [] }
                 return try completion.events(EventLog(connection, environment.sealer), record.nid)

@@ -54,7 +54,7 @@ extension RoomWriter {
                     join: join, state: state, isPartial: partial != nil, events: events, nids: nids,
                     keyNumbers: keyNumbers, newRoom: (roomNumber, version), in: connection)
                 if merges { try keepLooseEnds(join, followed, in: &append, &record, connection) }
-                append.completeness = .whole(leftOut.flatMap { lacking(append, $0.events, $0.resident) })
+                append.completeness = .whole(try lacking(append, leftOut, connection))
                 if let partial, let index = append.events.indices.last {
                     append.events[index].flags.insert(.partialState)
                     append.completeness = .partial(
@@ -75,10 +75,16 @@ extension RoomWriter {
         return record
     }
 
-    private func lacking(_ append: RoomAppend, _ events: [EventID], _ resident: ServerName) -> LeftOutState? {
-        guard let join = append.events.last, !events.isEmpty else { return nil }
+    /// What a join lacks, and earlier ones, for what was rejected without that is still to be judged again.
+    private func lacking(
+        _ append: RoomAppend, _ leftOut: (resident: ServerName, events: [EventID])?, _ connection: any SQLConnection
+    ) throws -> LeftOutState? {
+        guard let join = append.events.last, let leftOut else { return nil }
+        let earlier = try PartialRoomStore(connection).leftOut(of: append.roomNID, now: append.now)
         return LeftOutState(
-            joinNID: join.nid, resident: resident.text, events: events, until: append.now + RoomLimits.leftOutTime)
+            joins: (earlier?.leftOut ?? []) + [LackingJoin(nid: join.nid, events: leftOut.events)],
+            resident: leftOut.resident.text,
+            until: leftOut.events.isEmpty ? earlier?.leftOutUntil ?? 0 : append.now + RoomLimits.leftOutTime)
     }
 
     private func importPlan(

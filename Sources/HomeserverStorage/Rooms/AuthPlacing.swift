@@ -43,8 +43,36 @@ struct AuthPlacing {
             new[event.nid] = event.authNIDs
             keys[event.nid] = key
         }
-        var edges = new
-        let named = Set(new.values.joined())
+        return try placing(named: Set(new.values.joined()), by: new, keys).statements
+    }
+
+    /// What is to be written so that auth events that came after the events that name them have a place, and these lead to them.
+    /// - Parameter late: the numbers of such auth events, by the event that names them; all are in the log.
+    func statements(late: [Int64: [Int64]]) throws -> [SQL] {
+        var (statements, positions) = try placing(named: Set(late.values.joined()), by: [:], [:])
+        for (nid, from) in try Self.positions(of: late.keys, connection) {
+            for target in (late[nid] ?? []).compactMap({ positions[$0] }) where target.chain != from.chain {
+                statements.append(
+                    """
+                    INSERT INTO auth_links (chain, place, target_chain, target_place)
+                    VALUES (\(from.chain), \(from.place), \(target.chain), \(target.place))
+                    ON CONFLICT (chain, place, target_chain) DO UPDATE SET target_place = excluded.target_place
+                    WHERE auth_links.target_place < excluded.target_place
+                    """)
+            }
+        }
+        return statements
+    }
+
+    /// - Parameters:
+    ///   - named: the events that must have a place.
+    ///   - new: the auth events of those that are not in the log yet.
+    ///   - keys: their state keys.
+    /// - Returns: what is to be written, and where those named and what is right below them stand.
+    private func placing(
+        named: Set<Int64>, by new: [Int64: [Int64]], _ keys: [Int64: StateKey]
+    ) throws -> (statements: [SQL], positions: [Int64: Position]) {
+        var (edges, keys) = (new, keys)
         var positions = try Self.positions(of: named.filter { new[$0] == nil }, connection)
         // What has no place yet, down to what has.
         var unplaced: Set<Int64> = []
@@ -60,7 +88,7 @@ struct AuthPlacing {
             positions.merge(try Self.positions(of: below.filter { new[$0] == nil }, connection)) { first, _ in first }
             level = below.filter { positions[$0] == nil }
         }
-        guard !unplaced.isEmpty else { return [] }
+        guard !unplaced.isEmpty else { return ([], positions) }
 
         // Each goes to the end of the chain of its key, if it names that, or begins one.
         var ends = try ends(of: Set(positions.values.map(\.chain)))
@@ -96,7 +124,7 @@ struct AuthPlacing {
             }
         }
         statements += Self.inserting("auth_links (chain, place, target_chain, target_place)", rows)
-        return statements
+        return (statements, positions)
     }
 
     /// Some events, each after those of them that it names.

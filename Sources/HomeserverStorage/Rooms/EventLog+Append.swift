@@ -194,14 +194,33 @@ extension EventLog {
     }
 
     private func edges(_ events: [EventInsertion]) -> [SQL] {
-        var statements: [SQL] = []
-        for event in events where event.pdu.isState && !event.isKnown && !event.authNIDs.isEmpty {
-            let rows = Set(event.authNIDs).sorted().map { "(\(event.nid), \($0))" as SQL }
-            statements.append(
-                "INSERT INTO auth_edges (event_nid, auth_nid) VALUES " + rows.joined(separator: ", ")
-                    + " ON CONFLICT (event_nid, auth_nid) DO NOTHING")
+        events.filter { $0.pdu.isState && !$0.isKnown && !$0.authNIDs.isEmpty }
+            .map { Self.edges(from: $0.nid, to: Set($0.authNIDs)) }
+    }
+
+    private static func edges(from nid: Int64, to auth: Set<Int64>) -> SQL {
+        "INSERT INTO auth_edges (event_nid, auth_nid) VALUES "
+            + auth.sorted().map { "(\(nid), \($0))" as SQL }.joined(separator: ", ")
+            + " ON CONFLICT (event_nid, auth_nid) DO NOTHING"
+    }
+
+    /// Notes the auth events of state events that came into the log after these.
+    /// - Returns: the numbers of those of which some did; caches are told of them.
+    /// - Throws: `DatabaseError`, of kind `.constraint` when one of them got a place meanwhile.
+    public func noteLateAuthEvents(of nids: [Int64]) throws -> [Int64] {
+        let noted = try authEdges(of: nids)
+        var late: [Int64: [Int64]] = [:]
+        for event in try events(nids: nids).values where event.pdu.isState {
+            let named = Set(try self.nids(event.pdu.authEvents, room: event.roomNID).values)
+            let lacking = named.subtracting(noted[event.nid] ?? [])
+            if !lacking.isEmpty { late[event.nid] = lacking.sorted() }
         }
-        return statements
+        guard !late.isEmpty else { return [] }
+        let found = late.keys.sorted()
+        try connection.executeAll(
+            AuthPlacing(self).statements(late: late) + late.map { Self.edges(from: $0.key, to: Set($0.value)) })
+        try connection.notify((["redacted"] + found.map { String($0) }).joined(separator: " "))
+        return found
     }
 
     private func redactions(_ append: RoomAppend) -> [SQL] {
@@ -319,7 +338,8 @@ extension EventLog {
     }
 
     /// `events <position> <room_nid> <user>…`: the users are those of ours whom the append concerns beside the joined;
-    /// `*` for too many. `redacted <event_nid>…`: these events changed (or outliers got a place); caches forget them.
+    /// `*` for too many. `redacted <event_nid>…`: these events changed (or outliers got a place); caches forget them
+    /// and what they name.
     /// `guest_access <room_nid>`: whether guests may be in the room may have changed.
     private func notify(_ append: RoomAppend, _ appended: AppendedPositions) throws {
         if let last = appended.last {

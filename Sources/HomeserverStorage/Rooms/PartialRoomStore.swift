@@ -14,8 +14,9 @@ public struct PartialRoom: Sendable {
     public var failures: Int
     /// Whether all is known but what was left out.
     public var isWhole: Bool
-    /// State events that could not be had, and until when they are asked for, milliseconds since 1970.
-    public var leftOut: [EventID]
+    /// State events that could not be had, by the joins that they were before, as these came; and until when they are asked
+    /// for, milliseconds since 1970. Of a room that is not whole yet, those of before its join.
+    public var leftOut: [LackingJoin]
     public var leftOutUntil: Int64
 }
 
@@ -31,6 +32,12 @@ public struct PartialRoomStore {
     /// - Throws: `DatabaseError`.
     public func room(_ nid: Int64) throws -> PartialRoom? {
         try rooms("WHERE p.completed IS NULL AND p.room_nid = \(nid)").first
+    }
+
+    /// What was left out of a room before, whole or not; nil where nothing was, or it is not asked for any more.
+    /// - Throws: `DatabaseError`.
+    public func leftOut(of nid: Int64, now: Int64) throws -> PartialRoom? {
+        try rooms("WHERE p.left_out IS NOT NULL AND p.left_out_until > \(now) AND p.room_nid = \(nid)").first
     }
 
     /// A whole room of which state events were left out; nil for any other.
@@ -72,13 +79,17 @@ public struct PartialRoomStore {
             return PartialRoom(
                 roomNID: try row.integer(0), roomID: id, joinNID: try row.integer(2), resident: try row.text(3),
                 failures: try row.int(4), isWhole: try row.optionalInteger(5) != nil,
-                leftOut: Self.ids(try row.optionalText(6)), leftOutUntil: try row.integer(7))
+                leftOut: Self.joins(try row.optionalText(6)), leftOutUntil: try row.integer(7))
         }
     }
 
-    private static func ids(_ list: String?) -> [EventID] {
+    private static func joins(_ list: String?) -> [LackingJoin] {
         guard let list, let entries = (try? JSONDocument(Array(list.utf8)))?.root.elements else { return [] }
-        return entries.compactMap { $0.string.flatMap { try? EventID($0) } }
+        return entries.compactMap { entry in
+            guard let nid = entry["join"]?.integer else { return nil }
+            let ids = entry["events"]?.elements.compactMap { $0.string.flatMap { try? EventID($0) } }
+            return LackingJoin(nid: nid, events: ids ?? [])
+        }
     }
 
     /// Takes or keeps the right to complete a room, if another has not just tried in vain.
@@ -118,7 +129,8 @@ public struct PartialRoomStore {
         try connection.execute("UPDATE partial_rooms SET lease_until = 0 WHERE lease_until > 0")
     }
 
-    /// Gives a room up that none of our users is in any more. What was judged by a part of its state loses that state.
+    /// Gives a room up that none of our users is in any more. What was judged by a part of its state loses that state. What
+    /// earlier joins lacked stays noted, for the next.
     /// - Returns: false when the room's head is not the expected one.
     /// - Throws: `DatabaseError`.
     public func abandon(_ nid: Int64, headVersion: Int64) throws -> Bool {
@@ -130,7 +142,8 @@ public struct PartialRoomStore {
         guard moved == 1 else { return false }
         try connection.executeAll([
             Self.clearingEvents(nid),
-            "DELETE FROM partial_rooms WHERE room_nid = \(nid)",
+            "DELETE FROM partial_rooms WHERE room_nid = \(nid) AND left_out IS NULL",
+            "UPDATE partial_rooms SET completed = 0, lease_until = 0 WHERE room_nid = \(nid)",
             "DELETE FROM partial_room_servers WHERE room_nid = \(nid)",
         ])
         return true
@@ -158,8 +171,7 @@ public struct PartialRoomStore {
                 INSERT INTO partial_rooms (room_nid, join_nid, resident)
                 VALUES (\(nid), \(join.nid), \(join.resident.text))
                 ON CONFLICT (room_nid) DO UPDATE SET join_nid = excluded.join_nid, resident = excluded.resident,
-                failures = 0, retry_at = 0, lease_until = 0, completed = NULL, amended = NULL,
-                left_out = NULL
+                failures = 0, retry_at = 0, lease_until = 0, completed = NULL, amended = NULL
                 """,
             ]
             for start in stride(from: 0, to: servers.count, by: Limits.bindsPerStatement / 2) {
@@ -185,11 +197,13 @@ public struct PartialRoomStore {
 
     /// A room that was joined with its members has a row for this alone, and was not completed at any position.
     private static func noting(_ leftOut: LeftOutState, _ nid: Int64, now: Int64) -> SQL {
-        let list = String(
-            decoding: JSONValue.array(leftOut.events.map { .string($0.text) }).serialized(), as: UTF8.self)
+        let joins = leftOut.joins.map { join -> JSONValue in
+            ["join": .integer(join.nid), "events": .array(join.events.map { .string($0.text) })]
+        }
+        let list = String(decoding: JSONValue.array(joins).serialized(), as: UTF8.self)
         return """
             INSERT INTO partial_rooms (room_nid, join_nid, resident, completed, left_out, left_out_until, retry_at)
-            VALUES (\(nid), \(leftOut.joinNID), \(leftOut.resident), 0, \(list), \(leftOut.until), \(now))
+            VALUES (\(nid), \(leftOut.joins.last?.nid), \(leftOut.resident), 0, \(list), \(leftOut.until), \(now))
             ON CONFLICT (room_nid) DO UPDATE SET join_nid = excluded.join_nid, resident = excluded.resident, failures = 0,
             left_out = excluded.left_out, left_out_until = excluded.left_out_until, retry_at = excluded.retry_at
             """

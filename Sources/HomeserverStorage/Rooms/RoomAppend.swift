@@ -186,23 +186,37 @@ public struct PartialJoin: Sendable {
     }
 }
 
-/// State events from before a join that could not be had, for the keys of their servers were out of reach: they are asked for
-/// again until a time.
-public struct LeftOutState: Sendable {
+/// A join by which this server came in, and the state events from before it that could not be had.
+public struct LackingJoin: Sendable, Hashable {
     /// The number of the join.
-    public var joinNID: Int64
-    /// The server that answered it.
-    public var resident: String
-    /// Their ids; at least one.
+    public var nid: Int64
+    /// Their ids; none where only an earlier join lacks some.
     public var events: [EventID]
+
+    /// Makes a join.
+    public init(nid: Int64, events: [EventID]) {
+        self.nid = nid
+        self.events = events
+    }
+}
+
+/// State events from before joins of a room that could not be had, for the keys of their servers were out of reach: they are
+/// asked for again until a time, also where the room was left and joined again meanwhile.
+public struct LeftOutState: Sendable {
+    /// The joins since the first that lacks some, as they came; the last is that by which this server is in the room.
+    public var joins: [LackingJoin]
+    /// The server that answered the last.
+    public var resident: String
     /// Until when they are asked for, milliseconds since 1970.
     public var until: Int64
 
-    /// Makes what was left out.
-    public init(joinNID: Int64, resident: String, events: [EventID], until: Int64) {
-        self.joinNID = joinNID
+    /// Makes what was left out; nil where nothing was. Of earlier joins those that lack nothing before the first that does go,
+    /// and of more than `Limits.lackingJoins` the earliest.
+    public init?(joins: [LackingJoin], resident: String, until: Int64) {
+        let joins = Array(joins.suffix(Limits.lackingJoins).drop { $0.events.isEmpty })
+        guard !joins.isEmpty else { return nil }
+        self.joins = joins
         self.resident = resident
-        self.events = events
         self.until = until
     }
 }

@@ -28,14 +28,24 @@ public final class StateCache: Sendable {
     }
 
     /// Takes note of a notification of the database: `state_keys <key_nid>…` names keys that no state has, and whose numbers
-    /// may go. The empty one says that some may have been missed.
+    /// may go; `redacted <event_nid>…` events that may name more than they did. The empty one says that some may have been
+    /// missed.
     public func received(_ notification: String) {
-        guard !notification.isEmpty else { return numbers.removeAll() }
+        guard !notification.isEmpty else {
+            authEdges.removeAll()
+            return numbers.removeAll()
+        }
+        if notification.hasPrefix("redacted ") {
+            return forgetAuthEvents(of: notification.split(separator: " ").dropFirst().compactMap { Int64($0) })
+        }
         guard notification.hasPrefix("state_keys ") else { return }
         for number in notification.split(separator: " ").dropFirst().compactMap({ Int64($0) }) {
             if let key = keys.value(number) { numbers.remove(key) }
         }
     }
+
+    /// Drops what events name.
+    public func forgetAuthEvents(of nids: some Sequence<Int64>) { for nid in nids { authEdges.remove(nid) } }
 
     /// The number of a key, if it is here.
     public func number(of key: StateKey) -> Int64? { numbers.value(key) }

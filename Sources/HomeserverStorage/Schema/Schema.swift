@@ -30,6 +30,7 @@ public enum Schema {
         Migration(22, "states of heads") { V022HeadStates.statements($0) },
         Migration(23, "rooms being joined") { V023JoiningRooms.statements($0) },
         Migration(24, "what is sent again") { V024SentAgain.statements($0) },
+        Migration(25, "joins that lack state") { V025LackingJoins.statements($0) },
     ]
 
     /// The oldest schema number whose programs can use the newest schema.

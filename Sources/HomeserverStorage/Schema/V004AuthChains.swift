@@ -12,7 +12,8 @@ enum V004AuthChains {
                 event_nid \(raw: key), chain BIGINT NOT NULL, place BIGINT NOT NULL)
             """,
             "CREATE UNIQUE INDEX auth_positions_chain ON auth_positions (chain, place)",
-            // From an event of one chain to what it names in another, unless an earlier event of its chain leads as far.
+            // From an event of one chain to what it names in another, unless an earlier event of its chain leads as far. One to
+            // what came after the event that names it may lead no farther than an earlier one.
             """
             CREATE TABLE auth_links (
                 chain BIGINT NOT NULL,

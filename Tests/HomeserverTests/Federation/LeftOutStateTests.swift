@@ -1,6 +1,5 @@
 import HTTPMessages
 import HTTPTypes
-import HomeserverStorage
 import MatrixAPI
 import MatrixModel
 import MatrixRooms
@@ -8,6 +7,7 @@ import SQLDatabase
 import Testing
 
 @testable import Homeserver
+@testable import HomeserverStorage
 
 /// A room is joined while a server of one of its members is away, so that its keys cannot be had.
 @Suite("State that could not be had when a room was joined", .serialized) struct LeftOutStateTests {
@@ -293,7 +293,7 @@ import Testing
             let levels: JSONValue = ["users": .object([carol.user.text: 50]), "events_default": 0, "state_default": 0]
             try await servers.alice.set("m.room.power_levels", levels, room)
             try await servers.agree(room, on: c)
-            // The ban itself never comes to Bob's server: it is there as part of what follows it, or not at all.
+            // What is sent comes to Bob's server at last.
             @Sendable func isSent(_ request: ClientRequest) -> Bool {
                 request.host == "b.test" && request.pathAndQuery.contains("/send/")
             }
@@ -313,10 +313,14 @@ import Testing
             try await eventually { try await servers.b.membership(carol.user, room) == .join }
             #expect(try await servers.b.membership(servers.bob.user, room) == .join)
             #expect(try await servers.leftOut(of: room) == [unban])
-            servers.network.set { isSent($0) ? .unreachable : .delivered }
+            servers.network.set()
             try await servers.askAgain(in: room, at: 0)
             try await eventually { try await servers.leftOut(of: room) == nil }
-            #expect(try await servers.b.state(room) == servers.a.state(room))
+            try await servers.agree(room)
+            // The join leads to the unban, and so to the ban, which comes now.
+            try await carol.say("welcome back", room)
+            try await eventually { try await servers.b.messages(room).last == "welcome back" }
+            try await servers.agree(room)
         }
     }
 
@@ -383,12 +387,111 @@ import Testing
         }
     }
 
-    @Test func `a room that was left is not asked for`() async throws {
+    @Test func `of a room that was left it is not asked for, and after a day forgotten`() async throws {
         try await play("12") { servers, _, carol, room in
-            try await servers.bob.ask(.post, "/_matrix/client/v3/rooms/\(percent(room.text))/leave", [:])
+            try await servers.askAgain(in: room, at: .max)
+            try await servers.bob.act("leave", room)
             servers.network.set()
-            try await eventually { try await servers.leftOut(of: room) == nil }
+            let nid = try #require(try await servers.b.reader.record(room)?.nid)
+            let failures = try #require(try await servers.failures(nid))
+            try await servers.askAgain(in: room, at: 0)
+            try await eventually { try await servers.failures(nid) == failures + 1 }
             #expect(try await servers.b.membership(carol.user, room) == nil)
+            #expect(try await servers.leftOut(of: room)?.isEmpty == false)
+            try await servers.b.environment.database.write {
+                try $0.execute("UPDATE partial_rooms SET left_out_until = 1 WHERE room_nid = \(nid)")
+            }
+            try await servers.askAgain(in: room, at: 0)
+            try await eventually { try await servers.leftOut(of: room) == nil }
+        }
+    }
+
+    @Test(arguments: [("12", 0), ("12", 60), ("1", 0)])
+    func `what was rejected without it is judged again though the room was left meanwhile`(
+        _ version: String, members: Int
+    ) async throws {
+        try await play(version) { servers, c, carol, room in
+            try await servers.askAgain(in: room, at: .max)
+            servers.network.set()
+            let message = try await carol.say("am I here?", room)
+            try await eventually { try await servers.b.reader.event(message)?.flags.contains(.rejected) == true }
+            let answer = try await servers.alice.say("you are", room)
+            try await eventually { try await servers.b.messages(room) == ["you are"] }
+            try await servers.bob.act("leave", room)
+            try await eventually { try await servers.a.membership(servers.bob.user, room) == .leave }
+            try await servers.alice.say("has he gone?", room)
+            try await servers.agree(room, on: c)
+
+            // So many that they are not told with the join.
+            try await servers.a.fill(room, members)
+            try await servers.bob.join(room, via: servers.a)
+            try await eventually {
+                guard try await servers.b.reader.record(room)?.isPartial == false else { return false }
+                return try await servers.leftOut(of: room) == nil
+            }
+            #expect(try await servers.b.reader.event(message)?.flags == [])
+            #expect(try await servers.b.messages(room).contains("am I here?"))
+            #expect(try await servers.b.membership(carol.user, room) == .join)
+            // What he left is not among the newest again.
+            let record = try #require(try await servers.b.reader.record(room))
+            let newest = try await servers.b.environment.database.read {
+                try servers.b.reader.log($0).events(nids: record.extremities).values.map(\.pdu)
+            }
+            #expect(newest.count == 1)
+            #expect(!newest.contains { $0.prevEvents.contains(answer) })
+            try await servers.bob.say("back", room)
+            try await eventually { try await c.messages(room).last == "back" }
+            try await servers.agree(room)
+        }
+    }
+
+    @Test func `each join is given what it lacked itself`() async throws {
+        try await play("12") { servers, c, carol, room in
+            let first = try #require(try await servers.b.member(servers.bob.user, room))
+            let dave = try await c.register("dave")
+            for server in [servers.a, c] {
+                try await eventually { try await server.membership(servers.bob.user, room) == .join }
+            }
+            try await servers.bob.act("leave", room)
+            try await eventually { try await servers.a.membership(servers.bob.user, room) == .leave }
+            try await dave.join(room, via: servers.a)
+            try await eventually { try await servers.a.membership(dave.user, room) == .join }
+            try await servers.bob.join(room, via: servers.a)
+            let second = try #require(try await servers.b.member(servers.bob.user, room))
+            try await eventually { try await servers.leftOut(of: room)?.count == 5 }
+
+            servers.network.set()
+            try await servers.askAgain(in: room, at: 0)
+            try await eventually { try await servers.leftOut(of: room) == nil }
+            func members(after join: EventID) async throws -> Set<String> {
+                let state = try #require(try await servers.b.reader.event(join)?.stateAfter)
+                let keys = try await servers.b.reader.state(at: state).keys
+                return Set(keys.filter { $0.type == .member }.map(\.stateKey))
+            }
+            let (alice, bob) = (servers.alice.user.text, servers.bob.user.text)
+            #expect(try await members(after: first) == [alice, bob, carol.user.text])
+            #expect(try await members(after: second) == [alice, bob, carol.user.text, dave.user.text])
+            try await dave.say("all here?", room)
+            try await eventually { try await servers.b.messages(room) == ["all here?"] }
+            try await servers.agree(room)
+        }
+    }
+
+    @Test func `rows of before schema 25 are of the join by which the room is here`() async throws {
+        try await play("12") { servers, _, carol, room in
+            try await servers.askAgain(in: room, at: .max)
+            let leftOut = try #require(try await servers.leftOut(of: room))
+            let list = "[" + leftOut.map { "\"\($0.text)\"" }.joined(separator: ",") + "]"
+            let dialect = servers.b.environment.database.dialect
+            try await servers.b.environment.database.write {
+                try $0.execute("UPDATE partial_rooms SET left_out = \(list)")
+                try $0.executeAll(V025LackingJoins.statements(dialect))
+            }
+            #expect(try await servers.leftOut(of: room) == leftOut)
+            servers.network.set()
+            try await servers.askAgain(in: room, at: 0)
+            try await eventually { try await servers.leftOut(of: room) == nil }
+            #expect(try await servers.b.membership(carol.user, room) == .join)
         }
     }
 }
@@ -409,7 +512,14 @@ extension TwoServers {
     /// What `b.test` still asks for in a room.
     fileprivate func leftOut(of room: RoomID) async throws -> [EventID]? {
         let nid = try #require(try await b.reader.record(room)?.nid)
-        return try await b.environment.database.read { try PartialRoomStore($0).roomWithLeftOut(nid)?.leftOut }
+        return try await b.environment.database.read {
+            try PartialRoomStore($0).roomWithLeftOut(nid)?.leftOut.flatMap(\.events)
+        }
+    }
+
+    /// How often `b.test` asked in vain, of a room of a number.
+    fileprivate func failures(_ nid: Int64) async throws -> Int? {
+        try await b.environment.database.read { try PartialRoomStore($0).leftOut(of: nid, now: 0)?.failures }
     }
 
     /// Sets when `b.test` asks again for what was left out of a room, milliseconds since 1970.

@@ -74,8 +74,10 @@ private struct StoredRoom: Sendable {
     let keys: [StateKey: Int64]
     let version: RoomVersion
 
-    /// - Parameter batch: how many events are appended at once.
-    init(_ room: ForkedRoom, stored: Int, batch: Int) async throws {
+    /// - Parameters:
+    ///   - batch: how many events are appended at once.
+    ///   - late: each so manyeth event comes after all others, and these lack it until then; 0 for none.
+    init(_ room: ForkedRoom, stored: Int, batch: Int, late: Int = 0) async throws {
         let fixture = try await RoomFixture()
         self.fixture = fixture
         let events = room.events
@@ -93,20 +95,40 @@ private struct StoredRoom: Sendable {
         keys = try await fixture.environment.database.write {
             try StateWriter($0, fixture.reader.states).number(stateKeys)
         }
-        for start in stride(from: 0, to: stored, by: batch) {
-            let part = events[start..<min(start + batch, stored)]
-            try await fixture.environment.database.write { connection in
-                var append = RoomAppend(
-                    roomNID: 1, roomID: first.id, version: first.version, expectedHeadVersion: nil,
-                    head: start == 0 ? RoomAppend.Head(state: .empty, extremities: [], depth: 1) : nil,
-                    state: StateChange(.empty), now: 1)
-                append.events = part.map { event in
-                    EventInsertion(
-                        nid: given[event.id] ?? 0, pdu: event, place: .none, flags: .outlier, stateAfter: nil,
-                        authNIDs: event.authEvents.compactMap { given[$0] })
-                }
-                _ = try EventLog(connection, .plain).append(append)
+        func isLate(_ index: Int) -> Bool { late > 0 && index % late == late - 1 }
+        let inTime = events.indices.prefix(stored).filter { !isLate($0) }.map { events[$0] }
+        var there: Set<EventID> = []
+        for start in stride(from: 0, to: inTime.count, by: batch) {
+            try await append(Array(inTime[start..<min(start + batch, inTime.count)]), to: first, knowing: &there)
+        }
+        // From the newest, so that these too lack what they name.
+        for event in events.indices.prefix(stored).filter(isLate).reversed().map({ events[$0] }) {
+            let all = there.compactMap { given[$0] }
+            try await append([event], to: first, knowing: &there)
+            let states = fixture.reader.states
+            let namers = try await fixture.environment.database.write { connection in
+                _ = try AuthChains(EventLog(connection, .plain), states).edges(of: all)
+                return try EventLog(connection, .plain).noteLateAuthEvents(of: all)
             }
+            states.received("redacted " + namers.map { String($0) }.joined(separator: " "))
+        }
+    }
+
+    private func append(_ part: [PDU], to room: TestRoom, knowing there: inout Set<EventID>) async throws {
+        let isFirst = there.isEmpty
+        there.formUnion(part.map(\.id))
+        let (id, version, there, numbers) = (room.id, version, there, numbers)
+        try await fixture.environment.database.write { connection in
+            var append = RoomAppend(
+                roomNID: 1, roomID: id, version: version, expectedHeadVersion: nil,
+                head: isFirst ? RoomAppend.Head(state: .empty, extremities: [], depth: 1) : nil,
+                state: StateChange(.empty), now: 1)
+            append.events = part.map { event in
+                EventInsertion(
+                    nid: numbers[event.id] ?? 0, pdu: event, place: .none, flags: .outlier, stateAfter: nil,
+                    authNIDs: event.authEvents.filter(there.contains).compactMap { numbers[$0] })
+            }
+            _ = try EventLog(connection, .plain).append(append)
         }
     }
 
@@ -130,7 +152,9 @@ private struct StoredRoom: Sendable {
         var room = try ForkedRoom(seed: UInt64(seed), version: .v11, steps: 120)
         // Of every third room the newest events are not stored yet.
         let stored = room.events.count - (seed % 3 == 0 ? 15 : 0)
-        let server = try await StoredRoom(room, stored: stored, batch: [1, 7, 1_000][seed % 3])
+        // And of every other some came after those that name them.
+        let late = [0, 5, 0, 9][seed % 4]
+        let server = try await StoredRoom(room, stored: stored, batch: [1, 7, 1_000][seed % 3], late: late)
         var unstored: [Int64: [Int64]] = [:]
         for event in room.events.dropFirst(stored) where event.isState {
             unstored[server.numbers[event.id] ?? 0] = event.authEvents.compactMap { server.numbers[$0] }
@@ -161,7 +185,7 @@ private struct StoredRoom: Sendable {
     @Test(arguments: [RoomVersion.v1, .v6, .v11, .v12], 0..<8)
     func `stored states resolve as those in memory do`(version: RoomVersion, seed: Int) async throws {
         var room = try ForkedRoom(seed: UInt64(1_000 + seed), version: version, steps: 80)
-        let server = try await StoredRoom(room, stored: room.events.count, batch: 9)
+        let server = try await StoredRoom(room, stored: room.events.count, batch: 9, late: seed % 2 * 6)
         for _ in 0..<3 {
             let branches = room.someBranches()
             let states = branches.map { $0.state.events.mapValues(\.id) }
