@@ -41,21 +41,26 @@ extension StateCompletion {
             throw PDUJudgement.Unjudgeable(reason: "what was left out cannot be had yet")
         }
         var joins: [RoomCompletion.Join] = []
+        var gone: Set<Int64> = []
+        var told: [EventID: StateRoot] = [:]
         for join in partial.leftOut {
-            let found = join.events.compactMap { had[$0] }
-            guard !found.isEmpty, let before = try await state(before: join.nid, with: found, in: record) else {
+            guard let event = try await environment.database.read({ try reader.log($0).event(nid: join.nid) }),
+                let before = try await state(before: event, in: record)
+            else {
+                gone.insert(join.nid)
                 continue
             }
-            joins.append(RoomCompletion.Join(nid: join.nid, before: before))
+            let found = join.events.compactMap { had[$0] }
+            if found.isEmpty {
+                told[event.id] = before
+            } else {
+                joins.append(
+                    RoomCompletion.Join(nid: join.nid, before: try await adding(found, to: before, in: record)))
+            }
         }
-        let rest = partial.leftOut.map { join in
-            LackingJoin(nid: join.nid, events: join.events.filter { known[$0] == nil })
-        }
-        var completion = RoomCompletion(
-            joinNID: partial.joinNID, joins: joins,
-            leftOut: LeftOutState(joins: rest, resident: partial.resident, until: partial.leftOutUntil),
-            isAmendment: true)
+        var completion = RoomCompletion(joinNID: partial.joinNID, joins: joins, before: told, isAmendment: true)
         while let first = completion.joins.first {
+            completion.leftOut = partial.lacking(known, without: gone)
             do {
                 return try await judgement.writer.complete(completion, of: partial.roomID)
             } catch let lacks as LacksStates {
@@ -68,32 +73,33 @@ extension StateCompletion {
                     }
                 }
             } catch is TooManyToAmend {
+                gone.insert(first.nid)
                 completion.joins.removeFirst()
             }
         }
-        try await giveUp(partial, joins.isEmpty ? "the join is gone" : "too much has followed the join")
+        try await giveUp(
+            partial, joins.isEmpty ? "the join is gone" : "too much has followed the join",
+            but: partial.lacking(known, without: gone))
     }
 
-    /// The state before a join that is in the log, with what it lacked. Nil where it is not known.
-    private func state(before join: Int64, with found: [StoredEvent], in room: RoomRecord) async throws -> StateRoot? {
+    /// A state with events that it lacks.
+    private func adding(_ events: [StoredEvent], to told: StateRoot, in room: RoomRecord) async throws -> StateRoot {
         let reader = judgement.reader
-        guard let join = try await environment.database.read({ try reader.log($0).event(nid: join) }),
-            let told = try await state(before: join, in: room)
-        else { return nil }
         var changes: [StateKey: Int64?] = [:]
-        for event in found { if let key = StateKey(of: event.pdu) { changes[key] = event.nid } }
+        for event in events { if let key = StateKey(of: event.pdu) { changes[key] = event.nid } }
         let there = try await reader.state(at: told, keys: Array(changes.keys))
         return try await reader.storeState(changes.filter { there[$0.key] == nil }, on: told, room: room)
     }
 
-    private func giveUp(_ partial: PartialRoom, _ reason: String) async throws {
+    /// - Parameter rest: what is still asked for.
+    private func giveUp(_ partial: PartialRoom, _ reason: String, but rest: LeftOutState? = nil) async throws {
         environment.logger.notice(
             "state that a room had when it was joined stays unknown",
             metadata: [
                 "room": "\(partial.roomID)", "events": "\(partial.leftOut.map(\.events.count))", "cause": "\(reason)",
             ])
         try await environment.database.write {
-            try PartialRoomStore($0).forgetLeftOut(partial.roomNID, join: partial.joinNID)
+            try PartialRoomStore($0).setLeftOut(rest, of: partial.roomNID, join: partial.joinNID)
         }
     }
 
@@ -117,5 +123,15 @@ extension StateCompletion {
         guard let key = StateKey(of: event.pdu), try await reader.state(at: root, keys: [key])[key]?.nid == event.nid
         else { return root }
         return try await reader.storeState([key: event.replaces], on: root, room: room)
+    }
+}
+
+extension PartialRoom {
+    /// What is still asked for, when some of it is known and some joins are given up.
+    fileprivate func lacking(_ known: [EventID: StoredEvent], without gone: Set<Int64>) -> LeftOutState? {
+        let joins = leftOut.map { join in
+            LackingJoin(nid: join.nid, events: gone.contains(join.nid) ? [] : join.events.filter { known[$0] == nil })
+        }
+        return LeftOutState(joins: joins, resident: resident, until: leftOutUntil)
     }
 }

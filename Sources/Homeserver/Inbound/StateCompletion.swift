@@ -181,12 +181,14 @@ final class StateCompletion: Sendable {
             throw PDUJudgement.Unjudgeable(reason: "\(told.leftOut.count) events of the state told could not be had")
         }
         let leftOut = Array(told.leftOut.prefix(limit))
-        let until = environment.clock.now() + RoomLimits.leftOutTime
+        let now = environment.clock.now()
+        let earlier = partial.leftOutUntil > now ? partial.leftOut : []
         var completion = RoomCompletion(
             joinNID: partial.joinNID, joins: [RoomCompletion.Join(nid: partial.joinNID, before: before)],
             leftOut: LeftOutState(
-                joins: partial.leftOut + [LackingJoin(nid: partial.joinNID, events: leftOut)],
-                resident: partial.resident, until: leftOut.isEmpty ? partial.leftOutUntil : until))
+                joins: earlier + [LackingJoin(nid: partial.joinNID, events: leftOut)],
+                resident: partial.resident, until: leftOut.isEmpty ? partial.leftOutUntil : now + RoomLimits.leftOutTime
+            ))
         var fetched = 0
         while true {
             do {

@@ -37,24 +37,27 @@ extension RoomChecking {
         found.subtract(before)
         let stored = Set(room.extremities)
         let late = behindWithheld(before)
+        // What came before that may have got its place only later.
         let lastJoin = lastJoin
         found = found.filter { nid in
-            stored.contains(nid) || !late.contains(nid) && nodes[nid]?.position ?? 0 >= lastJoin
+            stored.contains(nid)
+                || !late.contains(nid) && nid >= lastJoin.nid && nodes[nid]?.position ?? 0 >= lastJoin.position
         }
         guard let purged else { return found }
         // What followed these may have been taken out.
         return found.filter { stored.contains($0) || nodes[$0]?.depth ?? 0 > purged.depth }
     }
 
-    /// The place of the last join of ours with which nobody of this server was in the room; 0 where there is none.
-    private var lastJoin: Int64 {
+    /// The number and the place of the last join of ours before which nobody of this server was in the room; 0 where there is
+    /// none.
+    private var lastJoin: (nid: Int64, position: Int64) {
         let memberships = nodes.values.compactMap { node in
-            node.ownMember.flatMap { member in node.position.map { (position: $0, member: member) } }
+            node.ownMember.flatMap { member in node.position.map { (node.nid, position: $0, member: member) } }
         }
         var joined: Set<String> = []
-        var last: Int64 = 0
-        for (position, member) in memberships.sorted(by: { $0.position < $1.position }) where position > 0 {
-            if member.isJoined, joined.isEmpty { last = position }
+        var last: (nid: Int64, position: Int64) = (0, 0)
+        for (nid, position, member) in memberships.sorted(by: { $0.position < $1.position }) where position > 0 {
+            if member.isJoined, joined.isEmpty { last = (nid, position) }
             if member.isJoined { joined.insert(member.user) } else { joined.remove(member.user) }
         }
         return last

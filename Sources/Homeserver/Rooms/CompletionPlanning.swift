@@ -10,7 +10,7 @@ struct CompletionPlanning {
     /// The joins of which the state before is known better now, and that.
     private let joins: [EventID: StateRoot]
     /// The last join, where what came before an earlier one is judged again.
-    private let lastJoin: (nid: Int64, position: Int64)?
+    private let lastJoin: StoredEvent?
     /// The numbers of all joins of ours that lacked something, or came after such ones.
     private let taken: Set<Int64>
     private let create: PDU
@@ -61,7 +61,7 @@ struct CompletionPlanning {
         taken = completion.isAmendment ? Set(partial.leftOut.map(\.nid)) : []
         lastJoin =
             try completion.joins.first?.nid == partial.joinNID
-            ? nil : log.event(nid: partial.joinNID)?.position.map { (partial.joinNID, $0) }
+            ? nil : log.event(nid: partial.joinNID)
         self.create = create.pdu
         result = RoomAppend(
             roomNID: room.nid, roomID: room.id, version: room.version, expectedHeadVersion: room.headVersion, head: nil,
@@ -310,13 +310,15 @@ struct CompletionPlanning {
     /// The newest events that are not withheld, and the state after them.
     private mutating func head() throws -> RoomAppend.Head {
         let accepted = result.events.filter { $0.place != .none }
+        let unjudged = try unjudged()
+        let left = leftBehind(accepted, besides: unjudged)
         // Who follows a withheld event follows what that was built on.
         let prev = try log.nids(accepted.flatMap(\.pdu.prevEvents), room: room.nid).values
         let followed = Set(prev).union(
             try log.behindWithheld(prev, limit: RoomLimits.withheldSteps, judgedAnew: judgedAnew))
-        var newest = accepted.filter { !isBehindLastJoin($0) }
+        var newest = accepted.filter { !left.contains($0.nid) }
             .map { (nid: $0.nid, depth: $0.pdu.depth, state: $0.stateAfter) }
-        newest += try unjudged().map { ($0.nid, $0.pdu.depth, $0.stateAfter) }
+        newest += unjudged.map { ($0.nid, $0.pdu.depth, $0.stateAfter) }
         newest = newest.filter { !followed.contains($0.nid) && $0.state != nil }
         newest.sort { ($0.depth, $0.nid) > ($1.depth, $1.nid) }
         newest = Array(newest.prefix(writer.environment.configuration.limits.forwardExtremities))
@@ -326,10 +328,26 @@ struct CompletionPlanning {
             state: state, extremities: newest.map(\.nid), depth: newest.first?.depth ?? room.depth)
     }
 
-    /// Whether an event came before the last join, of which it is known what it left beside it.
-    private func isBehindLastJoin(_ event: EventInsertion) -> Bool {
-        guard let lastJoin, !room.extremities.contains(event.nid) else { return false }
-        return partial[event.pdu.id]?.position.map { $0 < lastJoin.position } ?? (event.nid < lastJoin.nid)
+    /// What came before the last join: whoever let us in had gone on from there, save from what stayed beside that join, which
+    /// is among the newest, and what builds on that. Several nodes number events in no order, but what a join follows is less
+    /// deep.
+    private func leftBehind(_ accepted: [EventInsertion], besides unjudged: [StoredEvent]) -> Set<Int64> {
+        guard let lastJoin else { return [] }
+        var beside = Set(accepted.filter { room.extremities.contains($0.nid) }.map(\.pdu.id) + unjudged.map(\.id))
+        var left: Set<Int64> = []
+        // Each comes after those that it follows.
+        for event in accepted where !beside.contains(event.pdu.id) {
+            let position = partial[event.pdu.id]?.position
+            let isEarlier =
+                position.map { $0 < lastJoin.position ?? 0 }
+                ?? (event.nid < lastJoin.nid && event.pdu.depth < lastJoin.pdu.depth)
+            if event.pdu.prevEvents.contains(where: beside.contains) {
+                beside.insert(event.pdu.id)
+            } else if isEarlier {
+                left.insert(event.nid)
+            }
+        }
+        return left
     }
 
     /// The memberships that are not yet, or otherwise, in the room's list of members.

@@ -38,12 +38,13 @@ struct RoomCompletion: Sendable {
         let nids = try log.nids(since: first.nid, room: room, limit: RoomLimits.eventsAmended + 1)
         guard nids.count <= RoomLimits.eventsAmended else { throw TooManyToAmend() }
         let since = try log.events(nids: nids).values
-        // Only what builds on a join has its state by it.
+        // Only what builds on a join has its state by it. Of what came while another join's members were not known, which never
+        // were, the state is not known.
         let joins = Set(joins.map(\.nid))
         var following: [EventID: StoredEvent] = [:]
         let byID = Dictionary(since.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
         for pdu in RoomImport.ordered(byID.mapValues(\.pdu), by: \.prevEvents) {
-            guard let event = byID[pdu.id] else { continue }
+            guard let event = byID[pdu.id], event.stateAfter != nil || event.flags.contains(.rejected) else { continue }
             if joins.contains(event.nid) || pdu.prevEvents.contains(where: { following[$0] != nil }) {
                 following[pdu.id] = event
             }
@@ -68,13 +69,11 @@ extension RoomWriter {
     ///   the time.
     func complete(_ completion: RoomCompletion, room: RoomID, lane: RoomLane) async throws {
         try await retrying(lane, room) { () async throws -> Void in
-            if completion.isAmendment {
-                // A join may name what could not be had then; other servers have that in its auth chain.
-                let changed = try await environment.database.groupedWrite {
-                    try reader.log($0).noteLateAuthEvents(of: completion.joins.map(\.nid))
-                }
-                reader.states.forgetAuthEvents(of: changed)
+            // A join may name what could not be had then; other servers have that in its auth chain.
+            let changed = try await environment.database.groupedWrite {
+                try reader.log($0).noteLateAuthEvents(of: completion.joins.map(\.nid), in: room)
             }
+            reader.states.forgetAuthEvents(of: changed)
             let keys: [StateKey] = try await environment.database.read { connection in
                 guard let record = try RoomStore(connection).room(room) else { return [] }
                 return try completion.events(EventLog(connection, environment.sealer), record.nid)

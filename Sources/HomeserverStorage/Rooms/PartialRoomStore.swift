@@ -59,11 +59,13 @@ public struct PartialRoomStore {
             + rooms("WHERE p.completed IS NOT NULL AND p.left_out IS NOT NULL AND \(isFree)")
     }
 
-    /// What was left out of a room, when it was joined by this, is not asked for any more.
+    /// Of what was left out of a room that was joined by this no more is asked for than that; nothing where nil.
     /// - Throws: `DatabaseError`.
-    public func forgetLeftOut(_ nid: Int64, join: Int64) throws {
+    public func setLeftOut(_ leftOut: LeftOutState?, of nid: Int64, join: Int64) throws {
         try connection.execute(
-            "UPDATE partial_rooms SET left_out = NULL WHERE room_nid = \(nid) AND join_nid = \(join)")
+            """
+            UPDATE partial_rooms SET left_out = \(leftOut.map(Self.list)) WHERE room_nid = \(nid) AND join_nid = \(join)
+            """)
     }
 
     private func rooms(_ clause: SQL) throws -> [PartialRoom] {
@@ -197,16 +199,19 @@ public struct PartialRoomStore {
 
     /// A room that was joined with its members has a row for this alone, and was not completed at any position.
     private static func noting(_ leftOut: LeftOutState, _ nid: Int64, now: Int64) -> SQL {
+        """
+        INSERT INTO partial_rooms (room_nid, join_nid, resident, completed, left_out, left_out_until, retry_at)
+        VALUES (\(nid), \(leftOut.joins.last?.nid), \(leftOut.resident), 0, \(list(leftOut)), \(leftOut.until), \(now))
+        ON CONFLICT (room_nid) DO UPDATE SET join_nid = excluded.join_nid, resident = excluded.resident, failures = 0,
+        left_out = excluded.left_out, left_out_until = excluded.left_out_until, retry_at = excluded.retry_at
+        """
+    }
+
+    private static func list(_ leftOut: LeftOutState) -> String {
         let joins = leftOut.joins.map { join -> JSONValue in
             ["join": .integer(join.nid), "events": .array(join.events.map { .string($0.text) })]
         }
-        let list = String(decoding: JSONValue.array(joins).serialized(), as: UTF8.self)
-        return """
-            INSERT INTO partial_rooms (room_nid, join_nid, resident, completed, left_out, left_out_until, retry_at)
-            VALUES (\(nid), \(leftOut.joins.last?.nid), \(leftOut.resident), 0, \(list), \(leftOut.until), \(now))
-            ON CONFLICT (room_nid) DO UPDATE SET join_nid = excluded.join_nid, resident = excluded.resident, failures = 0,
-            left_out = excluded.left_out, left_out_until = excluded.left_out_until, retry_at = excluded.retry_at
-            """
+        return String(decoding: JSONValue.array(joins).serialized(), as: UTF8.self)
     }
 }
 

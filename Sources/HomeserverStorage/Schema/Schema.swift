@@ -34,5 +34,5 @@ public enum Schema {
     ]
 
     /// The oldest schema number whose programs can use the newest schema.
-    public static let oldestCompatible = 16
+    public static let oldestCompatible = 25
 }

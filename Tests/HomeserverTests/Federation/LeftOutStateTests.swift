@@ -324,6 +324,30 @@ import Testing
         }
     }
 
+    @Test func `what a join without members names and comes with them is in its auth chain`() async throws {
+        try await play("12", joins: false) { servers, c, carol, room in
+            let levels: JSONValue = ["users": .object([carol.user.text: 50]), "events_default": 0, "state_default": 0]
+            try await servers.alice.set("m.room.power_levels", levels, room)
+            try await servers.agree(room, on: c)
+            for verb in ["ban", "unban"] { try await carol.act(verb, room, on: servers.bob.user) }
+            try await servers.agree(room, on: c)
+            try await servers.a.fill(room, 60)
+            servers.network.set { request in
+                let asksKeys = request.host == "c.test" && request.pathAndQuery.contains("/key/")
+                let isSent = request.host == "b.test" && request.pathAndQuery.contains("/send/")
+                return asksKeys || isSent || request.pathAndQuery.contains("/v1/state") ? .unreachable : .delivered
+            }
+            let unban = try #require(try await servers.a.member(servers.bob.user, room))
+            try await servers.bob.join(room, via: servers.a)
+            #expect(try await servers.b.reader.record(room)?.isPartial == true)
+            #expect(try await servers.b.reader.event(unban) == nil)
+            servers.network.set()
+            try await eventually { try await servers.b.reader.record(room)?.isPartial == false }
+            #expect(try await servers.leftOut(of: room) == nil)
+            try await servers.agree(room)
+        }
+    }
+
     @Test func `after a day it is not asked for any more`() async throws {
         try await play("12") { servers, _, carol, room in
             let nid = try #require(try await servers.b.reader.record(room)?.nid)
@@ -445,6 +469,68 @@ import Testing
         }
     }
 
+    @Test func `a join that was given up before its members were known keeps what earlier ones lacked`() async throws {
+        try await play("12") { servers, c, carol, room in
+            try await servers.askAgain(in: room, at: .max)
+            servers.network.set()
+            let message = try await carol.say("am I here?", room)
+            try await eventually { try await servers.b.reader.event(message)?.flags.contains(.rejected) == true }
+            let lacked = try await servers.leftOut(of: room)
+            try await servers.bob.act("leave", room)
+            try await eventually { try await servers.a.membership(servers.bob.user, room) == .leave }
+            try await servers.a.fill(room, 60)
+
+            servers.network.set { request in
+                request.host == "a.test" && request.pathAndQuery.contains("/state") ? .unreachable : .delivered
+            }
+            try await servers.bob.join(room, via: servers.a)
+            #expect(try await servers.b.reader.record(room)?.isPartial == true)
+            try await servers.bob.act("leave", room)
+            try await eventually { try await servers.b.reader.record(room)?.isPartial == false }
+            #expect(try await servers.leftOut(of: room) == lacked)
+            #expect(try await servers.b.reader.event(message)?.flags.contains(.rejected) == true)
+            try await eventually { try await servers.a.membership(servers.bob.user, room) == .leave }
+
+            servers.network.set()
+            try await servers.bob.join(room, via: servers.a)
+            try await eventually {
+                guard try await servers.b.reader.record(room)?.isPartial == false else { return false }
+                return try await servers.leftOut(of: room) == nil
+            }
+            #expect(try await servers.b.reader.event(message)?.flags == [])
+            try await servers.agree(room)
+        }
+    }
+
+    @Test func `who may not speak since this server was out of the room stays silent`() async throws {
+        try await play("12") { servers, c, carol, room in
+            try await servers.askAgain(in: room, at: .max)
+            servers.network.set()
+            let early = try await carol.say("early", room)
+            try await eventually { try await servers.b.reader.event(early)?.flags.contains(.rejected) == true }
+            // Carol's server hears nothing from now on, and what she says comes to Bob's only when he is back.
+            servers.network.set { request in
+                let isSent = request.host == "b.test" && request.pathAndQuery.contains("/send/")
+                return request.host == "c.test" || isSent ? .unreachable : .delivered
+            }
+            let late = try await carol.say("late", room)
+            try await servers.bob.act("leave", room)
+            try await eventually { try await servers.a.membership(servers.bob.user, room) == .leave }
+            try await servers.alice.set("m.room.power_levels", ["events_default": 50, "users": [:]], room)
+            try await servers.bob.join(room, via: servers.a)
+            servers.network.set { $0.host == "c.test" ? .unreachable : .delivered }
+            try await eventually { try await servers.b.reader.event(late) != nil }
+            let name: JSONValue = ["membership": "join", "displayname": "Bob, again"]
+            try await servers.bob.set("m.room.member", name, room, key: servers.bob.user.text)
+
+            try await eventually { try await servers.leftOut(of: room) == nil }
+            #expect(try await servers.b.reader.event(early)?.flags == [])
+            #expect(try await servers.b.reader.event(late)?.flags == .softFailed)
+            #expect(try await servers.b.messages(room) == ["early"])
+            try await servers.agree(room)
+        }
+    }
+
     @Test func `each join is given what it lacked itself`() async throws {
         try await play("12") { servers, c, carol, room in
             let first = try #require(try await servers.b.member(servers.bob.user, room))
@@ -513,7 +599,7 @@ extension TwoServers {
     fileprivate func leftOut(of room: RoomID) async throws -> [EventID]? {
         let nid = try #require(try await b.reader.record(room)?.nid)
         return try await b.environment.database.read {
-            try PartialRoomStore($0).roomWithLeftOut(nid)?.leftOut.flatMap(\.events)
+            try PartialRoomStore($0).leftOut(of: nid, now: 0)?.leftOut.flatMap(\.events)
         }
     }
 
