@@ -412,10 +412,15 @@ struct PDUJudgement: Sendable {
     /// be part of an auth chain here. Whoever was not in the room when it was made, as far as all others know, is told by nobody
     /// what led to it; what speaks for it must do.
     private func isNewRemoval(_ event: PDU) async throws -> Bool {
-        guard event.type == .member, let user = event.stateKey.flatMap({ try? UserID($0) }), environment.isLocal(user),
-            !environment.isLocal(event.sender), let membership = try? RoomMember(event).membership,
-            membership == .leave || membership == .ban
-        else { return false }
+        guard takesOutOurs(event) else { return false }
         return try await reader.event(event.id) == nil
+    }
+
+    /// Whether another server's user takes one of ours out of a room by an event.
+    func takesOutOurs(_ event: PDU) -> Bool {
+        guard event.type == .member, let user = event.stateKey.flatMap({ try? UserID($0) }), environment.isLocal(user),
+            !environment.isLocal(event.sender), let membership = try? RoomMember(event).membership
+        else { return false }
+        return membership == .leave || membership == .ban
     }
 }

@@ -147,9 +147,19 @@ final class RemoteHistory: RemoteBackfilling {
         let ids = Array(byID.keys)
         let known = try await environment.database.read { try reader.log($0).events(ids: ids) }
         try await writer.restore(events, of: known, in: room.id)
+        let reached = RoomImport.reached(from: (gap?.missing ?? []) + asked, in: byID, by: \.prevEvents)
         if Set(asked).isSubset(of: byID.keys) {
             // Whoever has all that was asked for tells what that leads to; nothing leads to the rest.
-            byID = RoomImport.reached(from: (gap?.missing ?? []) + asked, in: byID, by: \.prevEvents)
+            byID = reached
+        } else {
+            // What was rejected there is not told, and may lead to the rest; that is less deep than what follows it. What takes
+            // our users out may be news, and counts when it comes by itself: as history it would be passed over then.
+            let depth = try await depth(behind: gap, asked, in: room)
+            byID = byID.filter { id, event in
+                if reached[id] != nil { return true }
+                if let depth, event.depth >= depth { return false }
+                return known[id] != nil || !judgement.takesOutOurs(event.pdu)
+            }
         }
         if let gap {
             // What only events that are here lead to is not of this gap. Of the rest not all need be reached: what was
@@ -170,5 +180,20 @@ final class RemoteHistory: RemoteBackfilling {
         for index in judged.indices { judged[index].gapEnd = gap?.end }
         _ = try await writer.append(judged.reversed(), to: room.id)
         return true
+    }
+
+    /// The depth of what follows missing events; nil where it is not known.
+    private func depth(behind gap: HistoryGap?, _ asked: [EventID], in room: RoomRecord) async throws -> Int64? {
+        let reader = reader
+        return try await environment.database.read { connection in
+            let log = reader.log(connection)
+            if let end = gap?.end {
+                return try log.timeline(room: room.nid, after: end - 1, upTo: end, limit: 1, newestFirst: false)
+                    .first?.pdu.depth
+            }
+            return try log.timeline(
+                room: room.nid, after: nil, upTo: nil, limit: Self.beginning, newestFirst: false
+            ).filter { $0.pdu.prevEvents.contains(where: asked.contains) }.map(\.pdu.depth).max()
+        }
     }
 }

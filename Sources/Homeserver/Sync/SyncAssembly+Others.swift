@@ -21,6 +21,7 @@ extension SyncAssembly {
             window = try timeline(room, after: known?.events, upTo: end)
             let old = try known.flatMap { try log.stateRoot(room: room.nid, at: $0.events) }
             let point = StatePoint(root: event.stateAfter ?? room.state)
+            try leaveOutOvertaken(in: &window, at: point)
             state = try stateChanges(
                 room, window, StateSpan(end: point, known: old, isFull: !wasJoined || request.fullState))
             try companions.left(room.nid)

@@ -117,14 +117,18 @@ extension SyncAssembly {
         }
         let hasEvents = known.map { room.lastPosition > $0.events } ?? true
         var window = TimelineWindow(end: current.events)
-        if hasEvents { window = try timeline(room, after: known?.events, upTo: current.events) }
+        let end = StatePoint(root: room.stateAtNewest)
+        if hasEvents {
+            window = try timeline(room, after: known?.events, upTo: current.events)
+            try leaveOutOvertaken(in: &window, at: end)
+        }
         let old = try known.flatMap { try log.stateRoot(room: room.nid, at: $0.events) }
         if since != nil { try companions.note(room, since: old, wasJoined: wasJoined && !isWholeNow) }
         // What was left out when the room was joined may be any state, and stands in no timeline.
         let isFull = !wasJoined || request.fullState || isWholeNow
         let state = try stateChanges(
             room, window,
-            StateSpan(end: StatePoint(root: room.stateAtNewest), known: hasEvents ? old : nil, isFull: isFull))
+            StateSpan(end: end, known: hasEvents ? old : nil, isFull: isFull))
         let sticky =
             hasEvents && ahead.mayHaveSticky(room.nid) ? try stickyEvents(room.nid, window, after: known?.events) : []
         let hasExtras = !sticky.isEmpty || !extras.receipts.isEmpty || extras.hasTyping || !extras.accountData.isEmpty

@@ -15,6 +15,24 @@ extension SyncAssembly {
         var isFull: Bool
     }
 
+    /// Lets a timeline begin behind the last state event that does not hold its place at the end, for a fork was decided against
+    /// it, or a later one has no place. Clients take what stands last in a timeline for the room's state; behind the gap it is
+    /// only history, and `state` tells what holds.
+    /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#syncing>
+    func leaveOutOvertaken(in window: inout TimelineWindow, at end: StatePoint) throws {
+        guard request.stateAfterKey == nil else { return }
+        var last: [StateKey: Int] = [:]
+        for (index, entry) in window.entries.enumerated() {
+            if let key = StateKey(of: entry.event.pdu) { last[key] = index }
+        }
+        guard !last.isEmpty else { return }
+        let current = try end.events(Array(last.keys), states)
+        guard let index = last.filter({ current[$0.key] != window.entries[$0.value].event.nid }).map(\.value).max()
+        else { return }
+        window.entries.removeFirst(index + 1)
+        window.isLimited = true
+    }
+
     /// The state a client needs: the changes, or all, to the begin of the timeline, or to its end where the client asked for
     /// that. Spec: <https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3sync>
     func stateChanges(_ room: SyncRoom, _ window: TimelineWindow, _ span: StateSpan) throws -> [StoredEvent] {

@@ -16,6 +16,9 @@ struct ContentAgreement: Sendable {
     /// Those of which a server had such a copy when it was given a whole one.
     var mendable: [ServerName: Set<EventID>] = [:]
 
+    /// Those that a server which is out of the room redacted: who asks it, for its users sent them, is given what is left.
+    var redactedOutside: Set<EventID> = []
+
     /// A content that a server has.
     private struct Form {
         /// What a redaction leaves, without signatures: to it others may add.
@@ -41,6 +44,7 @@ struct ContentAgreement: Sendable {
             $0.pdu.type == .powerLevels && !$0.flags.contains(.rejected)
         }
         let everRedacted = Set(views.flatMap(\.events.values).filter { $0.redactedBy != nil }.map(\.id))
+            .union(redactedOutside)
         var found: [String] = []
         for view in views { found += alone(view, forms[view.server] ?? [:], levels.map(\.pdu)) }
         for id in Set(views.flatMap(\.shown.keys)).sorted() {

@@ -49,7 +49,8 @@ struct RoomChecks: Sendable {
         }
         let contents = ContentAgreement(
             views: views, hostile: hostile, tampered: Set(world.records.tampered.keys),
-            mendable: world.records.mendable)
+            mendable: world.records.mendable,
+            redactedOutside: Set(everybody.flatMap(\.events.values).filter { $0.redactedBy != nil }.map(\.id)))
         for difference in try contents.differences() { find(difference) }
         let mended = SyncChecks.mended(views, world.records)
         for view in views { isTold(view, read[view.server] ?? [:], mended) }
@@ -158,6 +159,8 @@ struct RoomChecks: Sendable {
                 default: break
                 }
             }
+            // It goes on by itself, from a removal of which nobody told it the state.
+            if view.wasTakenOut(by: views), view.hasUnexplainedRemoval { continue }
             let forks = view.extremities.sorted().compactMap { model.states[$0] }
             guard forks.count == view.extremities.count, !forks.isEmpty else { continue }
             let state = try model.resolved(forks)

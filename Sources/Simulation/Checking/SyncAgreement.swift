@@ -59,29 +59,8 @@ struct SyncAgreement: Sendable {
         view.state.sorted { $0.key.description < $1.key.description }.compactMap { key, current in
             let known = told.state[key]
             if known == current { return nil }
-            if let known, !told.hasStateAfter, isOvertaken(known, by: current) { return nil }
             let name = known.map(\.text) ?? "nothing"
             return "\(view.server) told \(user) of \(name) for \(key), and has \(current)"
         }
-    }
-
-    /// Whether an event stood in a timeline behind the one that holds its place, for timelines are in the order of arrival, or
-    /// not on the way to it: a fork was decided against it. `state` has what came "up to the start of the timeline", and clients
-    /// "MUST update their local state with events in `state` and `timeline`", so that neither can be told.
-    /// Spec: <https://spec.matrix.org/v1.19/client-server-api/#syncing>
-    /// Proposal: <https://github.com/matrix-org/matrix-spec-proposals/pull/4222>
-    private func isOvertaken(_ known: EventID, by current: EventID) -> Bool {
-        guard told.events.contains(known) else { return false }
-        if told.replaced.contains(current) { return true }
-        if let place = view.events[known]?.position, let before = view.events[current]?.position, before < place {
-            return true
-        }
-        var seen: Set<EventID> = [current]
-        var open = [current]
-        while let id = open.popLast() {
-            if id == known { return false }
-            for next in view.events[id]?.pdu.prevEvents ?? [] where seen.insert(next).inserted { open.append(next) }
-        }
-        return true
     }
 }

@@ -27,8 +27,6 @@ struct ToldRoom: Sendable {
     private(set) var repeated: [EventID] = []
     /// The room's state, as far as it was told.
     private(set) var state: [StateKey: EventID] = [:]
-    /// What was part of the room's state, as it was told, before something in a timeline took its place.
-    private(set) var replaced: Set<EventID> = []
     /// Where what was told begins: all that came behind that must have been told.
     private(set) var beginning: EventID?
     private(set) var gaps: [Gap] = []
@@ -47,7 +45,7 @@ struct ToldRoom: Sendable {
         let entries = timeline?["events"]?.elements ?? []
         for entry in entries + told { read(entry) }
         keep(told)
-        if !hasStateAfter { keep(entries, isTimeline: true) }
+        if !hasStateAfter { keep(entries) }
         let ids = entries.compactMap(Self.id)
         for id in ids where !events.insert(id).inserted { repeated.append(id) }
         let isLimited = timeline?["limited"]?.bool == true
@@ -88,14 +86,13 @@ struct ToldRoom: Sendable {
     /// The user's membership event.
     private var join: EventID? { state[StateKey(.member, user.text)] }
 
-    private mutating func keep(_ entries: [JSONValue], isTimeline: Bool = false) {
+    private mutating func keep(_ entries: [JSONValue]) {
         for entry in entries {
             guard let key = entry["state_key"]?.string,
                 let type = entry["type"]?.string.flatMap({ try? EventType($0) }),
                 let id = Self.id(entry)
             else { continue }
-            let old = state.updateValue(id, forKey: StateKey(type, key))
-            if isTimeline, let old, old != id { replaced.insert(old) }
+            state[StateKey(type, key)] = id
         }
     }
 

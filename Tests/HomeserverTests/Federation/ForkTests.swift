@@ -41,6 +41,46 @@ import Testing
         }
     }
 
+    @Test(arguments: [false, true])
+    func `a timeline does not end with state that a fork was decided against`(hasStateAfter: Bool) async throws {
+        try await TwoServers.run { servers in
+            let room = try await servers.sharedRoom(
+                "12", ["power_level_content_override": ["state_default": 0]])
+            try await servers.agree(room)
+            func sync(_ since: String?) async throws -> (next: String, room: JSONValue?) {
+                var path = "/_matrix/client/v3/sync?timeout=0&use_state_after=\(hasStateAfter)"
+                if let since { path += "&since=\(since)" }
+                let answer = try await servers.bob.ask(.get, path)
+                return (answer["next_batch"]?.string ?? "", answer["rooms"]?["join"]?[room.text])
+            }
+            func ids(_ events: JSONValue?) -> [String] {
+                let elements = events?.elements ?? []
+                return elements.compactMap { $0["event_id"]?.string }
+            }
+            let since = try await sync(nil).next
+            servers.network.set { $0.pathAndQuery.contains("/send/") ? .unreachable : .delivered }
+            let lost = try await servers.alice.set("m.room.topic", ["topic": "Alice's"], room)
+            try await servers.alice.say("hers", room)
+            let won = try await servers.bob.set("m.room.topic", ["topic": "Bob's"], room)
+            servers.network.set()
+            try await eventually { try await servers.b.messages(room) == ["hers"] }
+            #expect(try await servers.b.state(room)[StateKey(.topic, "")] == won)
+
+            let told = try await sync(since).room
+            let timeline = ids(told?["timeline"]?["events"])
+            #expect(told?["timeline"]?["limited"]?.bool == !hasStateAfter)
+            let state = ids(told?[hasStateAfter ? "state_after" : "state"]?["events"])
+            #expect(state.contains(won.text))
+            #expect(timeline.contains(lost.text) == hasStateAfter)
+            #expect(timeline.count == (hasStateAfter ? 3 : 1))
+            // It is read back.
+            let start = try #require(told?["timeline"]?["prev_batch"]?.string)
+            let page = try await servers.bob.ask(
+                .get, "/_matrix/client/v3/rooms/\(percent(room.text))/messages?dir=b&limit=2&from=\(start)")
+            if !hasStateAfter { #expect(ids(page["chunk"]) == [lost.text, won.text]) }
+        }
+    }
+
     @Test func `what would be one extremity too many is shown, and nothing follows it`() async throws {
         try await HostileServerTests.play("11", { $0.limits.forwardExtremities = 5 }) { scene in
             try await send((0..<8).map { try scene.message("\($0)") }, scene)

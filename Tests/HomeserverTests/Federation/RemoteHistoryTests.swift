@@ -232,6 +232,32 @@ import Testing
         }
     }
 
+    @Test func `news that comes as if it were history is taken for news`() async throws {
+        try await HostileServerTests.play("11") { scene in
+            let (servers, a) = (scene.servers, scene.servers.a)
+            try await servers.bob.join(scene.room, via: a)
+            // Bob's server hears of nothing that follows but what Mallory's says was before Bob came.
+            servers.network.set { $0.host == "b.test" && $0.pathAndQuery.contains("/send/") ? .swallowed : .delivered }
+            let said = try await servers.alice.say("late", scene.room)
+            try await servers.alice.act("kick", scene.room, on: servers.bob.user)
+            let id = try #require(try await a.state(scene.room)[.init(.member, servers.bob.user.text)])
+            let news = [try #require(try await a.event(id)).pdu, try #require(try await a.event(said)).pdu]
+            scene.evil.answer(
+                "/backfill/",
+                ["origin": "evil.test", "origin_server_ts": 1, "pdus": .array(news.map { JSONValue($0.document.root) })])
+            servers.network.set {
+                $0.host == "a.test" && $0.pathAndQuery.contains("/backfill/") ? .unreachable : .delivered
+            }
+            #expect(try await texts(servers.bob, scene.room, limit: 5) == [])
+            #expect(try await servers.b.event(id) == nil)
+            #expect(try await servers.b.event(said) == nil)
+
+            // When Bob speaks, Alice's server tells him.
+            try await servers.bob.say("hello?", scene.room)
+            try await eventually { try await servers.b.membership(servers.bob.user, scene.room) == .leave }
+        }
+    }
+
     @Test func `history of which nobody tells the state before it waits until somebody does`() async throws {
         try await HostileServerTests.play("11") { scene in
             let behind = try scene.message("behind", after: [scene.message("lost")])
