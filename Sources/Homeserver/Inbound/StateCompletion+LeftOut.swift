@@ -67,8 +67,10 @@ extension StateCompletion {
                 // What was told of these stays as it was.
                 let stored = try await judgement.stored(lacks.events.map(\.id))
                 for id in lacks.events.map(\.id) {
-                    completion.before[id] = first.before
-                    if let event = stored[id], let root = try await state(before: event, in: record) {
+                    let event = stored[id]
+                    let last = completion.joins.last { $0.nid <= event?.nid ?? 0 } ?? first
+                    completion.before[id] = last.before
+                    if let event, let root = try await state(before: event, in: record) {
                         completion.before[id] = root
                     }
                 }
@@ -96,7 +98,8 @@ extension StateCompletion {
         environment.logger.notice(
             "state that a room had when it was joined stays unknown",
             metadata: [
-                "room": "\(partial.roomID)", "events": "\(partial.leftOut.map(\.events.count))", "cause": "\(reason)",
+                "room": "\(partial.roomID)", "cause": "\(reason)",
+                "still_asked_for": "\(rest?.joins.reduce(0) { $0 + $1.events.count } ?? 0)",
             ])
         try await environment.database.write {
             try PartialRoomStore($0).setLeftOut(rest, of: partial.roomNID, join: partial.joinNID)

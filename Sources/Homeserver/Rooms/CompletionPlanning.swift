@@ -7,8 +7,8 @@ internal import SQLDatabase
 struct CompletionPlanning {
     private let completion: RoomCompletion
     private let room: RoomRecord
-    /// The joins of which the state before is known better now, and that.
-    private let joins: [EventID: StateRoot]
+    /// The joins of which the state before is known better now, as they came, and that.
+    private let joins: [(event: PDU, before: StateRoot)]
     /// The last join, where what came before an earlier one is judged again.
     private let lastJoin: StoredEvent?
     /// The numbers of all joins of ours that lacked something, or came after such ones.
@@ -49,11 +49,9 @@ struct CompletionPlanning {
         let events = try completion.events(log, room.nid)
         self.partial = Dictionary(events.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
         let createKey = StateKey(.create, "")
-        let roots = Dictionary(completion.joins.map { ($0.nid, $0.before) }, uniquingKeysWith: { first, _ in first })
-        joins = Dictionary(
-            events.compactMap { event in roots[event.nid].map { (event.id, $0) } },
-            uniquingKeysWith: { first, _ in first })
-        guard let first = completion.joins.first?.before, joins.count == roots.count,
+        let byNID = Dictionary(events.map { ($0.nid, $0.pdu) }, uniquingKeysWith: { first, _ in first })
+        joins = completion.joins.compactMap { join in byNID[join.nid].map { ($0, join.before) } }
+        guard let first = completion.joins.first?.before, joins.count == completion.joins.count,
             let create = try writer.reader.state(at: first, keys: [createKey], in: connection)[createKey]
         else { throw CorruptState() }
         change = StateChange(first)
@@ -89,7 +87,7 @@ struct CompletionPlanning {
         let before = try stateBefore(pdu)
         // A join that was taken stays so, though events that allow it may be among what cannot be had.
         let reason = taken.contains(stored.nid) ? nil : try refusal(of: pdu, at: before)
-        if joins[pdu.id] != nil, let reason {
+        if joins.contains(where: { $0.event.id == pdu.id }), let reason {
             throw PDUJudgement.Unjudgeable(reason: "the join is not allowed: \(reason)")
         }
         var flags = stored.flags.subtracting([.partialState, .rejected])
@@ -246,7 +244,7 @@ struct CompletionPlanning {
     private var states: StateReader { StateReader(connection, writer.reader.states, pending: change) }
 
     private mutating func stateBefore(_ pdu: PDU) throws -> StateRoot {
-        if let root = joins[pdu.id] { return root }
+        if let join = joins.first(where: { $0.event.id == pdu.id }) { return join.before }
         if let told = completion.before[pdu.id] { return told }
         let stored = try log.events(ids: pdu.prevEvents.filter { after[$0] == nil })
         var roots: [StateRoot] = []
@@ -257,9 +255,9 @@ struct CompletionPlanning {
                 !event.flags.contains(.partialState)
             {
                 roots.append(root)
-            } else if let join = joins.first(where: { partial[$0.key]?.pdu.prevEvents == [id] }) {
+            } else if let join = joins.last(where: { $0.event.prevEvents == [id] }) {
                 // What was before the join was after the one event that it followed.
-                roots.append(join.value)
+                roots.append(join.before)
             } else {
                 lacking.append(pdu)
                 return beforeFirst
@@ -312,14 +310,16 @@ struct CompletionPlanning {
         let accepted = result.events.filter { $0.place != .none }
         let unjudged = try unjudged()
         let left = leftBehind(accepted, besides: unjudged)
+        let following = accepted.filter { !left.contains($0.nid) }
         // Who follows a withheld event follows what that was built on.
-        let prev = try log.nids(accepted.flatMap(\.pdu.prevEvents), room: room.nid).values
+        let prev = try log.nids(following.flatMap(\.pdu.prevEvents), room: room.nid).values
         let followed = Set(prev).union(
             try log.behindWithheld(prev, limit: RoomLimits.withheldSteps, judgedAnew: judgedAnew))
-        var newest = accepted.filter { !left.contains($0.nid) }
-            .map { (nid: $0.nid, depth: $0.pdu.depth, state: $0.stateAfter) }
+        var newest = following.map { (nid: $0.nid, depth: $0.pdu.depth, state: $0.stateAfter) }
         newest += unjudged.map { ($0.nid, $0.pdu.depth, $0.stateAfter) }
         newest = newest.filter { !followed.contains($0.nid) && $0.state != nil }
+        // What followed the last join may all be refused.
+        if newest.isEmpty, let lastJoin { newest = [(lastJoin.nid, lastJoin.pdu.depth, lastJoin.stateAfter)] }
         newest.sort { ($0.depth, $0.nid) > ($1.depth, $1.nid) }
         newest = Array(newest.prefix(writer.environment.configuration.limits.forwardExtremities))
         // As `HeadMerge` has it: thousands of forks must not cost as many states.

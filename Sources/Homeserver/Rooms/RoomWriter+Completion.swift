@@ -71,7 +71,7 @@ extension RoomWriter {
         try await retrying(lane, room) { () async throws -> Void in
             // A join may name what could not be had then; other servers have that in its auth chain.
             let changed = try await environment.database.groupedWrite {
-                try reader.log($0).noteLateAuthEvents(of: completion.joins.map(\.nid), in: room)
+                try reader.log($0).noteLateAuthEvents(of: completion.joins.map(\.nid))
             }
             reader.states.forgetAuthEvents(of: changed)
             let keys: [StateKey] = try await environment.database.read { connection in

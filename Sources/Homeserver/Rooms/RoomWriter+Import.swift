@@ -54,13 +54,14 @@ extension RoomWriter {
                     join: join, state: state, isPartial: partial != nil, events: events, nids: nids,
                     keyNumbers: keyNumbers, newRoom: (roomNumber, version), in: connection)
                 if merges { try keepLooseEnds(join, followed, in: &append, &record, connection) }
-                append.completeness = .whole(try lacking(append, leftOut, connection))
                 if let partial, let index = append.events.indices.last {
                     append.events[index].flags.insert(.partialState)
                     append.completeness = .partial(
                         PartialJoin(
                             nid: append.events[index].nid, resident: partial.resident, servers: partial.servers))
                     record.knowledge.isPartial = true
+                } else {
+                    append.completeness = .whole(try lacking(append, leftOut, connection))
                 }
                 return (append, record)
             }

@@ -47,9 +47,10 @@ struct AuthPlacing {
     }
 
     /// What is to be written so that auth events that came after the events that name them have a place, and these lead to them.
-    /// - Parameter late: the numbers of such auth events, by the event that names them; all are in the log.
+    /// These get a place too, so that nobody gives them one without that.
+    /// - Parameter late: the numbers of such auth events, by the event that names them; all are in the log, with the edges.
     func statements(late: [Int64: [Int64]]) throws -> [SQL] {
-        var (statements, positions) = try placing(named: Set(late.values.joined()), by: [:], [:])
+        var (statements, positions) = try placing(named: Set(late.values.joined()).union(late.keys), by: [:], [:])
         for (nid, from) in try Self.positions(of: late.keys, connection) {
             for target in (late[nid] ?? []).compactMap({ positions[$0] }) where target.chain != from.chain {
                 statements.append(

@@ -206,8 +206,8 @@ extension EventLog {
 
     /// Notes the auth events of state events that came into the log after these.
     /// - Returns: the numbers of those of which some did; caches are told of them.
-    /// - Throws: `DatabaseError`, of kind `.constraint` when one of them got a place meanwhile.
-    public func noteLateAuthEvents(of nids: [Int64], in room: RoomID) throws -> [Int64] {
+    /// - Throws: `DatabaseError`, of kind `.constraint` when one of them got a place meanwhile: then it is to be done again.
+    public func noteLateAuthEvents(of nids: [Int64]) throws -> [Int64] {
         let noted = try authEdges(of: nids)
         var late: [Int64: [Int64]] = [:]
         for event in try events(nids: nids).values where event.pdu.isState {
@@ -217,10 +217,8 @@ extension EventLog {
         }
         guard !late.isEmpty else { return [] }
         let found = late.keys.sorted()
-        // Who places one of them meanwhile does so without these edges, and must do it again.
-        try RoomStore(connection).contend(for: room)
-        try connection.executeAll(
-            AuthPlacing(self).statements(late: late) + late.map { Self.edges(from: $0.key, to: Set($0.value)) })
+        try connection.executeAll(late.map { Self.edges(from: $0.key, to: Set($0.value)) })
+        try connection.executeAll(AuthPlacing(self).statements(late: late))
         try connection.notify((["redacted"] + found.map { String($0) }).joined(separator: " "))
         return found
     }

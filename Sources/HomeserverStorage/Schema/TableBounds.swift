@@ -22,7 +22,7 @@ public enum TableBounds {
         "room_aliases": "limits.aliases_per_room; with the room",
         "receipts": "with the room; thirty days after a member left",
         "typing": "when they stop", "typing_rooms": "a row a room; with it",
-        "partial_rooms": "a row a room, with 200 events left out of each of 8 joins; with it",
+        "partial_rooms": "a row a room, with limits.state_events_left_out of each of 8 joins; with it",
         "partial_room_servers": "when the room is whole",
         "room_histories": "a row a room; with it", "abandoned_rooms": "a row a room; with it",
         "search_text": "with the event", "search_queue": "when the event is looked at", "search_indexing": "one row",

@@ -4,7 +4,8 @@ internal import SQLDatabase
 enum V021LeftOutState {
     static func statements(_ dialect: Dialect) -> [SQL] {
         [
-            // left_out: their ids, a JSON array (of joins since schema 25); NULL where there are none. left_out_until: milliseconds since 1970.
+            // left_out: their ids, a JSON array (of joins since schema 25); NULL where there are none. left_out_until:
+            // milliseconds since 1970.
             "ALTER TABLE partial_rooms ADD COLUMN left_out TEXT",
             "ALTER TABLE partial_rooms ADD COLUMN left_out_until BIGINT NOT NULL DEFAULT 0",
             "CREATE INDEX partial_rooms_left_out ON partial_rooms (retry_at) WHERE left_out IS NOT NULL",

@@ -244,7 +244,10 @@ import Testing
             let news = [try #require(try await a.event(id)).pdu, try #require(try await a.event(said)).pdu]
             scene.evil.answer(
                 "/backfill/",
-                ["origin": "evil.test", "origin_server_ts": 1, "pdus": .array(news.map { JSONValue($0.document.root) })])
+                [
+                    "origin": "evil.test", "origin_server_ts": 1,
+                    "pdus": .array(news.map { JSONValue($0.document.root) }),
+                ])
             servers.network.set {
                 $0.host == "a.test" && $0.pathAndQuery.contains("/backfill/") ? .unreachable : .delivered
             }

@@ -108,7 +108,7 @@ private struct StoredRoom: Sendable {
             let states = fixture.reader.states
             let namers = try await fixture.environment.database.write { connection in
                 _ = try AuthChains(EventLog(connection, .plain), states).edges(of: all)
-                return try EventLog(connection, .plain).noteLateAuthEvents(of: all, in: first.id)
+                return try EventLog(connection, .plain).noteLateAuthEvents(of: all)
             }
             states.received("redacted " + namers.map { String($0) }.joined(separator: " "))
         }
