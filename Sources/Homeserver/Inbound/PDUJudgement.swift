@@ -250,13 +250,13 @@ struct PDUJudgement: Sendable {
             return judged
         }
         // By the state before it.
-        let (before, isTold) = try await stateBefore(event, in: room, from: source)
+        let (before, origin) = try await stateBefore(event, in: room, from: source)
         if let reason = try await refusal(of: event, at: before, create.pdu, rules) {
             return judged(event, .rejected("state before: \(reason)"), at: before, in: room)
         }
         // By the current state. That knows nothing of what is missing before the event, which the state told does: whoever
         // joined there would have no say.
-        let current = isTold ? try await reader.merged([room.state, before], in: room) : room.state
+        let current = origin == .told ? try await reader.merged([room.state, before], in: room) : room.state
         if before != current, let reason = try await refusal(of: event, at: current, create.pdu, rules) {
             return judged(event, .softFailed(reason), at: before, in: room)
         }
@@ -267,7 +267,9 @@ struct PDUJudgement: Sendable {
         guard let signed = try await recommended(event, in: room, from: source) else {
             return judged(event, .softFailed("the policy server did not sign"), at: before, in: room)
         }
-        return judged(signed, .accepted, at: before, in: room)
+        var judged = judged(signed, .accepted, at: before, in: room)
+        judged.isStateAssumed = origin == .assumed
+        return judged
     }
 
     /// An event as it was judged by what is known of its room.
@@ -395,17 +397,25 @@ struct PDUJudgement: Sendable {
     /// The state before an event: from the events before it, else as the origin tells it.
     private func stateBefore(
         _ event: PDU, in room: RoomRecord, from source: Source
-    ) async throws -> (root: StateRoot, isTold: Bool) {
-        if let root = try await reader.stateBefore(event.prevEvents, in: room) { return (root, false) }
+    ) async throws -> (root: StateRoot, origin: StateOrigin) {
+        if let root = try await reader.stateBefore(event.prevEvents, in: room) { return (root, .known) }
         let missing = try source.asked()
         do {
             let told = try await toldState(
                 before: event, in: room, by: missing, from: source.origin, source.completeness)
-            return (told.root, true)
+            return (told.root, .told)
         } catch let error as Unjudgeable {
             guard source.completeness == .whatIsHad, try await isNewRemoval(event) else { throw error }
-            return (room.state, true)
+            return (room.state, .assumed)
         }
+    }
+
+    /// Whence the state before an event is known.
+    private enum StateOrigin {
+        case known
+        case told
+        /// Nobody tells it: the room's current state stands for it.
+        case assumed
     }
 
     /// Whether an event takes a user of ours out of a room, and did not do so before what that user is there now by: then it would

@@ -86,6 +86,7 @@ extension RoomChecking {
                 compareVerdict(event, reason, node)
             } catch is Unjudgeable { report.unjudged += 1 }
             if let before { try compareState(event, node, before) }
+            if node.flags.contains(.assumedState) { nodes[event.nid]?.state = nil }
         } catch let error as DatabaseError where error.kind == .corrupt {
             report.unjudged += 1
         } catch is CorruptState {
@@ -105,7 +106,7 @@ extension RoomChecking {
     private mutating func stateBefore(_ event: StoredEvent, _ node: Node) throws -> StateChange? {
         if event.pdu.prevEvents.isEmpty { return event.pdu.type == .create ? StateChange(.empty) : nil }
         let roots = node.prev.compactMap { nodes[$0]?.state }
-        if node.hasAllPrev, roots.count == node.prev.count {
+        if node.hasAllPrev, roots.count == node.prev.count, !node.flags.contains(.assumedState) {
             if Set(roots).count > 1 { report.resolutions += 1 }
             return try StateMerge(connection, sealer: environment.sealer, states: states, events: cache)
                 .resolve(roots, version: room.version, pending: ownStates)

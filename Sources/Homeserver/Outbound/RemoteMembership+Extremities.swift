@@ -22,11 +22,11 @@ extension RemoteMembership {
         let reader = imports.writer.reader
         let ends: [EventID]
         do {
-            // A state that is known in part cannot be merged with that of the join.
+            // A state that is known in part, or assumed, cannot be merged with that of the join.
             guard let record = try await reader.record(join.roomID), !record.isPartial else { return Extremities() }
             ends = try await environment.database.read { connection in
                 try reader.log(connection).prevEvents(among: record.extremities, limit: RoomLimits.prevEvents)
-                    .filter { !$0.flags.contains(.partialState) }.map(\.id)
+                    .filter { $0.flags.isDisjoint(with: [.partialState, .assumedState]) }.map(\.id)
             }
         } catch { throw .unknown }
         let named = Set(join.prevEvents + join.authEvents)

@@ -252,7 +252,7 @@ struct CompletionPlanning {
             if let root = after[id] {
                 roots.append(root)
             } else if let event = stored[id], event.roomNID == room.nid, let root = event.stateAfter,
-                !event.flags.contains(.partialState)
+                event.flags.isDisjoint(with: [.partialState, .assumedState])
             {
                 roots.append(root)
             } else if let join = joins.last(where: { $0.event.prevEvents == [id] }) {

@@ -17,6 +17,8 @@ public struct JudgedPDU: Sendable {
     public var verdict: Verdict
     /// The state before it, stored; nil for an outlier, and for history whose state is not known.
     public var stateBefore: StateRoot?
+    /// Whether the state before it is only assumed, since nobody told it.
+    var isStateAssumed = false
     /// It is only part of a state or an auth chain.
     public var isOutlier: Bool
     /// It is history fetched later, and goes before all that is there, or into the gap that `gapEnd` names.

@@ -178,7 +178,9 @@ public struct RoomReader: Sendable {
                     roots.append(root)
                     continue
                 }
-                guard let event = found[id], event.roomNID == room.nid, let root = event.stateAfter else { return nil }
+                guard let event = found[id], event.roomNID == room.nid, !event.flags.contains(.assumedState),
+                    let root = event.stateAfter
+                else { return nil }
                 roots.append(root)
             }
             guard !roots.isEmpty else { return nil }

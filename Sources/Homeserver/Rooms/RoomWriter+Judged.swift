@@ -101,6 +101,7 @@ struct JudgedPlanning {
         let stored = existing?.pdu ?? pdu
         let key = StateKey(of: pdu)
         var flags = existing?.flags.subtracting(.outlier) ?? []
+        if judged.isStateAssumed { flags.insert(.assumedState) }
         var place = EventInsertion.Place.live
         switch judged.verdict {
         case .accepted: if judged.isBackfilled, !judged.isOutlier { place = try historyPlace(before: judged.gapEnd) }

@@ -21,7 +21,10 @@ extension RoomWriter {
         guard !room.isPartial else { return [] }
         let named = followed.union(join.prevEvents).union([join.id])
         return try reader.log(connection).prevEvents(among: room.extremities, limit: RoomLimits.prevEvents - 1)
-            .filter { $0.stateAfter != nil && !$0.flags.contains(.partialState) && !named.contains($0.id) }
+            .filter { event in
+                event.stateAfter != nil && event.flags.isDisjoint(with: [.partialState, .assumedState])
+                    && !named.contains(event.id)
+            }
             .sorted { $0.nid < $1.nid }
     }
 

@@ -17,6 +17,8 @@ public struct EventFlags: OptionSet, Sendable, Hashable {
     public static let partialState = EventFlags(rawValue: 8)
     /// Its body is what the redaction left.
     public static let redacted = EventFlags(rawValue: 16)
+    /// Nobody told the state before it, and the room's current state was taken for that: what follows it is not judged by it.
+    public static let assumedState = EventFlags(rawValue: 32)
 }
 
 /// An event with what the log knows of it.

@@ -160,7 +160,9 @@ struct RoomChecks: Sendable {
                 }
             }
             // It goes on by itself, from a removal of which nobody told it the state.
-            if view.wasTakenOut(by: views), view.hasUnexplainedRemoval { continue }
+            if view.wasTakenOut(by: views), view.events.values.contains(where: { $0.flags.contains(.assumedState) }) {
+                continue
+            }
             let forks = view.extremities.sorted().compactMap { model.states[$0] }
             guard forks.count == view.extremities.count, !forks.isEmpty else { continue }
             let state = try model.resolved(forks)

@@ -32,17 +32,6 @@ struct ServerView: Sendable {
         return others.allSatisfy { !$0.hasJoined(server) }
     }
 
-    /// Whether it let in what took its user out though it lacks what that follows.
-    var hasUnexplainedRemoval: Bool {
-        shown.values.contains { event in
-            guard event.pdu.type == .member, event.pdu.sender.serverName != server,
-                let user = event.pdu.stateKey.flatMap({ try? UserID($0) }), user.serverName == server,
-                let membership = try? RoomMember(event.pdu).membership, membership == .leave || membership == .ban
-            else { return false }
-            return event.pdu.prevEvents.contains { events[$0]?.flags.contains(.outlier) ?? true }
-        }
-    }
-
     /// Whether a server has a joined user, in the current state.
     private func hasJoined(_ server: ServerName) -> Bool {
         state.contains { key, id in

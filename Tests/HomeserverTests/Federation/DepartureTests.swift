@@ -167,7 +167,10 @@ import Testing
             }
             let now = try await a.membership(carol.user, scene.room)?.rawValue
             #expect(now == (isOfAnAuthChain ? "join" : membership))
-            #expect(try await a.event(removal.id)?.flags == (isOfAnAuthChain ? .outlier : []))
+            #expect(try await a.event(removal.id)?.flags == (isOfAnAuthChain ? .outlier : .assumedState))
+            // What follows it is judged by what is told, not by that.
+            let record = try #require(try await a.reader.record(scene.room))
+            #expect(try await a.reader.stateBefore([removal.id], in: record) == nil)
             #expect(try await a.event(word.id) == nil)
         }
     }
