@@ -38,7 +38,7 @@ struct RoomAgreement: Sendable {
     private func newest(_ view: ServerView, seenBy other: ServerView) -> Set<EventID> {
         guard mute.contains(view.server) else { return view.extremities }
         return view.extremities.filter { id in
-            if let event = other.events[id] {
+            if let event = other.events[id], !event.flags.contains(.outlier) {
                 return !event.flags.contains(.softFailed) && !goesOn(other, from: id, unseenBy: view)
             }
             if isApart(id, view, other) { return false }
@@ -57,7 +57,10 @@ struct RoomAgreement: Sendable {
     /// is the responsibility of the originating server of a PDU to deliver that event to its recipient servers", and this one
     /// did not: <https://spec.matrix.org/v1.19/server-server-api/>
     private func isApart(_ id: EventID, _ view: ServerView, _ other: ServerView) -> Bool {
-        guard mute.contains(view.server), other.events[id] == nil, let event = view.events[id] else { return false }
+        // What another has only as part of an auth chain it never got.
+        guard mute.contains(view.server), other.events[id]?.flags.contains(.outlier) ?? true,
+            let event = view.events[id]
+        else { return false }
         return hostile.contains(event.pdu.sender.serverName)
     }
 

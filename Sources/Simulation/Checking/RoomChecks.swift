@@ -147,6 +147,7 @@ struct RoomChecks: Sendable {
         }
         let twofold = world.records.twofold
         let model = try RoomModel(events, version: version)
+        let afterTwofold = Self.following(twofold, in: events)
         for view in views {
             // What an id says that two events have hangs on which of them came first.
             for (id, event) in view.events.sorted(by: { $0.key < $1.key })
@@ -163,18 +164,30 @@ struct RoomChecks: Sendable {
             if view.wasTakenOut(by: views), view.events.values.contains(where: { $0.flags.contains(.assumedState) }) {
                 continue
             }
+            // Which of the two a server has decides what the states come to that this leads to.
+            guard view.extremities.isDisjoint(with: afterTwofold) else { continue }
             let forks = view.extremities.sorted().compactMap { model.states[$0] }
             guard forks.count == view.extremities.count, !forks.isEmpty else { continue }
             let state = try model.resolved(forks)
             for key in Set(state.keys).union(view.state.keys).sorted(by: { $0.description < $1.description })
-            where state[key] != view.state[key]
-                && twofold.isDisjoint(with: [state[key], view.state[key]].compactMap(\.self))
-            {
+            where state[key] != view.state[key] {
                 find(
                     "\(view.server) has for \(key) \(view.state[key]?.text ?? "nothing"), "
                         + "and by the rules it is \(state[key]?.text ?? "nothing")")
             }
         }
+    }
+
+    /// Some events and all that follows them.
+    private static func following(_ ids: Set<EventID>, in events: [EventID: PDU]) -> Set<EventID> {
+        var followers: [EventID: [EventID]] = [:]
+        for (id, event) in events { for prev in event.prevEvents { followers[prev, default: []].append(id) } }
+        var found = ids
+        var open = Array(ids)
+        while let id = open.popLast() {
+            for next in followers[id] ?? [] where found.insert(next).inserted { open.append(next) }
+        }
+        return found
     }
 
     private func forbiddenIsHidden(_ view: ServerView) {
