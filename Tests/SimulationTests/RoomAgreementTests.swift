@@ -56,6 +56,9 @@ import Testing
         let hostile = Set([pdu.sender.serverName])
         #expect(RoomAgreement(views: views([nil, nil]), mute: mute, hostile: hostile).differences() == [])
         #expect(RoomAgreement(views: views([nil, nil]), mute: [], hostile: hostile).differences().count == 2)
+        // Nor is it had by who has it as part of an auth chain.
+        #expect(RoomAgreement(views: views([.outlier, nil]), mute: mute, hostile: hostile).differences() == [])
+        #expect(RoomAgreement(views: views([.outlier, nil]), mute: mute).differences().count == 2)
         #expect(RoomAgreement(views: views([EventFlags(), EventFlags()]), mute: mute).differences() == [])
     }
 
@@ -85,6 +88,7 @@ import Testing
             }
         }
         #expect(RoomAgreement(views: views([id, nil, id]), mute: Set(names)).differences().count == 1)
+        #expect(RoomAgreement(views: views([id, nil, id]), mute: [], twofold: [id]).differences() == [])
         // What a hostile server set at one alone, of which nobody may speak.
         let event = StoredEvent(
             nid: 1, pdu: pdu, roomNID: 1, position: 1, flags: EventFlags(), stateAfter: nil, replaces: nil)

@@ -9,6 +9,8 @@ struct RoomAgreement: Sendable {
     let mute: Set<ServerName>
     /// Servers that mean harm.
     var hostile: Set<ServerName> = []
+    /// Ids that hostile servers gave to two events: one may set state, and the other not.
+    var twofold: Set<EventID> = []
 
     /// What they differ in, in words.
     func differences() -> [String] {
@@ -23,7 +25,9 @@ struct RoomAgreement: Sendable {
                         + "\(others.subtracting(ends).map(\.text).sorted())")
             }
             for key in Set(first.state.keys).union(view.state.keys).sorted(by: { $0.description < $1.description })
-            where first.state[key] != view.state[key] && !isApart(key, first, view) && !isApart(key, view, first) {
+            where first.state[key] != view.state[key] && !isApart(key, first, view) && !isApart(key, view, first)
+                && twofold.isDisjoint(with: [first.state[key], view.state[key]].compactMap(\.self))
+            {
                 found.append(
                     "\(first.server) and \(view.server) disagree about \(key): "
                         + "\(first.state[key]?.text ?? "nothing"), \(view.state[key]?.text ?? "nothing")")

@@ -44,9 +44,9 @@ struct RoomChecks: Sendable {
         try followTheRules(views)
         let together = views.filter { !$0.wasTakenOut(by: views) }
         let hostile = Set(cast.hostile.map(\.name))
-        for difference in RoomAgreement(views: together, mute: mute, hostile: hostile).differences() {
-            find(difference)
-        }
+        let agreement = RoomAgreement(
+            views: together, mute: mute, hostile: hostile, twofold: world.records.twofold)
+        for difference in agreement.differences() { find(difference) }
         let contents = ContentAgreement(
             views: views, hostile: hostile, tampered: Set(world.records.tampered.keys),
             mendable: world.records.mendable,
