@@ -202,7 +202,7 @@ struct PDUJudgement: Sendable {
     /// for an event that could not be judged is given up, and who is in the room sends it nothing else.
     private func remindOfRemoval(by judged: JudgedPDU, in room: RoomRecord) async throws {
         let sender = judged.pdu.sender
-        guard case .softFailed = judged.verdict, !environment.isLocal(sender), !room.isPartial,
+        guard judged.verdict != .accepted, !environment.isLocal(sender), !room.isPartial,
             try await !reader.joinedServers(room).contains(sender.serverName)
         else { return }
         let now = environment.clock.monotonic()
@@ -251,25 +251,26 @@ struct PDUJudgement: Sendable {
         }
         // By the state before it.
         let (before, origin) = try await stateBefore(event, in: room, from: source)
+        func result(_ event: PDU, _ verdict: Verdict) -> JudgedPDU {
+            var judged = judged(event, verdict, at: before, in: room)
+            judged.isStateAssumed = origin == .assumed
+            return judged
+        }
         if let reason = try await refusal(of: event, at: before, create.pdu, rules) {
-            return judged(event, .rejected("state before: \(reason)"), at: before, in: room)
+            return result(event, .rejected("state before: \(reason)"))
         }
         // By the current state. That knows nothing of what is missing before the event, which the state told does: whoever
         // joined there would have no say.
         let current = origin == .told ? try await reader.merged([room.state, before], in: room) : room.state
         if before != current, let reason = try await refusal(of: event, at: current, create.pdu, rules) {
-            return judged(event, .softFailed(reason), at: before, in: room)
+            return result(event, .softFailed(reason))
         }
-        if try await isPurged(event, in: room) {
-            return judged(event, .softFailed("older than what is kept"), at: before, in: room)
-        }
+        if try await isPurged(event, in: room) { return result(event, .softFailed("older than what is kept")) }
         // By the policy server.
         guard let signed = try await recommended(event, in: room, from: source) else {
-            return judged(event, .softFailed("the policy server did not sign"), at: before, in: room)
+            return result(event, .softFailed("the policy server did not sign"))
         }
-        var judged = judged(signed, .accepted, at: before, in: room)
-        judged.isStateAssumed = origin == .assumed
-        return judged
+        return result(signed, .accepted)
     }
 
     /// An event as it was judged by what is known of its room.

@@ -87,7 +87,7 @@ public struct MembershipEditing: Sendable {
         } catch is RoomKnowledgeChanged {
             // What was told the other server stands; only the state before it is another.
             guard let record = try await reader.record(room),
-                let before = try await reader.stateBefore(signed.prevEvents, in: record)
+                let before = try await reader.stateBefore(signed.prevEvents, in: record, takesAssumed: true)
             else { throw MatrixError(.unknown, "The room is changing too fast", status: 503) }
             judged.stateBefore = before
             judged.knowledge = record.knowledge

@@ -165,10 +165,12 @@ public struct RoomReader: Sendable {
 
     /// The state before an event whose previous events are `prevEvents`: theirs, merged where they differ. Nil where one is
     /// not known, or its state is not.
-    /// - Parameter after: the states after some of them, where these are not in the log.
+    /// - Parameters:
+    ///   - after: the states after some of them, where these are not in the log.
+    ///   - takesAssumed: whether a state that was assumed counts as known: for what builds on this server's own newest events.
     /// - Throws: `DatabaseError`, `CorruptState`, `ResolutionFailure`.
     public func stateBefore(
-        _ prevEvents: [EventID], in room: RoomRecord, after: [EventID: StateRoot] = [:]
+        _ prevEvents: [EventID], in room: RoomRecord, after: [EventID: StateRoot] = [:], takesAssumed: Bool = false
     ) async throws -> StateRoot? {
         let merged: StateChange? = try await database.read { connection in
             let found = try log(connection).events(ids: prevEvents.filter { after[$0] == nil })
@@ -178,8 +180,8 @@ public struct RoomReader: Sendable {
                     roots.append(root)
                     continue
                 }
-                guard let event = found[id], event.roomNID == room.nid, !event.flags.contains(.assumedState),
-                    let root = event.stateAfter
+                guard let event = found[id], event.roomNID == room.nid, let root = event.stateAfter,
+                    takesAssumed || !event.flags.contains(.assumedState)
                 else { return nil }
                 roots.append(root)
             }

@@ -304,9 +304,10 @@ extension RoomWriter {
             return head
         }
         if var forked = head, forked.isForked {
-            guard let base = try await reader.stateBefore(forked.prev.map(\.id), in: forked.record) else {
-                throw MatrixError.unknown
-            }
+            guard
+                let base = try await reader.stateBefore(
+                    forked.prev.map(\.id), in: forked.record, takesAssumed: true)
+            else { throw MatrixError.unknown }
             forked.base = base
             let missing = forked.missing(versions[forked.record.version] ?? [])
             forked.learn(missing, try await reader.state(at: base, keys: missing))

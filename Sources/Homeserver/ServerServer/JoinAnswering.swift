@@ -197,7 +197,7 @@ struct JoinAnswering: RouteGroup {
     private func acceptOnce(_ pdu: PDU, _ room: RoomRecord) async throws -> (StoredEvent, StateRoot) {
         let rules = room.version.rules
         guard let create = try await reader.stateEvent(room, .create)?.pdu else { throw MatrixError.unknown }
-        guard let before = try await reader.stateBefore(pdu.prevEvents, in: room) else {
+        guard let before = try await reader.stateBefore(pdu.prevEvents, in: room, takesAssumed: true) else {
             throw MatrixError(.badJSON, "The event builds on events that are not known here")
         }
         let known = try await environment.database.read { try reader.log($0).events(ids: pdu.authEvents) }

@@ -20,7 +20,8 @@ extension SyncAssembly {
             let known = wasJoined ? request.since : nil
             window = try timeline(room, after: known?.events, upTo: end)
             let old = try known.flatMap { try log.stateRoot(room: room.nid, at: $0.events) }
-            let point = StatePoint(root: event.stateAfter ?? room.state)
+            let point = StatePoint(
+                root: try event.headState ?? event.stateAfter ?? log.stateRoot(room: room.nid, at: end) ?? room.state)
             try leaveOutOvertaken(in: &window, at: point)
             state = try stateChanges(
                 room, window, StateSpan(end: point, known: old, isFull: !wasJoined || request.fullState))

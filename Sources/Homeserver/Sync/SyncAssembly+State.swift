@@ -27,8 +27,15 @@ extension SyncAssembly {
         }
         guard !last.isEmpty else { return }
         let current = try end.events(Array(last.keys), states)
-        guard let index = last.filter({ current[$0.key] != window.entries[$0.value].event.nid }).map(\.value).max()
-        else { return }
+        var overtaken = last.filter { current[$0.key] != window.entries[$0.value].event.nid }
+        guard !overtaken.isEmpty else { return }
+        // What holds the place and stands behind it was kept out by the filter alone.
+        let holders = try sync.rooms.events.events(overtaken.keys.compactMap { current[$0] }, from: log)
+        overtaken = overtaken.filter { key, index in
+            let holder = current[key].flatMap { holders[$0]?.position } ?? 0
+            return holder <= window.entries[index].position
+        }
+        guard let index = overtaken.values.max() else { return }
         window.entries.removeFirst(index + 1)
         window.isLimited = true
     }

@@ -81,6 +81,73 @@ import Testing
         }
     }
 
+    @Test func `who speaks behind what took it out is told of that too`() async throws {
+        try await HostileServerTests.play { scene in
+            let a = scene.servers.a
+            let told = notingMemberships(scene)
+            try await scene.servers.alice.act("ban", scene.room, on: scene.mallory)
+            try await eventually { told.memberships == ["ban"] }
+            try await eventually {
+                try await a.environment.database.read {
+                    try Outbox($0).pendingPDUs(for: "evil.test", limit: 1).isEmpty
+                }
+            }
+            let id = try #require(try await a.state(scene.room)[StateKey(.member, scene.mallory.text)])
+            let message = try scene.message("deaf", after: [#require(try await a.event(id)).pdu])
+            try await scene.evil.send([message.canonicalJSON], to: a)
+            #expect(try await scene.judged(message.id).flags == .rejected)
+            try await eventually { told.memberships == ["ban", "ban"] }
+        }
+    }
+
+    @Test func `who was in until the join rules changed elsewhere is told of these`() async throws {
+        try await HostileServerTests.play { scene in
+            let a = scene.servers.a
+            let told = Told()
+            scene.evil.answer("/send/") { transaction in
+                told.note((transaction["pdus"]?.elements ?? []).compactMap { $0["type"]?.string })
+                return ["pdus": [:]]
+            }
+            let third = try HandmadeServer("third.test", on: scene.servers.network)
+            let judge = try UserID("@judge:third.test")
+            let (join, _) = try await third.join(judge, scene.room, on: a)
+            let levels: JSONValue = ["users": .object([scene.servers.alice.user.text: 100, judge.text: 90])]
+            let id = try await scene.servers.alice.set("m.room.power_levels", levels, scene.room)
+            let power = try #require(try await a.event(id)).pdu
+            // Mallory goes and comes back, while the judge lets nobody in any more. Alice's rules come first where both are
+            // resolved, for she has more power.
+            func membership(_ membership: String, after prev: PDU, auth: [PDU]) throws -> PDU {
+                try scene.evil.event(
+                    "m.room.member", by: scene.mallory, stateKey: scene.mallory.text,
+                    ["membership": .string(membership)], in: scene.room, version: scene.version, after: [prev],
+                    auth: auth)
+            }
+            let leave = try membership("leave", after: power, auth: scene.authorizing([.create]) + [power])
+            let rest = scene.authorizing([.create, .joinRules]).filter { $0.id != scene.join.id } + [power]
+            let back = try membership("join", after: leave, auth: rest + [leave])
+            let rules = try third.event(
+                "m.room.join_rules", by: judge, stateKey: "", ["join_rule": "invite"], in: scene.room,
+                version: scene.version, after: [leave],
+                auth: scene.authorizing([.create]).filter { $0.id != scene.join.id } + [power, join])
+            let old = try third.altered(rules) { $0["origin_server_ts"] = .integer(QuickClock().now() - 120_000) }
+            for event in [leave, back] {
+                try await scene.evil.send([event.canonicalJSON], to: a)
+                #expect(try await scene.judged(event.id).flags == [])
+            }
+            try await third.send([old.canonicalJSON], to: a)
+            #expect(try await scene.judged(old.id).flags == [])
+            #expect(try await a.membership(scene.mallory, scene.room) == .leave)
+            let before = told.memberships
+            #expect(!before.contains("m.room.join_rules"))
+
+            let auth = scene.authorizing([.create]).filter { $0.id != scene.join.id } + [power, back]
+            let message = try scene.message("unaware", after: [back], auth: auth)
+            try await scene.evil.send([message.canonicalJSON], to: a)
+            #expect(try await scene.judged(message.id).flags == .softFailed)
+            try await eventually { told.memberships.contains("m.room.join_rules") }
+        }
+    }
+
     // The tests' clock makes minutes of seconds: what may not grow old meanwhile is of the future.
     @Test(arguments: [(120_000, 1), (-3_600_000, 0)] as [(Int64, Int)])
     func `who was taken out by another server is told so by all, once that is old`(
@@ -171,6 +238,11 @@ import Testing
             // What follows it is judged by what is told, not by that.
             let record = try #require(try await a.reader.record(scene.room))
             #expect(try await a.reader.stateBefore([removal.id], in: record) == nil)
+            // What builds on it by this server's word is let in.
+            if !isOfAnAuthChain {
+                let third = try HandmadeServer("third.test", on: scene.servers.network)
+                _ = try await third.join(UserID("@guest:third.test"), scene.room, on: a)
+            }
             #expect(try await a.event(word.id) == nil)
         }
     }
