@@ -13,6 +13,8 @@ struct MembershipHistory {
     /// - Throws: `DatabaseError`, `CorruptState`.
     func membership(in room: SyncRoom, at position: Int64) throws -> Membership? {
         if room.memberPosition <= position { return room.membership }
+        // Where only history is older, the room was not here then, whatever the user was in it.
+        guard try rooms.log(connection).lastPosition(room: room.nid, before: position + 1) ?? 0 > 0 else { return nil }
         guard let root = try rooms.log(connection).stateRoot(room: room.nid, at: position),
             let nid = try StateReader(connection, rooms.states).event(at: root, .member, user.text)
         else { return nil }

@@ -170,4 +170,28 @@ import Testing
             }
         }
     }
+
+    @Test func `who had joined before as only others know is told the whole room, though its history is here by then`()
+        async throws
+    {
+        try await TwoServers.run { servers in
+            let room = try await servers.alice.createRoom("12")
+            try await servers.alice.say("welcome", room)
+            let first = try await servers.b.sync(servers.bob, lazy: false)
+            servers.network.connect("a.test", Holding(handler: servers.a.handler, loses: true) {})
+            await #expect(throws: MatrixError.self) { try await servers.bob.join(room, via: servers.a) }
+            #expect(try await servers.a.membership(servers.bob.user, room) == .join)
+            servers.network.connect("a.test", servers.a.handler)
+            try await servers.bob.join(room, via: servers.a)
+            let path = "/_matrix/client/v3/rooms/\(percent(room.text))/messages?dir=b&limit=50"
+            _ = try await servers.bob.ask(.get, path)
+            try await eventually { try await servers.b.messages(room) == ["welcome"] }
+
+            let since = try #require(first["next_batch"]?.string)
+            let told = try await servers.b.sync(servers.bob, since: since, lazy: false)
+            let joined = told["rooms"]?["join"]?[room.text]
+            let events = ["state", "timeline"].flatMap { joined?[$0]?["events"]?.elements ?? [] }
+            #expect(events.contains { $0["type"] == "m.room.create" })
+        }
+    }
 }
