@@ -22,7 +22,6 @@ struct CompletionPlanning {
     /// The events that were judged by a part of the state, by id.
     private let partial: [EventID: StoredEvent]
     private var change: StateChange
-    private let beforeFirst: StateRoot
     /// The whole state before and after events.
     private var before: [EventID: StateRoot] = [:]
     private var after: [EventID: StateRoot] = [:]
@@ -55,7 +54,6 @@ struct CompletionPlanning {
             let create = try writer.reader.state(at: first, keys: [createKey], in: connection)[createKey]
         else { throw CorruptState() }
         change = StateChange(first)
-        beforeFirst = first
         taken = completion.isAmendment ? Set(partial.leftOut.map(\.nid)) : []
         lastJoin =
             try completion.joins.first?.nid == partial.joinNID
@@ -260,7 +258,7 @@ struct CompletionPlanning {
                 roots.append(join.before)
             } else {
                 lacking.append(pdu)
-                return beforeFirst
+                return joins[0].before
             }
         }
         return try merge(roots)

@@ -70,10 +70,13 @@ extension RoomWriter {
     func complete(_ completion: RoomCompletion, room: RoomID, lane: RoomLane) async throws {
         try await retrying(lane, room) { () async throws -> Void in
             // A join may name what could not be had then; other servers have that in its auth chain.
-            let changed = try await environment.database.groupedWrite {
-                try reader.log($0).noteLateAuthEvents(of: completion.joins.map(\.nid))
+            let joins = completion.joins.map(\.nid)
+            if try await environment.database.read({ try !reader.log($0).lateAuthEvents(of: joins).isEmpty }) {
+                let changed = try await environment.database.groupedWrite {
+                    try reader.log($0).noteLateAuthEvents(of: joins)
+                }
+                reader.states.forgetAuthEvents(of: changed)
             }
-            reader.states.forgetAuthEvents(of: changed)
             let keys: [StateKey] = try await environment.database.read { connection in
                 guard let record = try RoomStore(connection).room(room) else { return [] }
                 return try completion.events(EventLog(connection, environment.sealer), record.nid)

@@ -204,10 +204,9 @@ extension EventLog {
             + " ON CONFLICT (event_nid, auth_nid) DO NOTHING"
     }
 
-    /// Notes the auth events of state events that came into the log after these.
-    /// - Returns: the numbers of those of which some did; caches are told of them.
-    /// - Throws: `DatabaseError`, of kind `.constraint` when one of them got a place meanwhile: then it is to be done again.
-    public func noteLateAuthEvents(of nids: [Int64]) throws -> [Int64] {
+    /// The auth events of state events that came into the log after these and are not noted yet, by the event that names them.
+    /// - Throws: `DatabaseError`.
+    public func lateAuthEvents(of nids: [Int64]) throws -> [Int64: [Int64]] {
         let noted = try authEdges(of: nids)
         var late: [Int64: [Int64]] = [:]
         for event in try events(nids: nids).values where event.pdu.isState {
@@ -215,6 +214,14 @@ extension EventLog {
             let lacking = named.subtracting(noted[event.nid] ?? [])
             if !lacking.isEmpty { late[event.nid] = lacking.sorted() }
         }
+        return late
+    }
+
+    /// Notes the auth events of state events that came into the log after these.
+    /// - Returns: the numbers of those of which some did; caches are told of them.
+    /// - Throws: `DatabaseError`, of kind `.constraint` when one of them got a place meanwhile: then it is to be done again.
+    public func noteLateAuthEvents(of nids: [Int64]) throws -> [Int64] {
+        let late = try lateAuthEvents(of: nids)
         guard !late.isEmpty else { return [] }
         let found = late.keys.sorted()
         try connection.executeAll(late.map { Self.edges(from: $0.key, to: Set($0.value)) })

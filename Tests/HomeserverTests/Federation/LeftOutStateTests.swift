@@ -138,10 +138,7 @@ import Testing
     ) async throws {
         try await play(version) { servers, c, carol, room in
             // It is not asked for until the message was judged without it.
-            try await servers.askAgain(in: room, at: .max)
-            servers.network.set()
-            let message = try await carol.say("am I here?", room)
-            try await eventually { try await servers.b.reader.event(message)?.flags.contains(.rejected) == true }
+            let message = try await servers.rejected("am I here?", of: carol, in: room)
             #expect(try await servers.b.messages(room) == [])
             try await servers.bob.say("I am", room)
 
@@ -435,10 +432,7 @@ import Testing
         _ version: String, members: Int
     ) async throws {
         try await play(version) { servers, c, carol, room in
-            try await servers.askAgain(in: room, at: .max)
-            servers.network.set()
-            let message = try await carol.say("am I here?", room)
-            try await eventually { try await servers.b.reader.event(message)?.flags.contains(.rejected) == true }
+            let message = try await servers.rejected("am I here?", of: carol, in: room)
             let answer = try await servers.alice.say("you are", room)
             try await eventually { try await servers.b.messages(room) == ["you are"] }
             try await servers.bob.act("leave", room)
@@ -471,10 +465,7 @@ import Testing
 
     @Test func `a join that was given up before its members were known keeps what earlier ones lacked`() async throws {
         try await play("12") { servers, c, carol, room in
-            try await servers.askAgain(in: room, at: .max)
-            servers.network.set()
-            let message = try await carol.say("am I here?", room)
-            try await eventually { try await servers.b.reader.event(message)?.flags.contains(.rejected) == true }
+            let message = try await servers.rejected("am I here?", of: carol, in: room)
             let lacked = try await servers.leftOut(of: room)
             try await servers.bob.act("leave", room)
             try await eventually { try await servers.a.membership(servers.bob.user, room) == .leave }
@@ -563,6 +554,19 @@ import Testing
         }
     }
 
+    @Test func `of many joins the latest are kept, from the first that lacks something`() throws {
+        let id = try EventID("$lacking")
+        func kept(_ lacking: [Bool]) -> [Int64]? {
+            let joins = lacking.enumerated().map { LackingJoin(nid: Int64($0), events: $1 ? [id] : []) }
+            return LeftOutState(joins: joins, resident: "a.test", until: 1)?.joins.map(\.nid)
+        }
+        #expect(kept([]) == nil)
+        #expect(kept([false, false]) == nil)
+        #expect(kept([false, true, false]) == [1, 2])
+        #expect(kept([Bool](repeating: true, count: 10)) == Array(2...9))
+        #expect(kept([true] + [Bool](repeating: false, count: 8)) == nil)
+    }
+
     @Test func `rows of before schema 25 are of the join by which the room is here`() async throws {
         try await play("12") { servers, _, carol, room in
             try await servers.askAgain(in: room, at: .max)
@@ -606,6 +610,17 @@ extension TwoServers {
     /// How often `b.test` asked in vain, of a room of a number.
     fileprivate func failures(_ nid: Int64) async throws -> Int? {
         try await b.environment.database.read { try PartialRoomStore($0).leftOut(of: nid, now: 0)?.failures }
+    }
+
+    /// Has a member say something that `b.test` gets before what lets it in: that is not asked for until then.
+    fileprivate func rejected(
+        _ word: String, of member: TestHomeserver.Client, in room: RoomID
+    ) async throws -> EventID {
+        try await askAgain(in: room, at: .max)
+        network.set()
+        let message = try await member.say(word, room)
+        try await eventually { try await b.reader.event(message)?.flags.contains(.rejected) == true }
+        return message
     }
 
     /// Sets when `b.test` asks again for what was left out of a room, milliseconds since 1970.
